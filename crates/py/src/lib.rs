@@ -1,0 +1,28 @@
+//! `argot._core`: the only crate that knows Python. One file per crate below it; each checks shapes and types,
+//! releases the GIL and calls the Rust function. No arithmetic lives here.
+
+use pyo3::prelude::*;
+
+mod link;
+mod prf;
+mod ring;
+mod sets;
+
+/// Add a submodule that `from argot._core import NAME` finds.
+fn submodule(
+    parent: &Bound<'_, PyModule>,
+    name: &str,
+    fill: fn(&Bound<'_, PyModule>) -> PyResult<()>,
+) -> PyResult<()> {
+    let module = PyModule::new(parent.py(), name)?;
+    fill(&module)?;
+    parent.add_submodule(&module)
+}
+
+#[pymodule]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    submodule(m, "ring", ring::register)?;
+    submodule(m, "prf", prf::register)?;
+    submodule(m, "sets", sets::register)?;
+    submodule(m, "link", link::register)
+}
