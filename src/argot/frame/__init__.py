@@ -1,0 +1,1 @@
+"""Tables whose columns lie with different parties."""

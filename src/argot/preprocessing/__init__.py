@@ -1,0 +1,1 @@
+"""Preparing columns at their owners."""

@@ -1,0 +1,1 @@
+"""Statistics and metrics, computed where the values are."""
