@@ -1,0 +1,352 @@
+"""What every protocol offers: two kinds of share and the operations on them.
+
+A protocol is one file in this folder with one final class that derives from `Protocol`; `mpc.load("aby3")` finds it
+by file name and `tests/conformance` runs it. Above it stand `derived/` (written once for all protocols) and the VM.
+
+Two kinds of share, both whole arrays:
+
+* `Arith`: numbers in Z_2^k, k = 32, 64 or 128. Fixed point is the caller's convention: a real r is the integer
+  r * 2^f, f = `Protocol.fraction_bits`. Signed numbers are two's complement.
+* `Bool`: a word of `width` bits for every element, shared in GF(2) and bit-sliced (`Bits`).
+
+How the contracts below are written:
+
+* Local methods are plain functions; all others are coroutines. Every party calls the same methods in the same order.
+* Operands have equal shapes (or one is 0-d where said); the result of an elementwise operation has that shape.
+* `bound=l` promises |v| < 2^(l-1) for the signed value v that is compared or truncated; a false promise gives wrong
+  results, not errors. None promises what the ring needs and no more: |v| < 2^(k-1).
+* `d` is a number of bits to drop. Truncated results are exact floor divisions by 2^d, plus 0 or 1 in the last
+  place (the protocol's file says on what that bit depends). They need |product| < 2^(k-2).
+* Costs: `@cost(rounds=..., bits=...)` on each interactive method of a protocol: `rounds` is the longest chain of
+  dependent messages, `bits` the payload sent by all parties together for one element of the result. In the
+  formulas: k ring bits, d dropped bits, l bound, w width of a Bool.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from .._core import ring
+from ..errors import ConfigError
+from .bits import Bits
+
+if TYPE_CHECKING:
+    from ..runtime.party import Party
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+RINGS: dict[int, np.dtype[Any]] = {
+    32: np.dtype(np.uint32),
+    64: np.dtype(np.uint64),
+    128: np.dtype(ring.Z128),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Arith:
+    """Numbers in Z_2^k, shared. `parts` is what this party holds: ring arrays of one shape and dtype."""
+
+    parts: tuple[Array, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.parts[0].shape
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.parts[0].dtype
+
+    @property
+    def k(self) -> int:
+        """Bits of a ring element."""
+        return self.dtype.itemsize * 8
+
+    def map(self, fn: Callable[[Array], Array]) -> Arith:
+        """A structural operation (reshape, index, transpose, concatenate with zeros...) on every part."""
+        return Arith(tuple(fn(part) for part in self.parts))
+
+    def reshape(self, shape: Sequence[int]) -> Arith:
+        return self.map(lambda part: part.reshape(tuple(shape)))
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """Words of `width` bits, shared in GF(2). `parts` is what this party holds: `Bits` of one shape and width."""
+
+    parts: tuple[Bits, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.parts[0].shape
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    @property
+    def width(self) -> int:
+        return self.parts[0].width
+
+    def map(self, fn: Callable[[Bits], Bits]) -> Bool:
+        """A structural operation (a method of `Bits`) on every part."""
+        return Bool(tuple(fn(part) for part in self.parts))
+
+    def reshape(self, shape: Sequence[int]) -> Bool:
+        return self.map(lambda part: part.reshape(tuple(shape)))
+
+    def bits_at(self, start: int, stop: int) -> Bool:
+        """The bits start..stop-1 of every word, as a Bool of that width."""
+        return self.map(lambda part: part.planes_at(start, stop))
+
+
+def concat(values: Sequence[Arith], axis: int) -> Arith:
+    """Arithmetic shares joined along an existing axis."""
+    return Arith(tuple(np.concatenate(parts, axis) for parts in zip(*(v.parts for v in values), strict=True)))
+
+
+def concat_bits(values: Sequence[Bool], axis: int) -> Bool:
+    """Boolean shares of equal width joined along an existing axis."""
+    return Bool(tuple(Bits.concat(list(parts), axis) for parts in zip(*(v.parts for v in values), strict=True)))
+
+
+def ring_dtype(name: int | str | np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a ring given as 64, "u64" or a dtype. Raises ConfigError for any other."""
+    for bits, dtype in RINGS.items():
+        if name in (bits, f"u{bits}", str(bits)) or (not isinstance(name, int | str) and np.dtype(name) == dtype):
+            return dtype
+    raise ConfigError(f"ring {name!r}", wanted="32, 64 or 128 bits", todo="pass ring=64, the default")
+
+
+class Protocol(ABC):
+    """One party's side of a protocol. Methods of other parties' instances run in step over `party`."""
+
+    parties: ClassVar[int]
+
+    def __init__(self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int = 18) -> None:
+        """
+        Args:
+            party: what this side sends, receives and draws through.
+            ring: 32, 64 or 128.
+            fraction_bits: bits after the binary point of fixed-point numbers, below a third of the ring.
+        """
+        self.party = party
+        self.dtype = ring_dtype(ring)
+        self.k = self.dtype.itemsize * 8
+        if not 0 <= fraction_bits < self.k // 2 - 2:
+            raise ConfigError(
+                f"{fraction_bits} fraction bits in a ring of {self.k}",
+                wanted=f"0 to {self.k // 2 - 3}, so that a product fits",
+            )
+        self.fraction_bits = fraction_bits
+
+    # ---- local: no messages -------------------------------------------------------------------------------------
+
+    def encode(self, values: Array | float) -> Array:
+        """Reals to fixed point in the ring. Raises ValueError with the flat index of the first bad value."""
+        return ring.encode(np.asarray(values, dtype=np.float64), self.fraction_bits, self.dtype)
+
+    def decode(self, words: Array) -> Array:
+        """Fixed point to float64."""
+        return ring.decode(words, self.fraction_bits)
+
+    def constant(self, value: int, shape: Sequence[int] = ()) -> Array:
+        """The integer `value` (mod 2^k) as a ring array."""
+        return full(value, tuple(shape), self.dtype)
+
+    @abstractmethod
+    def public(self, x: Array) -> Arith:
+        """A share of a value that every party knows."""
+
+    @abstractmethod
+    def public_bits(self, b: Bits) -> Bool:
+        """A boolean share of a value that every party knows."""
+
+    def add(self, x: Arith, y: Arith) -> Arith:
+        return Arith(tuple(ring.add(a, b) for a, b in zip(x.parts, y.parts, strict=True)))
+
+    def sub(self, x: Arith, y: Arith) -> Arith:
+        return Arith(tuple(ring.sub(a, b) for a, b in zip(x.parts, y.parts, strict=True)))
+
+    def neg(self, x: Arith) -> Arith:
+        return x.map(ring.neg)
+
+    def add_public(self, x: Arith, c: Array | int) -> Arith:
+        """x + c for a ring array (x's shape or 0-d) or an integer."""
+        c = _operand(c, x.dtype)
+        return self.add(x, self.public(np.broadcast_to(c, x.shape) if c.shape != x.shape else c))
+
+    def mul_public(self, x: Arith, c: Array | int) -> Arith:
+        """x * c in the ring, nothing truncated."""
+        c = _operand(c, x.dtype)
+        return x.map(lambda part: ring.mul(part, c))
+
+    def shl(self, x: Arith, bits: int) -> Arith:
+        """x * 2^bits."""
+        return x.map(lambda part: ring.shl(part, bits))
+
+    def sum(self, x: Arith, axes: Iterable[int] | None = None, keepdims: bool = False) -> Arith:
+        """The sum over `axes` (None: all)."""
+        axes = None if axes is None else tuple(axes)
+        return x.map(lambda part: ring.sum(part, axes, keepdims))
+
+    def cumsum(self, x: Arith, axis: int) -> Arith:
+        return x.map(lambda part: ring.cumsum(part, axis))
+
+    def matmul_public(self, x: Arith, c: Array, side: Literal["left", "right"] = "right") -> Arith:
+        """x @ c, or c @ x with side="left"; nothing truncated."""
+        if side == "right":
+            return x.map(lambda part: ring.matmul(part, c))
+        return x.map(lambda part: ring.matmul(c, part))
+
+    def xor(self, x: Bool, y: Bool) -> Bool:
+        return Bool(tuple(a ^ b for a, b in zip(x.parts, y.parts, strict=True)))
+
+    def xor_public(self, x: Bool, c: Bits) -> Bool:
+        return self.xor(x, self.public_bits(c))
+
+    def and_public(self, x: Bool, c: Bits) -> Bool:
+        return x.map(lambda part: part & c)
+
+    def not_(self, x: Bool) -> Bool:
+        return self.xor_public(x, ~Bits.zeros(x.shape, x.width))
+
+    def shift_left(self, x: Bool, bits: int) -> Bool:
+        """Every word shifted towards the high bits, zeros in; the width stays."""
+        return x.map(lambda part: part.shift_left(bits))
+
+    def shift_right(self, x: Bool, bits: int) -> Bool:
+        """Every word shifted towards the low bits, zeros in; the width stays."""
+        return x.map(lambda part: part.shift_right(bits))
+
+    # ---- in and out ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
+        """Shares of x, which party `owner` has as a ring array; the others pass None and its shape."""
+
+    @abstractmethod
+    async def share_bits(
+        self, b: Bits | None, owner: int, shape: Sequence[int] | None = None, width: int | None = None
+    ) -> Bool:
+        """Boolean shares of b, which party `owner` has; the others pass None, its shape and width."""
+
+    @abstractmethod
+    async def reveal_to(self, x: Arith, ranks: Iterable[int]) -> Array | None:
+        """The value at the parties `ranks`, None at the others."""
+
+    @abstractmethod
+    async def reveal_bits_to(self, b: Bool, ranks: Iterable[int]) -> Bits | None:
+        """The words at the parties `ranks`, None at the others."""
+
+    # ---- numbers ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def mul(self, x: Arith, y: Arith) -> Arith:
+        """x * y in the ring. Equal shapes, or one of them 0-d."""
+
+    @abstractmethod
+    async def square(self, x: Arith) -> Arith:
+        """x * x in the ring."""
+
+    @abstractmethod
+    async def matmul(self, x: Arith, y: Arith) -> Arith:
+        """x @ y in the ring: (..., m, k) @ (..., k, n) with equal leading dimensions."""
+
+    @abstractmethod
+    async def trunc(self, x: Arith, d: int) -> Arith:
+        """floor(x / 2^d) + {0, 1} for |x| < 2^(k-2)."""
+
+    @abstractmethod
+    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """floor(x * y / 2^d) + {0, 1} for |x * y| < 2^(k-2); d defaults to the fraction bits."""
+
+    @abstractmethod
+    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
+        """`mul_trunc(x, x, d)`, cheaper to compute."""
+
+    @abstractmethod
+    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-2)."""
+
+    async def mul_public_trunc(self, x: Arith, c: Array | int, d: int | None = None) -> Arith:
+        """floor(x * c / 2^d) + {0, 1} for a public ring array or integer c."""
+        return await self.trunc(self.mul_public(x, c), self.fraction_bits if d is None else d)
+
+    # ---- bits ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def and_(self, x: Bool, y: Bool) -> Bool:
+        """x & y. Equal shapes and widths."""
+
+    async def or_(self, x: Bool, y: Bool) -> Bool:
+        """x | y."""
+        return self.xor(self.xor(x, y), await self.and_(x, y))
+
+    # ---- between numbers and bits -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def a2b(self, x: Arith, width: int | None = None) -> Bool:
+        """The low `width` bits (default: all k) of x in two's complement."""
+
+    @abstractmethod
+    async def b2a(self, b: Bool) -> Arith:
+        """The unsigned number with these bits (any width up to k), in the protocol's ring."""
+
+    @abstractmethod
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        """One bit: x < 0."""
+
+    async def less_than(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
+        """One bit: x < y. `bound` promises |x - y| < 2^(bound-1); without it the difference must fit the ring."""
+        return await self.msb(self.sub(x, y), bound)
+
+    @abstractmethod
+    async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
+        """One bit: x == y. `bound` promises |x - y| < 2^(bound-1)."""
+
+    @abstractmethod
+    async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        """x where the bit is 1, else 0. `bit` has width 1 and x's shape."""
+
+    async def select(self, bit: Bool, x: Arith, y: Arith) -> Arith:
+        """x where the bit is 1, else y."""
+        return self.add(y, await self.mul_bit(bit, self.sub(x, y)))
+
+    # ---- functions of the two addends (optional: see `has_addends`) -----------------------------------------------
+
+    has_addends: ClassVar[bool] = False
+    """Whether `addends`, `split`, `join` and `cross_product` exist: the form of sharing in which every value is
+    a first addend known to one party plus a second addend known to the rest."""
+
+    def addends(self, x: Arith) -> tuple[Array | None, Array | None]:
+        """x = first + second in the ring: this party gets those of the two that it knows, None for the other."""
+        raise NotImplementedError
+
+    async def cross_product(
+        self, left: Sequence[Array] | None, right: Sequence[Array] | None, terms: int, shape: Sequence[int]
+    ) -> Arith:
+        """sum over j < terms of left[j] * right[j] in the ring: any functions of the first addend times any
+        functions of the second. Who does not know an addend passes None for its side."""
+        raise NotImplementedError
+
+
+def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A ring array of one integer (mod 2^k, negative ones in two's complement)."""
+    if dtype == RINGS[128]:
+        words = np.empty(shape, dtype)
+        words["lo"], words["hi"] = value % 2**64, (value >> 64) % 2**64
+        return words
+    return np.full(shape, value % 2 ** (dtype.itemsize * 8), dtype)
+
+
+def _operand(c: Array | int, dtype: np.dtype[Any]) -> Array:
+    return full(c, (), dtype) if isinstance(c, int) else np.asarray(c)
