@@ -1,0 +1,263 @@
+"""SecretFlow SPU on one operation, one operating-system process a party over loopback TCP, or in memory.
+
+Run by `benchmarks/run.py` inside the peer's own virtual environment; prints one JSON object:
+
+    python spu_run.py --op mul --n 1000000 --link tcp --reps 5
+
+Wall time runs from a link barrier to the slowest party's finish; compiling, sharing of inputs and revealing are
+outside the clock, and so is one first run. Bytes are the link's own counters, summed over the parties.
+"""
+
+import argparse
+import json
+import multiprocessing as mp
+import os
+import re
+import socket
+import statistics
+import tempfile
+import threading
+import time
+
+COUNTERS = re.compile(r"total send bytes (\d+), recv bytes \d+, send actions (\d+)")
+
+
+def program(op, n):
+    """The JAX function of an operation and its arguments."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    rng = np.random.default_rng(11)
+
+    def uniform(*shape):
+        return rng.uniform(-4, 4, shape).astype(np.float32)
+
+    def chain(x, y):
+        for _ in range(100):
+            x = x * y
+        return x
+
+    if op == "matmul":
+        m, k, columns = n
+        return jnp.matmul, (uniform(m, k) / 8, uniform(k, columns) / 8)
+    if op == "lr":
+        rows, columns, batch = n
+        return logistic_regression(rows, columns, batch)
+    (size,) = n
+    return {
+        "mul": (lambda x, y: x * y, (uniform(size), uniform(size))),
+        "less": (lambda x, y: x < y, (uniform(size), uniform(size))),
+        "where": (jnp.where, (rng.integers(0, 2, size).astype(bool), uniform(size), uniform(size))),
+        "sigmoid": (jax.nn.sigmoid, (uniform(size),)),
+        "exp": (jnp.exp, (uniform(size),)),
+        "chain": (chain, (np.full(size, 1.5, np.float32), np.full(size, 1.003, np.float32))),
+    }[op]
+
+
+def logistic_regression(rows, columns, batch):
+    """One epoch of mini-batch gradient descent, the gradient written out."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(rows, columns)).astype(np.float32)
+    w = rng.normal(size=columns) / np.sqrt(columns) * 3
+    y = (rng.random(rows) < 1 / (1 + np.exp(-x @ w))).astype(np.float32)
+    batches = rows // batch
+
+    def fit(x, y):
+        def step(carry, one):
+            w, c = carry
+            xs, ys = one
+            e = jax.nn.sigmoid(xs @ w + c) - ys
+            return (w - 0.1 * (xs.T @ e) / batch, c - 0.1 * jnp.mean(e)), None
+
+        xb = x[: batches * batch].reshape(batches, batch, columns)
+        yb = y[: batches * batch].reshape(batches, batch)
+        return jax.lax.scan(step, (jnp.zeros(columns), jnp.zeros(())), (xb, yb))[0]
+
+    return fit, (x, y)
+
+
+def quiet(log):
+    from spu import libspu
+
+    options = libspu.logging.LogOptions()
+    options.enable_console_logger = False
+    options.system_log_path = log
+    libspu.logging.setup_logging(options)
+
+
+def counters(log, position):
+    with open(log, "rb") as file:
+        file.seek(position)
+        return COUNTERS.findall(file.read().decode("utf-8", "replace"))
+
+
+def party(rank, ports, code, names, shares, reps, pipe, log):
+    """One party in its own process."""
+    import spu
+    from spu import libspu
+
+    quiet(log)
+    desc = libspu.link.Desc()
+    desc.recv_timeout_ms = desc.http_timeout_ms = 600_000
+    for r, port in enumerate(ports):
+        desc.add_party(f"p{r}", f"127.0.0.1:{port}")
+    link = libspu.link.create_brpc(desc, rank)
+    runtime = spu.Runtime(link, config())
+    for name, (meta, chunks) in zip(names[0], shares):
+        share = libspu.Share()
+        share.meta, share.share_chunks = meta, chunks
+        runtime.set_var(name, share)
+    executable = libspu.Executable(name="op", input_names=names[0], output_names=names[1], code=code)
+    runs = []
+    for _ in range(reps + 1):
+        position = os.path.getsize(log)
+        link.barrier()
+        start = time.time()
+        runtime.run(executable)
+        runs.append((start, time.time(), [int(v) for v in counters(log, position)[-1]]))
+    results = []
+    for name in names[1]:
+        share = runtime.get_var(name)
+        results.append((share.meta, list(share.share_chunks)))
+    pipe.send((runs, results))
+    link.barrier()
+    link.stop_link()
+
+
+def config():
+    from spu import libspu
+
+    c = libspu.RuntimeConfig(protocol=libspu.ProtocolKind.ABY3, field=libspu.FieldType.FM64)
+    c.enable_pphlo_profile = True
+    return c
+
+
+def compiled(fn, args):
+    import jax
+    import spu.utils.frontend as fe
+    from spu import libspu
+
+    flat, _ = jax.tree_util.tree_flatten((args, {}))
+    executable, _ = fe.compile(
+        fe.Kind.JAX,
+        fn,
+        args,
+        {},
+        [f"in{i}" for i in range(len(flat))],
+        [libspu.Visibility.VIS_SECRET] * len(flat),
+        lambda out: [f"out{i}" for i in range(len(out))],
+        copts=libspu.CompilerOptions(),
+    )
+    return executable, flat
+
+
+def over_tcp(executable, shares, reps):
+    ports = []
+    sockets = [socket.socket() for _ in range(3)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+        ports.append(s.getsockname()[1])
+    for s in sockets:
+        s.close()
+    context, folder = mp.get_context("spawn"), tempfile.mkdtemp(prefix="spu_")
+    names = (list(executable.input_names), list(executable.output_names))
+    pipes, processes = [], []
+    for r in range(3):
+        mine, theirs = context.Pipe(False)
+        mine_shares = [(s[r].meta, list(s[r].share_chunks)) for s in shares]
+        log = os.path.join(folder, f"{r}.log")
+        processes.append(
+            context.Process(target=party, args=(r, ports, executable.code, names, mine_shares, reps, theirs, log))
+        )
+        processes[-1].start()
+        pipes.append(mine)
+    got = [p.recv() for p in pipes]
+    for p in processes:
+        p.join()
+    return [g[0] for g in got]
+
+
+def in_memory(executable, shares, reps):
+    import spu
+    from spu import libspu
+
+    log = os.path.join(tempfile.mkdtemp(prefix="spu_"), "spu.log")
+    quiet(log)
+    desc = libspu.link.Desc()
+    for r in range(3):
+        desc.add_party(f"id_{r}", f"thread_{r}")
+
+    def everywhere(f):
+        out = [None] * 3
+
+        def go(r):
+            out[r] = f(r)
+
+        threads = [threading.Thread(target=go, args=(r,)) for r in range(3)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return out
+
+    runtimes = everywhere(lambda r: spu.Runtime(libspu.link.create_mem(desc, r), config()))
+    for name, share in zip(executable.input_names, shares):
+        for r in range(3):
+            runtimes[r].set_var(name, share[r])
+    runs = [[], [], []]
+    for _ in range(reps + 1):
+        position, gate = os.path.getsize(log), threading.Barrier(3)
+
+        def once(r, gate=gate):
+            gate.wait()
+            start = time.time()
+            runtimes[r].run(executable)
+            return start, time.time()
+
+        times = everywhere(once)
+        sent = counters(log, position)
+        for r in range(3):
+            runs[r].append((*times[r], [int(v) for v in sent[r]]))
+    return runs
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--op", required=True)
+    parser.add_argument("--n", required=True, help="size; M,K,N for matmul; rows,columns,batch for lr")
+    parser.add_argument("--link", choices=["tcp", "memory"], default="tcp")
+    parser.add_argument("--reps", type=int, default=5)
+    a = parser.parse_args()
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+    import spu
+    from spu import libspu
+
+    fn, args = program(a.op, [int(v) for v in a.n.split(",")])
+    executable, flat = compiled(fn, args)
+    io = spu.Io(3, config())
+    shares = [io.make_shares(x, libspu.Visibility.VIS_SECRET) for x in flat]
+    runs = (over_tcp if a.link == "tcp" else in_memory)(executable, shares, a.reps)
+    walls = [max(r[i][1] for r in runs) - min(r[i][0] for r in runs) for i in range(1, a.reps + 1)]
+    print(
+        json.dumps(
+            {
+                "peer": f"spu {spu.__version__} aby3 fm64",
+                "op": a.op,
+                "n": a.n,
+                "link": a.link,
+                "seconds": statistics.median(walls),
+                "runs": walls,
+                "bytes_total": sum(r[-1][2][0] for r in runs),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The table of ratios: Argot beside its peer on the same machine in the same run, in turn.
+
+    python benchmarks/run.py [--only mul,less] [--reps 5] [--out out/bench.json]
+
+Each row runs `argot bench ... --json` and the peer's script one after the other, each a median of five, and prints
+the ratio of the medians with the limit it must stay under, and the bytes with theirs. The peer is installed into a
+virtual environment of its own (.peers), never into ours. Floors of our own link and kernels come first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".peers"
+PEER_PACKAGES = ["spu==0.9.5"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        work: what the reader sees.
+        ours: arguments of `argot bench`.
+        peer: arguments of the peer's script, the script first.
+        time: the ratio ours / peer must be at most this.
+        bytes: bytes per element over all parties must be at most this; None where the table sets no limit.
+        per: elements to divide the bytes by.
+    """
+
+    name: str
+    work: str
+    ours: list[str]
+    peer: list[str]
+    time: float
+    bytes: float | None = None
+    per: int = 1
+
+
+def mpc(op: str, n: str, link: str, work: str, time: float, bytes: float | None, per: int, *more: str) -> Row:
+    ours = ["mpc", "--protocol", "aby3", "--op", op, "--n", n, *more]
+    return Row(
+        "-".join([op, *more]).replace("--", ""),
+        work,
+        ours,
+        ["spu_run.py", "--op", op, "--n", n, "--link", link],
+        time,
+        bytes,
+        per,
+    )
+
+
+M = 1_000_000
+ROWS = [
+    mpc("mul", "1000000", "tcp", "fixed-point mul of 1e6", 0.2, 32, M),
+    mpc("less", "1000000", "tcp", "less-than of 1e6", 0.12, 70, M),
+    mpc("where", "1000000", "memory", "select of 1e6", 0.4, 34, M),
+    mpc("sigmoid", "100000", "tcp", "sigmoid of 1e5", 0.1, 330, M // 10),
+    mpc("sigmoid", "100000", "tcp", "sigmoid of 1e5, |x| < 2^13 declared", 0.1, 260, M // 10, "--range", "8192"),
+    mpc("exp", "100000", "memory", "exp of 1e5", 0.7, 235, M // 10),
+    mpc("exp", "100000", "memory", "exp of 1e5, |x| < 2^13 declared", 0.7, 160, M // 10, "--range", "8192"),
+    mpc("exp", "100000", "memory", "exp of 1e5, domain declared", 0.7, 60, M // 10, "--range", "-12,8"),
+    mpc("matmul", "1000,1000,1000", "tcp", "matmul 1000 x 1000 x 1000", 0.2, 32, M),
+    mpc("chain", "1", "tcp", "100 dependent scalar multiplications", 0.15, None, 1),
+    Row(
+        "lr",
+        "logistic regression 100,000 x 100, one epoch at batch 1024",
+        ["lr", "--rows", "100000", "--cols", "100", "--batch", "1024"],
+        ["spu_run.py", "--op", "lr", "--n", "100000,100,1024", "--link", "memory"],
+        0.4,
+    ),
+    Row(
+        "psi",
+        "ECDH-PSI 2^17 x 2^17, files in and out",
+        ["psi", "--n", "131072"],
+        ["psi_run.py", "--n", "131072"],
+        5,
+        80,
+        1 << 17,
+    ),
+]
+
+
+def peer_python() -> Path:
+    """The interpreter of the peers' environment, made at the first call."""
+    python = PEERS / "bin" / "python"
+    if not (PEERS / ".installed").exists():
+        print("installing the peer into .peers (about a minute)", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PEER_PACKAGES], check=True)
+        (PEERS / ".installed").touch()
+    return python
+
+
+def last_json(command: list[str], timeout: float = 900) -> dict:
+    """Run a command and read the JSON object in its last line that is one."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    raise RuntimeError(f"{' '.join(command)} printed no result:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def measure(row: Row) -> dict:
+    """The peer's figures and ours, one after the other."""
+    argot = str(Path(sys.executable).parent / "argot")
+    peer = last_json([str(peer_python()), str(ROOT / "benchmarks" / "peers" / row.peer[0]), *row.peer[1:]])
+    ours = last_json([argot, "bench", *row.ours, "--json"])
+    found = {"name": row.name, "work": row.work, "ours": ours, "peer": peer, "time_limit": row.time}
+    found["ratio"] = ours["seconds"] / peer["seconds"]
+    if row.bytes is not None:
+        found["bytes_per_element"] = ours["bytes_total"] / row.per
+        found["bytes_limit"] = row.bytes
+        if "bytes_total" in peer:
+            found["peer_bytes_per_element"] = peer["bytes_total"] / row.per
+    return found
+
+
+def table(rows: list[dict]) -> str:
+    """The measurements as Markdown."""
+    lines = [
+        "| work | ours | peer | ratio | limit | bytes an element | limit | peer |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        bytes_ours = f"{r['bytes_per_element']:.1f}" if "bytes_per_element" in r else "-"
+        limit = f"{r['bytes_limit']:g}" if "bytes_limit" in r else "-"
+        bytes_peer = f"{r['peer_bytes_per_element']:.0f}" if "peer_bytes_per_element" in r else "-"
+        met = "" if r["ratio"] <= r["time_limit"] else " **missed**"
+        met_bytes = "" if r.get("bytes_per_element", 0) <= r.get("bytes_limit", 0) else " **missed**"
+        lines.append(
+            f"| {r['work']} | {r['ours']['seconds'] * 1e3:.1f} ms | {r['peer']['seconds'] * 1e3:.1f} ms "
+            f"| {r['ratio']:.3f}{met} | {r['time_limit']:g} | {bytes_ours}{met_bytes} | {limit} | {bytes_peer} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="names of rows, separated by commas: " + ", ".join(r.name for r in ROWS))
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench.json")
+    a = parser.parse_args()
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    wanted = a.only.split(",") if a.only else [r.name for r in ROWS]
+    for script in ("floor.py", "kernels.py", "overhead.py"):
+        if not a.only and (ROOT / "benchmarks" / script).exists():
+            print(f"\n== {script}", flush=True)
+            subprocess.run([sys.executable, str(ROOT / "benchmarks" / script)], cwd=ROOT, check=True)
+    rows = []
+    for row in ROWS:
+        if row.name in wanted:
+            print(f"-- {row.work}", file=sys.stderr, flush=True)
+            rows.append(measure(row))
+    print("\n" + table(rows))
+    a.out.parent.mkdir(exist_ok=True)
+    a.out.write_text(json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1))
+    print(f"\nwritten to {a.out.relative_to(ROOT) if a.out.is_relative_to(ROOT) else a.out}")
+
+
+if __name__ == "__main__":
+    main()
