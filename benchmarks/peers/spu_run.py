@@ -108,7 +108,7 @@ def party(rank, ports, code, names, shares, reps, pipe, log):
         desc.add_party(f"p{r}", f"127.0.0.1:{port}")
     link = libspu.link.create_brpc(desc, rank)
     runtime = spu.Runtime(link, config())
-    for name, (meta, chunks) in zip(names[0], shares):
+    for name, (meta, chunks) in zip(names[0], shares, strict=False):
         share = libspu.Share()
         share.meta, share.share_chunks = meta, chunks
         runtime.set_var(name, share)
@@ -206,7 +206,7 @@ def in_memory(executable, shares, reps):
         return out
 
     runtimes = everywhere(lambda r: spu.Runtime(libspu.link.create_mem(desc, r), config()))
-    for name, share in zip(executable.input_names, shares):
+    for name, share in zip(executable.input_names, shares, strict=False):
         for r in range(3):
             runtimes[r].set_var(name, share[r])
     runs = [[], [], []]
