@@ -1,7 +1,165 @@
 //! Bindings of `argot-prf`.
 
+use argot_prf::{Backend, Stream};
+use numpy::npyffi::{self, PY_ARRAY_API};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PySequence};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+/// Bytes of one thread's part of a large draw: fits the second cache.
+const CHUNK: usize = 256 << 10;
+/// A draw above this releases the GIL; below, releasing costs more than drawing.
+const RELEASE: usize = 4 << 10;
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(derive, m)?)?;
+    m.add_function(wrap_pyfunction!(derive_key, m)?)?;
+    m.add_function(wrap_pyfunction!(hash, m)?)?;
+    m.add_function(wrap_pyfunction!(fill, m)?)?;
+    m.add_function(wrap_pyfunction!(backend, m)?)?;
+    m.add_function(wrap_pyfunction!(set_backend, m)?)
+}
+
+/// A byte string of exactly `N`, or a ValueError that names it.
+pub fn exactly<const N: usize>(name: &str, bytes: &[u8]) -> PyResult<[u8; N]> {
+    bytes
+        .try_into()
+        .map_err(|_| PyValueError::new_err(format!("{name} has {} bytes, wanted {N}", bytes.len())))
+}
+
+/// The 16-byte key of one draw: keyed BLAKE3 over run id (32 bytes) and name, under the key (32 bytes) of the
+/// parties entitled to it.
+#[pyfunction]
+fn derive<'py>(
+    py: Python<'py>,
+    subset_key: &[u8],
+    run_id: &[u8],
+    name: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let key = argot_prf::derive(
+        &exactly("subset_key", subset_key)?,
+        &exactly("run_id", run_id)?,
+        name,
+    );
+    Ok(PyBytes::new(py, &key))
+}
+
+/// 32 bytes: BLAKE3's key derivation of `material`; `context` names the purpose.
+#[pyfunction]
+fn derive_key<'py>(py: Python<'py>, context: &str, material: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &argot_prf::derive_key(context, material))
+}
+
+/// The BLAKE3 hash of `data`, 32 bytes.
+#[pyfunction]
+fn hash<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+    let digest = if data.len() > RELEASE {
+        py.detach(|| argot_prf::hash(data))
+    } else {
+        argot_prf::hash(data)
+    };
+    PyBytes::new(py, &digest)
+}
+
+/// A fresh array filled from the AES-128-CTR stream of `key` (16 bytes), little endian, from counter 0.
+/// `dtype` is an integer or a structure of integers.
+#[pyfunction]
+fn fill<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    shape: Shape,
+    dtype: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let stream = Stream::new(&exactly("key", key)?);
+    let dtype = match dtype.cast::<PyArrayDescr>() {
+        Ok(descr) => descr.clone(),
+        Err(_) => PyArrayDescr::new(py, dtype)?,
+    };
+    if !matches!(dtype.kind(), b'u' | b'i' | b'V') || dtype.has_object() {
+        return Err(PyTypeError::new_err(format!(
+            "dtype {dtype} cannot be drawn; wanted an integer dtype"
+        )));
+    }
+    let array = empty(py, &shape.0, dtype)?;
+    let length = array.len() * array.dtype().itemsize();
+    // SAFETY: a fresh C-contiguous array that nobody else holds; any bytes are valid for its dtype.
+    let bytes: &mut [u8] = unsafe {
+        let data = (*array.as_array_ptr()).data;
+        if length == 0 {
+            &mut []
+        } else {
+            std::slice::from_raw_parts_mut(data.cast(), length)
+        }
+    };
+    if length <= RELEASE {
+        stream.fill_at(0, bytes);
+    } else {
+        py.detach(|| stream.fill_parallel(0, bytes, CHUNK));
+    }
+    Ok(array)
+}
+
+/// A shape: an integer or a sequence of them.
+struct Shape(Vec<usize>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Shape {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Shape> {
+        if object.cast::<PySequence>().is_ok() {
+            object.extract().map(Shape)
+        } else {
+            Ok(Shape(vec![object.extract()?]))
+        }
+    }
+}
+
+fn empty<'py>(
+    py: Python<'py>,
+    shape: &[usize],
+    dtype: Bound<'py, PyArrayDescr>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let mut dims = shape
+        .iter()
+        .map(|n| {
+            npyffi::npy_intp::try_from(*n).map_err(|_| PyValueError::new_err("shape too large"))
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    // SAFETY: the call takes over one reference to the dtype and gives a new array or an exception.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_Empty(
+            py,
+            dims.len() as i32,
+            dims.as_mut_ptr(),
+            dtype.into_ptr().cast(),
+            0,
+        );
+        Ok(Bound::from_owned_ptr_or_err(py, array)?.cast_into::<PyUntypedArray>()?)
+    }
+}
+
+/// The implementation of AES in use: "vaes512", "vaes256", "aesni" or "portable".
+#[pyfunction]
+fn backend() -> &'static str {
+    Backend::current().name()
+}
+
+/// Use another implementation from now on, in tests; ValueError where the processor does not have it.
+#[pyfunction]
+fn set_backend(name: &str) -> PyResult<()> {
+    let names = || Backend::ALL.map(Backend::name).join(", ");
+    let Some(backend) = Backend::by_name(name) else {
+        return Err(PyValueError::new_err(format!(
+            "no backend {name:?}; there are {}",
+            names()
+        )));
+    };
+    if backend.choose() {
+        Ok(())
+    } else {
+        Err(PyValueError::new_err(format!(
+            "this processor cannot run the backend {name}"
+        )))
+    }
 }
