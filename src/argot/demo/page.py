@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
 SIZE = 360
+STYLE = Path(__file__).with_suffix(".css")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def render(page: Page) -> str:
     check = "".join(f"<li>{escape(line)}</li>" for line in page.check)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(page.title)}</title><style>{STYLE}</style></head><body><main>
+<title>{escape(page.title)}</title><style>{STYLE.read_text()}</style></head><body><main>
 <h1>{escape(page.title)}</h1>
 <p class="note">{escape(page.note)}</p>
 <section class="figures">{figures}</section>
@@ -112,7 +114,7 @@ def costs(steps: Sequence[Step]) -> str:
     longest = max((s.seconds for s in steps), default=0) or 1
     rows = "".join(
         f"<tr><td>{escape(s.name)}</td><td class='bar'><i style='width:{100 * s.seconds / longest:.1f}%'></i></td>"
-        f"<td>{s.seconds:.2f} s</td><td>{s.rounds or '–'}</td><td>{size(s.bytes) if s.bytes else '–'}</td></tr>"
+        f"<td>{s.seconds:.2f} s</td><td>{s.rounds or '-'}</td><td>{size(s.bytes) if s.bytes else '-'}</td></tr>"
         for s in steps
     )
     total = (
@@ -130,20 +132,3 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
-
-
-STYLE = """
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#5d6b7d;--line:#d8dee6;--paper:#fff;--a:#0b6bcb;--b:#d9730d}
-@media(prefers-color-scheme:dark){:root{--ink:#e6ebf2;--soft:#9aa7b8;--line:#38414e;--paper:#161b22;--a:#5aa9f5;--b:#f0a35e}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0}
-main{max-width:52rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
-.note{color:var(--soft);border-left:3px solid var(--b);padding-left:.75rem}
-.figures{display:flex;flex-wrap:wrap;gap:.75rem}.figure{border:1px solid var(--line);border-radius:6px;padding:.5rem .9rem}
-.figure b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.figure span{color:var(--soft);font-size:.85rem}
-svg{max-width:28rem;width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}svg .tick{fill:var(--soft);font-size:11px}
-.grid{stroke:var(--line)}.chance{stroke:var(--soft);stroke-dasharray:4 4}
-.curve{fill:none;stroke-width:2.2}.c0{stroke:var(--a)}.c1{stroke:var(--b);stroke-dasharray:6 4}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}td,th{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:left}
-td:nth-child(n+3),th:nth-child(n+3){text-align:right;white-space:nowrap}
-.bar{width:30%}.bar i{display:block;height:.7rem;background:var(--a);border-radius:2px;min-width:1px}.total td{font-weight:600}
-"""
