@@ -8,6 +8,7 @@
     ├── ProgramError           a program that cannot run as written
     │   ├── UnsupportedError   an operation this device does not have
     │   ├── TraceError         a traced function raised
+    │   ├── Deadlock           every party waits for a message that nobody sent
     │   └── ProgramMismatch    two agents were given different programs for one node
     ├── PermissionRefused      a party's policy says no
     │   └── MoveRefused        a value would go to a party that may not have it
@@ -105,6 +106,10 @@ class UnsupportedError(ProgramError):
 
 class TraceError(ProgramError):
     """A function raised while it was traced."""
+
+
+class Deadlock(ProgramError):
+    """Every party waits for a message that nobody sent; says who waits for what."""
 
 
 class ProgramMismatch(ProgramError):

@@ -1,0 +1,493 @@
+"""One party of a protocol: what it sends, receives, draws and computes goes through here.
+
+`Party` has no sockets. `advance` runs all tasks until each waits and hands out one packet per peer; `deliver` takes
+a packet of a peer. A test world or a session moves the packets.
+
+A packet is a sequence of messages, each a header of 32 bytes and a payload padded with zeros to a multiple of 8:
+
+    digest of the task's path (16) | counter (4) | depth (4) | payload length (8)          little endian
+
+The counter counts what this task has sent to this peer, so (digest, counter) names a message. Depth is the length of
+the longest chain of messages that ends with this one. Padding keeps payloads aligned: received arrays are read-only
+views of the packet.
+
+A random draw is named by the path of the task and a counter for the subset of parties that share it; its key is
+keyed BLAKE3 under the subset's key of the run id and that name (`prf.derive`). Only members of the subset hold that
+key, and a run id is never used twice.
+
+Arrays given to `send` are not copied when large: do not write to them afterwards. The test world checks this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from struct import Struct
+from time import perf_counter_ns
+from types import coroutine
+from typing import Any
+
+import numpy as np
+
+from .._core import prf
+from ..errors import FrameError, ProgramError, ProgramMismatch
+from .meter import Record
+from .scheduler import Scheduler, Task, readable
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_HEADER = Struct("<16sIIQ")
+_NAME = Struct("<16sI")
+_AFTER_NAME = Struct("<IQ")
+_DRAW = Struct("<cQI")  # kind, bitmap of the ranks, counter
+_HEADER_BYTES, _NAME_BYTES = _HEADER.size, _NAME.size
+_PAD = tuple(bytes(-i % 8) for i in range(8))
+_SMALL = 4096  # payloads up to this size are copied into one buffer with their header
+
+Message = tuple[bytes, int, int, int]  # packet, offset of the payload, its length, depth
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is expected from a peer: an array of this shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Party:
+    """One party's end of one run. All methods but `advance`, `deliver` and their like are for protocols.
+
+    Args:
+        rank: this party's place, 0 to n - 1.
+        n: number of parties.
+        keys: 32-byte keys of the subsets of ranks that this party belongs to.
+        run_id: 32 bytes that no run has used before.
+        flush: called with (peer, parts) when more than `flush_bytes` wait for a peer; None keeps them until the end of
+            `advance`.
+        compute_ns: kernels expected to take at least this long leave the scheduler's thread (see `compute`); None
+            runs all of them where they are called.
+        debug: check names drawn twice, arrays changed after `send` and replayed messages; keep readable names.
+    """
+
+    __slots__ = (
+        "_draws",
+        "_frozen",
+        "_inbox",
+        "_keys",
+        "_known",
+        "_outbox",
+        "_run_id",
+        "_scheduler",
+        "_seen",
+        "_waiting",
+        "_weight",
+        "compute_ns",
+        "debug",
+        "flush",
+        "flush_bytes",
+        "jobs",
+        "n",
+        "on_draw",
+        "on_send",
+        "rank",
+        "record",
+        "running",
+    )
+
+    def __init__(
+        self,
+        rank: int,
+        n: int,
+        keys: Mapping[frozenset[int], bytes],
+        run_id: bytes,
+        *,
+        flush: Callable[[int, list[Any]], None] | None = None,
+        flush_bytes: int = 1 << 20,
+        compute_ns: int | None = None,
+        debug: bool = False,
+    ) -> None:
+        self.rank, self.n = rank, n
+        self.record = Record()
+        self.flush, self.flush_bytes = flush, flush_bytes
+        self.compute_ns = compute_ns
+        self.debug = debug
+        self.jobs: list[Job] = []  # kernels to be run by whoever drives this party
+        self.running = 0  # jobs not yet completed
+        self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes
+        self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
+        self._keys = keys
+        self._run_id = run_id
+        self._scheduler = Scheduler(n)
+        self._outbox: list[list[Any]] = [[] for _ in range(n)]
+        self._weight = [0] * n  # bytes in each outbox
+        self._inbox: list[dict[bytes, Message]] = [{} for _ in range(n)]
+        self._waiting: list[dict[bytes, Task]] = [{} for _ in range(n)]
+        self._known: dict[bytes, bytes] = {}  # debug: digest -> path
+        self._seen: set[tuple[int, bytes]] = set()  # debug: messages delivered
+        self._draws: set[tuple[frozenset[int], bytes]] = set()  # debug: names drawn
+        self._frozen: list[tuple[Any, bytes, Task]] = []  # debug: what was sent and may not change
+
+    # ----------------------------------------------------------------------------------------- for protocols
+
+    @property
+    def task(self) -> Task:
+        """The task that runs now."""
+        return self._scheduler.task
+
+    def send(self, peer: int, data: Any) -> None:
+        """Send an array, `Bits` or bytes to `peer`; it leaves when all tasks wait, or earlier when much has gathered.
+
+        Raises:
+            ProgramError: `peer` is this party, or nobody.
+        """
+        if peer == self.rank or not 0 <= peer < self.n:
+            raise ProgramError(f"party {self.rank} sends to party {peer}", wanted=f"another of {self.n} parties")
+        task = self._scheduler.task
+        counter = task.sent[peer]
+        task.sent[peer] = counter + 1
+        payload = data if type(data) is bytes else _wire_form(data)
+        size = len(payload)
+        header = _HEADER.pack(task.digest or task.name(), counter, task.depth + 1, size)
+        outbox = self._outbox[peer]
+        if size <= _SMALL:
+            outbox.append(b"".join((header, payload, _PAD[size & 7])))
+        else:
+            outbox += (header, payload, _PAD[size & 7]) if size & 7 else (header, payload)
+        record = task.record
+        record.messages += 1
+        record.bits += 8 * size
+        if self.debug:
+            self._note_send(task, peer, counter, payload, size)
+        weight = self._weight[peer] = self._weight[peer] + _HEADER_BYTES + size
+        if weight > self.flush_bytes and self.flush is not None:
+            self._outbox[peer], self._weight[peer] = [], 0
+            self.flush(peer, outbox)
+
+    @coroutine
+    def recv(self, peer: int, like: Any) -> Generator[Any, Any, Any]:
+        """Wait for the next message of this task from `peer`.
+
+        Args:
+            peer: whose message.
+            like: an array, `Bits` or `Spec`: the same shape and type is returned; `bytes` (the type) for bytes of any
+                length, an int for bytes of that length.
+
+        Raises:
+            FrameError: the message has another length.
+        """
+        if peer == self.rank or not 0 <= peer < self.n:
+            raise ProgramError(f"party {self.rank} receives from party {peer}", wanted=f"another of {self.n} parties")
+        task = self._scheduler.task
+        counter = task.received[peer]
+        task.received[peer] = counter + 1
+        name = _NAME.pack(task.digest or task.name(), counter)
+        message = self._inbox[peer].pop(name, None)
+        if message is None:
+            if self.debug:
+                self._known[name[:16]] = task.path
+            self._waiting[peer][name] = task
+            message = yield
+        packet, offset, size, depth = message
+        if depth > task.depth:
+            task.depth = depth
+        if type(like) is np.ndarray:
+            if size != like.nbytes:
+                raise self._wrong_length(task, peer, counter, size, like.nbytes)
+            return _view(packet, offset, like.shape, like.dtype)
+        return self._read(task, peer, counter, packet[offset : offset + size], like)
+
+    @coroutine
+    def rotate(self, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to the party before this one, return its like from the party after."""
+        self.send((self.rank - 1) % self.n, z)
+        return (yield from self.recv((self.rank + 1) % self.n, z))
+
+    @coroutine
+    def exchange(self, peer: int, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to `peer` and return what `peer` sends, of the same shape and type."""
+        self.send(peer, z)
+        return (yield from self.recv(peer, z))
+
+    def key(self, *ranks: int) -> bytes:
+        """A fresh key of 16 bytes known to exactly the parties `ranks`, this one among them.
+
+        Each member must call this equally often within a task; the calls of one task are counted per subset.
+
+        Raises:
+            ProgramError: this party is not in `ranks`, or the session has no key for that subset.
+        """
+        task = self._scheduler.task
+        subset = frozenset(ranks)
+        counts = task.drawn
+        if counts is None:
+            counts = task.drawn = {}
+        counter = counts.get(subset, 0)
+        counts[subset] = counter + 1
+        try:
+            subset_key = self._keys[subset]
+        except KeyError:
+            raise self._no_key(subset) from None
+        name = task.path + _DRAW.pack(b"\x02", sum(1 << rank for rank in subset), counter)
+        key: bytes = prf.derive(subset_key, self._run_id, name)
+        if self.debug:
+            self._note_draw(task, subset, name, key)
+        return key
+
+    def draw(self, shape: tuple[int, ...], dtype: Any, *ranks: int) -> Array:
+        """An array of uniform words known to exactly the parties `ranks`."""
+        filled: Array = prf.fill(self.key(*ranks), shape, dtype)
+        return filled
+
+    @coroutine
+    def compute(self, fn: Callable[..., Any], *args: Any, cost_ns: float | None = None) -> Generator[Any, Any, Any]:
+        """Run a heavy local kernel, `await party.compute(ring.matmul, x, y, cost_ns=...)`.
+
+        Everything sent so far leaves first; the kernel runs in a worker thread while other tasks go on. A kernel
+        expected to take less than a millisecond runs at once where it is called: a thread would cost more. `fn` must
+        not use the party. With `cost_ns` unknown it is taken to be heavy.
+        """
+        limit = self.compute_ns
+        if limit is None or (cost_ns is not None and cost_ns < limit):
+            return fn(*args)
+        scheduler = self._scheduler
+        job = Job(self, scheduler.task, fn, args)
+        self.jobs.append(job)
+        self.running += 1
+        scheduler.pause = True
+        result, error = yield
+        if error is not None:
+            raise error
+        return result
+
+    # ------------------------------------------------------------------------------------ for what drives it
+
+    def start(self, coro: Coroutine[Any, Any, Any]) -> None:
+        """Begin: `coro` is the root of the tree of tasks."""
+        self._scheduler.start(coro, self.record)
+
+    def advance(self) -> dict[int, list[Any]]:
+        """Run tasks until all wait, or one asks that messages leave. Returns {peer: parts of a packet}.
+
+        Go on calling while `ready`. Run what is in `jobs`. An error of a task is kept until `result`.
+        """
+        self._scheduler.run()
+        if self._frozen:
+            self._check_frozen()
+        packets = {}
+        for peer, parts in enumerate(self._outbox):
+            if parts:
+                packets[peer] = parts
+                self._outbox[peer], self._weight[peer] = [], 0
+        return packets
+
+    @property
+    def ready(self) -> bool:
+        """Whether tasks can go on without a message."""
+        return bool(self._scheduler.ready)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all tasks have finished, or one has failed."""
+        return self._scheduler.finished
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended the run, if one did."""
+        return self._scheduler.failure
+
+    def result(self) -> Any:
+        """What the root returned; raises what a task raised."""
+        if self._scheduler.failure is not None:
+            raise self._scheduler.failure
+        root = self._scheduler.root
+        if root is None or not self._scheduler.finished:
+            raise ProgramError("the run has not finished", todo="call advance and deliver until `finished`")
+        return root.result
+
+    @property
+    def rounds(self) -> int:
+        """The longest chain of messages among the tasks that have finished."""
+        return self._scheduler.depth
+
+    def deliver(self, peer: int, packet: bytes) -> None:
+        """Take a packet that `peer` sent.
+
+        Raises:
+            FrameError: it is no packet, or brings a message a second time.
+        """
+        waiting, inbox, ready = self._waiting[peer], self._inbox[peer], self._scheduler.ready
+        offset, end = 0, len(packet)
+        while offset < end:
+            payload = offset + _HEADER_BYTES
+            if payload > end:
+                raise FrameError(
+                    f"a packet of party {peer} ends within a header",
+                    wanted=f"{_HEADER_BYTES} bytes at {offset} of {end}",
+                )
+            name = packet[offset : offset + _NAME_BYTES]
+            depth, size = _AFTER_NAME.unpack_from(packet, offset + _NAME_BYTES)
+            offset = payload + size + (-size & 7)
+            if offset > end:
+                raise FrameError(
+                    f"a packet of party {peer} ends within a message",
+                    wanted=f"{size} bytes at {payload}, the packet has {end}",
+                )
+            if self.debug:
+                self._note_delivery(peer, name)
+            task = waiting.pop(name, None)
+            if task is not None:
+                ready.append((task, (packet, payload, size, depth)))
+            elif name in inbox:
+                raise FrameError(f"party {peer} sent message {self.title(name)} twice")
+            else:
+                inbox[name] = (packet, payload, size, depth)
+
+    def complete(self, job: Job) -> None:
+        """Let the task of a job that has run go on."""
+        self.running -= 1
+        if not job.task.done:
+            self._scheduler.wake(job.task, (job.result, job.error))
+
+    def close(self) -> None:
+        """Drop all tasks."""
+        self._scheduler.close()
+
+    def waits(self) -> list[tuple[int, str]]:
+        """Who is waited for, and for what: [(peer, 'message 0 of root/1/2')]."""
+        return [
+            (peer, f"message {int.from_bytes(name[16:], 'little')} of {readable(task.path)}")
+            for peer, waiting in enumerate(self._waiting)
+            for name, task in waiting.items()
+        ]
+
+    def leftovers(self) -> list[tuple[int, bytes]]:
+        """Messages that were delivered and that nobody received: (peer, name of 20 bytes)."""
+        return [(peer, name) for peer, inbox in enumerate(self._inbox) for name in inbox]
+
+    def title(self, name: bytes) -> str:
+        """The name of a message for people; paths are known where this party has used them in debug mode."""
+        counter = int.from_bytes(name[16:], "little")
+        path = self._known.get(name[:16])
+        return f"{counter} of {name[:16].hex() if path is None else readable(path)}"
+
+    # ------------------------------------------------------------------------------------------------ details
+
+    def _read(self, task: Task, peer: int, counter: int, payload: bytes, like: Any) -> Any:
+        size = len(payload)
+        if like is bytes:
+            return payload
+        if type(like) is int or type(like) is bytes:
+            wanted = like if type(like) is int else len(like)
+            if size != wanted:
+                raise self._wrong_length(task, peer, counter, size, wanted)
+            return payload
+        if type(like) is Spec:
+            wanted = int(np.prod(like.shape, dtype=np.int64)) * like.dtype.itemsize
+            if size != wanted:
+                raise self._wrong_length(task, peer, counter, size, wanted)
+            return _view(payload, 0, like.shape, like.dtype)
+        if size != like.nbytes:
+            raise self._wrong_length(task, peer, counter, size, like.nbytes)
+        return type(like).from_bytes(payload, like.shape, like.width)
+
+    def _wrong_length(self, task: Task, peer: int, counter: int, size: int, wanted: int) -> FrameError:
+        return FrameError(
+            f"message {counter} of {readable(task.path)} from party {peer} has {size} bytes",
+            wanted=f"{wanted} bytes",
+            todo="all parties must run the same program on the same shapes",
+        )
+
+    def _no_key(self, subset: frozenset[int]) -> ProgramError:
+        return ProgramError(
+            f"party {self.rank} draws with parties {sorted(subset)}",
+            wanted=f"one of the subsets {sorted(sorted(s) for s in self._keys)}",
+        )
+
+    def _note_send(self, task: Task, peer: int, counter: int, payload: Any, size: int) -> None:
+        self._known[task.name()] = task.path
+        if size > _SMALL:
+            self._frozen.append((payload, prf.hash(bytes(payload)), task))
+        if self.on_send is not None:
+            self.on_send(peer, task.path, counter, size)
+
+    def _note_draw(self, task: Task, subset: frozenset[int], name: bytes, key: bytes) -> None:
+        if (subset, name) in self._draws:
+            raise ProgramError(
+                f"party {self.rank} drew the name {name.hex()} of {readable(task.path)} twice, with {sorted(subset)}",
+                wanted="a fresh name for every draw",
+            )
+        self._draws.add((subset, name))
+        if self.on_draw is not None:
+            self.on_draw(subset, name, key)
+
+    def _note_delivery(self, peer: int, name: bytes) -> None:
+        if (peer, name) in self._seen:
+            raise FrameError(f"party {peer} sent message {self.title(name)} twice")
+        self._seen.add((peer, name))
+
+    def _check_frozen(self) -> None:
+        for payload, digest, task in self._frozen:
+            if prf.hash(bytes(payload)) != digest:
+                raise ProgramError(f"{readable(task.path)} changed an array of {len(payload)} bytes after sending it")
+        self._frozen.clear()
+
+
+class Job:
+    """A kernel waiting for a thread. `run` may be called anywhere; `Party.complete` only by the party's thread."""
+
+    __slots__ = ("args", "error", "fn", "ns", "party", "result", "task")
+
+    def __init__(self, party: Party, task: Task, fn: Callable[..., Any], args: tuple[Any, ...]):
+        self.party, self.task, self.fn, self.args = party, task, fn, args
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.ns = 0
+
+    def run(self) -> Job:
+        """Run the kernel, keeping its result or error."""
+        began = perf_counter_ns()
+        try:
+            self.result = self.fn(*self.args)
+        except BaseException as error:
+            self.error = error
+        self.ns = perf_counter_ns() - began
+        return self
+
+
+def check_leftovers(party: Party, names: Iterable[Callable[[bytes], str]] = ()) -> None:
+    """Raise if messages are left that nobody received: the parties have spawned differently.
+
+    Args:
+        party: a party that has finished.
+        names: turns message names into readable ones, tried in order (other parties of a test world).
+
+    Raises:
+        ProgramMismatch: names what was left and what this party last knew of its sender.
+    """
+    left = party.leftovers()
+    if not left:
+        return
+    peer, name = left[0]
+    title = next((t for t in (f(name) for f in names) if name[:16].hex() not in t), party.title(name))
+    raise ProgramMismatch(
+        f"party {peer} sent message {title}, which party {party.rank} never received ({len(left)} left)",
+        wanted="every message received: all parties spawn the same tasks in the same order",
+        todo="look for a spawn that depends on rank, on a set or on the order of arrival",
+    )
+
+
+def _wire_form(data: Any) -> Any:
+    """The bytes of an array, without a copy if it is large and contiguous, or of what has `tobytes`."""
+    if type(data) is np.ndarray:
+        if data.nbytes <= _SMALL:
+            return data.tobytes()
+        return memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    return data.tobytes()
+
+
+def _view(packet: bytes, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    view: Array = np.ndarray(shape, dtype, packet, offset)
+    return view.copy() if dtype.itemsize > 8 and offset & 15 else view  # bytes begin at a multiple of 16
