@@ -23,10 +23,9 @@ $(BIN)/python:
 
 # The crates compile while pip downloads; maturin then finds them built.
 $(VENV)/.lab: pyproject.toml | $(BIN)/python
-	@echo "installing the Python libraries and compiling the Rust core (about three minutes the first time)"
-	@cargo fetch -q || true
-	@(cargo build -q --release -p argot-ring -p argot-prf -p argot-sets -p argot-link & \
-	  $(BIN)/python -m pip install -q $$($(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); print(*("\"%s\"" % r.replace(" ", "") for r in p["project"]["dependencies"] + p["project"]["optional-dependencies"]["lab"] + ["maturin>=1.9,<2"]))' | tr -d '"') ; status=$$?; wait; exit $$status)
+	@echo "installing the Python libraries and compiling the Rust core (a few minutes the first time)"
+	@cargo build -q --release --workspace --exclude argot-py & \
+	$(BIN)/python -m pip install -q --group lab; status=$$?; wait && exit $$status
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.lab pyproject.toml
