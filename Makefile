@@ -15,25 +15,21 @@ export JAX_PLATFORMS := cpu
 .PHONY: setup demo test test-slow check format bench clean
 .DELETE_ON_ERROR:
 
-setup: $(VENV)/.dev $(VENV)/.built
+setup: $(VENV)/.built $(VENV)/.dev
 
-$(BIN)/python:
+$(BIN)/maturin: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-
-# The crates compile while pip downloads; maturin then finds them built.
-$(VENV)/.lab: pyproject.toml | $(BIN)/python
-	@echo "installing the Python libraries and compiling the Rust core (a few minutes the first time)"
-	@cargo build -q --release --workspace --exclude argot-py & \
-	$(BIN)/python -m pip install -q --group lab; status=$$?; wait && exit $$status
+	@$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -q --group build
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.lab pyproject.toml
+$(VENV)/.built: $(BIN)/maturin $(RUST) pyproject.toml
+	@test -e $@ || echo "compiling the Rust core and installing the Python libraries: a few minutes, once"
+	@. $(BIN)/activate && maturin develop -q --release --extras lab
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.built pyproject.toml
 	@$(BIN)/python -m pip install -q --group dev
-	@touch $@
-
-$(VENV)/.built: $(VENV)/.lab $(RUST) pyproject.toml
-	@. $(BIN)/activate && maturin develop -q --release
 	@touch $@
 
 demo: $(VENV)/.built
