@@ -15,7 +15,7 @@ for. `n` is `elements` unless `variables` say otherwise; `k`, `f` and `p` come f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -68,7 +68,7 @@ def variables_of(protocol: Any, case: Case) -> dict[str, Number]:
 
 def check_costs(
     factory: Callable[[Party], Any],
-    cases: Mapping[str, Callable[[Any], Awaitable[Case]]],
+    cases: Mapping[str, Callable[[Any], Coroutine[Any, Any, Case]]],
     functions: Mapping[str, Callable[..., Any]] | None = None,
     *,
     parties: int = 3,

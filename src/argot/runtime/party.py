@@ -20,8 +20,9 @@ Arrays given to `send` are not copied when large: do not write to them afterward
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from struct import Struct
 from time import perf_counter_ns
 from types import coroutine
@@ -195,7 +196,16 @@ class Party:
             if size != like.nbytes:
                 raise self._wrong_length(task, peer, counter, size, like.nbytes)
             return _view(packet, offset, like.shape, like.dtype)
-        return self._read(task, peer, counter, packet[offset : offset + size], like)
+        if like is bytes:
+            return packet[offset : offset + size]
+        wanted = _wire_size(like)
+        if size != wanted:
+            raise self._wrong_length(task, peer, counter, size, wanted)
+        if isinstance(like, int):
+            return packet[offset : offset + size]
+        if type(like) is Spec:
+            return _view(packet, offset, like.shape, like.dtype)
+        return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
 
     @coroutine
     def rotate(self, z: Any) -> Generator[Any, Any, Any]:
@@ -287,6 +297,11 @@ class Party:
         return bool(self._scheduler.ready)
 
     @property
+    def waiting(self) -> bool:
+        """Whether a task waits for a message."""
+        return any(self._waiting)
+
+    @property
     def finished(self) -> bool:
         """Whether all tasks have finished, or one has failed."""
         return self._scheduler.finished
@@ -373,24 +388,6 @@ class Party:
 
     # ------------------------------------------------------------------------------------------------ details
 
-    def _read(self, task: Task, peer: int, counter: int, payload: bytes, like: Any) -> Any:
-        size = len(payload)
-        if like is bytes:
-            return payload
-        if type(like) is int or type(like) is bytes:
-            wanted = like if type(like) is int else len(like)
-            if size != wanted:
-                raise self._wrong_length(task, peer, counter, size, wanted)
-            return payload
-        if type(like) is Spec:
-            wanted = int(np.prod(like.shape, dtype=np.int64)) * like.dtype.itemsize
-            if size != wanted:
-                raise self._wrong_length(task, peer, counter, size, wanted)
-            return _view(payload, 0, like.shape, like.dtype)
-        if size != like.nbytes:
-            raise self._wrong_length(task, peer, counter, size, like.nbytes)
-        return type(like).from_bytes(payload, like.shape, like.width)
-
     def _wrong_length(self, task: Task, peer: int, counter: int, size: int, wanted: int) -> FrameError:
         return FrameError(
             f"message {counter} of {readable(task.path)} from party {peer} has {size} bytes",
@@ -455,25 +452,27 @@ class Job:
         return self
 
 
-def check_leftovers(party: Party, names: Iterable[Callable[[bytes], str]] = ()) -> None:
+def check_leftovers(party: Party, who: Sequence[str], titles: Iterable[Callable[[bytes], str]] = ()) -> None:
     """Raise if messages are left that nobody received: the parties have spawned differently.
 
     Args:
         party: a party that has finished.
-        names: turns message names into readable ones, tried in order (other parties of a test world).
+        who: names of the parties.
+        titles: readable names for messages by their 20 bytes, from parties that may know them (`Party.title`).
 
     Raises:
-        ProgramMismatch: names what was left and what this party last knew of its sender.
+        ProgramMismatch: names the message and both parties.
     """
     left = party.leftovers()
     if not left:
         return
     peer, name = left[0]
-    title = next((t for t in (f(name) for f in names) if name[:16].hex() not in t), party.title(name))
+    title = next((t for t in (f(name) for f in titles) if name[:16].hex() not in t), party.title(name))
     raise ProgramMismatch(
-        f"party {peer} sent message {title}, which party {party.rank} never received ({len(left)} left)",
+        f"{who[peer]} sent message {title}, which {who[party.rank]} never received ({len(left)} such)",
         wanted="every message received: all parties spawn the same tasks in the same order",
         todo="look for a spawn that depends on rank, on a set or on the order of arrival",
+        party=who[peer],
     )
 
 
@@ -482,10 +481,20 @@ def _wire_form(data: Any) -> Any:
     if type(data) is np.ndarray:
         if data.nbytes <= _SMALL:
             return data.tobytes()
-        return memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
     return data.tobytes()
+
+
+def _wire_size(like: Any) -> int:
+    """The bytes in which the like of `like` arrives."""
+    if isinstance(like, int):
+        return like
+    if type(like) is Spec:
+        return prod(like.shape) * like.dtype.itemsize
+    size: int = like.nbytes
+    return size
 
 
 def _view(packet: bytes, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

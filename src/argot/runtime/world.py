@@ -213,7 +213,7 @@ class World:
                 entry = traffic[sender, receiver, title]
                 entry[0] += 1
                 entry[1] += 8 * size
-            for name, key in run.draws.keys():
+            for name, key in run.draws:
                 earlier = self._drawn.setdefault(key, (run.number, name))
                 if earlier != (run.number, name):
                     raise ProgramError(f"runs {earlier[0]} and {run.number} drew the same key", wanted="fresh keys")
@@ -294,26 +294,34 @@ class _Run:
                 raise party.failure
         if not all(party.finished for party in self.parties):
             raise self._deadlock()
-        names = [party.title for party in self.parties]
+        who = [f"party {rank}" for rank in range(len(self.parties))]
+        titles = [party.title for party in self.parties]
         for party in self.parties:
-            check_leftovers(party, names)
+            check_leftovers(party, who, titles)
         for (name, _), drawn in self.draws.items():
             for rank, subset in drawn.items():
                 for other in sorted(subset - drawn.keys()):
+                    where = readable(name[:-13])
                     raise ProgramMismatch(
-                        f"party {rank} drew a key with {sorted(subset)} in {readable(name[:-13])}; party {other} did not",
+                        f"party {rank} drew a key with {sorted(subset)} in {where}, party {other} did not",
                         wanted="every member of a subset calls key or draw equally often in a task",
                     )
         return [party.result() for party in self.parties]
 
     def _deadlock(self) -> Deadlock:
-        waits = [
-            f"party {party.rank} waits for {what} from party {peer}, which "
-            + ("was sent and lost" if self._was_sent(peer, party.rank, what) else "nobody sent")
-            for party in self.parties
-            for peer, what in party.waits()
-        ]
-        return Deadlock("; ".join(waits) or "a task waits for itself", wanted="parties that spawn and send alike")
+        lost: list[str] = []
+        never: list[str] = []
+        for party in self.parties:
+            for peer, what in party.waits():
+                sent = self._was_sent(peer, party.rank, what)
+                waits = f"party {party.rank} waits for {what} from party {peer}"
+                (lost if sent else never).append(f"{waits}, which " + ("was lost" if sent else "nobody sent"))
+        shown = (lost + never)[:6]
+        more = len(lost + never) - len(shown)
+        return Deadlock(
+            "; ".join(shown or ["a task waits for itself"]) + (f"; and {more} more" if more else ""),
+            wanted="parties that spawn, send and receive alike",
+        )
 
     def _was_sent(self, sender: int, receiver: int, what: str) -> bool:
         return any(
