@@ -1,0 +1,97 @@
+"""A link between threads of one process, for tests of sessions without sockets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+
+class Wires:
+    """What `argot._core.link` offers to a session, for several named parties in one process.
+
+    `tamper(sender, receiver, data)` may return other bytes, or None to lose them. `lose(name)` makes a party gone.
+    """
+
+    def __init__(self, tamper: Callable[[str, str, bytes], bytes | None] | None = None):
+        self.tamper = tamper
+        self.inboxes: dict[tuple[str, bytes], Inbox] = {}
+        self.early: dict[tuple[str, bytes], list[tuple[str, bytes | None]]] = defaultdict(list)
+        self.gone: set[str] = set()
+        self.lock = threading.Lock()
+        self.log: list[tuple[str, str, bytes]] = []
+
+    def link(self, name: str) -> Link:
+        return Link(self, name)
+
+    def lose(self, name: str) -> None:
+        with self.lock:
+            self.gone.add(name)
+            for (owner, _), inbox in self.inboxes.items():
+                if owner != name:
+                    inbox.put((name, None))
+
+
+class Link:
+    def __init__(self, wires: Wires, name: str):
+        self.wires, self.name = wires, name
+
+    def open(self, session: bytes) -> Inbox:
+        with self.wires.lock:
+            inbox = self.wires.inboxes[self.name, session] = Inbox()
+            for item in self.wires.early.pop((self.name, session), []):
+                inbox.put(item)
+            return inbox
+
+    def send(self, peer: str, session: bytes, parts: list[object]) -> None:
+        data: bytes | None = b"".join(bytes(part) for part in parts)  # type: ignore[call-overload]
+        wires = self.wires
+        if self.name in wires.gone:
+            return
+        if peer in wires.gone:
+            raise ConnectionError(f"{peer} is lost")
+        if wires.tamper is not None:
+            data = wires.tamper(self.name, peer, data)
+        if data is None:
+            return
+        with wires.lock:
+            wires.log.append((self.name, peer, data))
+            inbox = wires.inboxes.get((peer, session))
+            if inbox is None:
+                wires.early[peer, session].append((self.name, data))
+            else:
+                inbox.put((self.name, data))
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self.items: deque[tuple[str, bytes | None]] = deque()
+        self.condition = threading.Condition()
+        self.woken = False
+
+    def put(self, item: tuple[str, bytes | None]) -> None:
+        with self.condition:
+            self.items.append(item)
+            self.condition.notify()
+
+    def wake(self) -> None:
+        with self.condition:
+            self.woken = True
+            self.condition.notify()
+
+    def take(self, timeout: float | None) -> list[tuple[str, bytes | None]]:
+        until = None if timeout is None else time.monotonic() + timeout
+        with self.condition:
+            while not self.items and not self.woken:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return []
+                self.condition.wait(left)
+            self.woken = False
+            items = list(self.items)
+            self.items.clear()
+            return items
+
+    def close(self) -> None:
+        pass
