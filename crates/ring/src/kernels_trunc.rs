@@ -1,0 +1,533 @@
+//! Truncation of a number that is the sum of two addends, one known to one party, the other to two.
+//!
+//! Let z = r + c mod 2^k with |z| < 2^(k-2), r known to the *first* party, c to the two *others*. With T = 2^(k-2) and
+//! r' = r + T the sum r' + c mod 2^k lies in [0, 2^(k-1)), so the integers r' + c wrap exactly if r' or c has its top
+//! bit set: wrap = 1 - U V, with U and V the complements of the top bits. Hence
+//!
+//!   floor(z / 2^d) + e = (r' >> d) - (T >> d) - 2^(k-d) + 1  +  (c >> d)  +  2^(k-d) U V      (mod 2^k)
+//!
+//! with e = 1 if (z mod 2^d) >= (r mod 2^d), else 0. Only U V is not local, and only mod 2^d. `aby3.md` has the
+//! protocol, what each message hides and the proof; `aby3.py` calls the three steps below.
+//!
+//! Numbers below 2^d travel packed, d bits each, little endian.
+
+use argot_prf::Stream;
+use rayon::prelude::*;
+
+/// An element of Z_2^k as it lies in memory.
+pub trait Word: Copy + Default + Send + Sync + 'static {
+    const BITS: u32;
+    fn wide(self) -> u128;
+    fn narrow(wide: u128) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// For 0 <= n < BITS.
+    fn shl(self, n: u32) -> Self;
+    fn shr(self, n: u32) -> Self;
+}
+
+macro_rules! native {
+    ($t:ty) => {
+        impl Word for $t {
+            const BITS: u32 = <$t>::BITS;
+            #[inline(always)]
+            fn wide(self) -> u128 {
+                self as u128
+            }
+            #[inline(always)]
+            fn narrow(wide: u128) -> Self {
+                wide as $t
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                self.wrapping_sub(other)
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                self.wrapping_mul(other)
+            }
+            #[inline(always)]
+            fn shl(self, n: u32) -> Self {
+                self << n
+            }
+            #[inline(always)]
+            fn shr(self, n: u32) -> Self {
+                self >> n
+            }
+        }
+    };
+}
+native!(u32);
+native!(u64);
+
+/// Z_2^128 in arrays: low word first, aligned as a u64.
+pub type Pair = [u64; 2];
+
+impl Word for Pair {
+    const BITS: u32 = 128;
+    #[inline(always)]
+    fn wide(self) -> u128 {
+        self[0] as u128 | (self[1] as u128) << 64
+    }
+    #[inline(always)]
+    fn narrow(wide: u128) -> Self {
+        [wide as u64, (wide >> 64) as u64]
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self::narrow(self.wide().wrapping_add(other.wide()))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self::narrow(self.wide().wrapping_sub(other.wide()))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self::narrow(self.wide().wrapping_mul(other.wide()))
+    }
+    #[inline(always)]
+    fn shl(self, n: u32) -> Self {
+        Self::narrow(self.wide() << n)
+    }
+    #[inline(always)]
+    fn shr(self, n: u32) -> Self {
+        Self::narrow(self.wide() >> n)
+    }
+}
+
+/// Elements whose masks are made at a time: their buffers stay in the first cache.
+const BLOCK: usize = 512;
+/// Elements of one thread's part; a multiple of 8, so that packed parts are whole bytes.
+const PART: usize = 16 * 1024;
+
+/// Bytes of `n` numbers of `bits` bits, packed.
+pub fn packed_len(n: usize, bits: u32) -> usize {
+    (n * bits as usize).div_ceil(8)
+}
+
+/// Elements first..first+out.len() of a stream read as ring elements.
+#[inline]
+pub fn words_at<W: Word>(stream: &Stream, first: usize, out: &mut [W]) {
+    let size = std::mem::size_of::<W>();
+    // SAFETY: any bytes are a valid element, and the slice covers exactly the same memory.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), out.len() * size) };
+    stream.fill_at((first * size) as u64, bytes);
+}
+
+/// Writes numbers of a fixed number of bits one after the other.
+struct Packer<'a> {
+    out: &'a mut [u8],
+    at: usize,
+    held: u64,
+    count: u32,
+}
+
+impl<'a> Packer<'a> {
+    fn new(out: &'a mut [u8]) -> Self {
+        Packer {
+            out,
+            at: 0,
+            held: 0,
+            count: 0,
+        }
+    }
+
+    /// At most 32 bits, the others of `value` zero.
+    #[inline(always)]
+    fn put_short(&mut self, value: u64, bits: u32) {
+        self.held |= value << self.count;
+        self.count += bits;
+        if self.count >= 32 {
+            self.out[self.at..self.at + 4].copy_from_slice(&(self.held as u32).to_le_bytes());
+            self.at += 4;
+            self.held >>= 32;
+            self.count -= 32;
+        }
+    }
+
+    #[inline(always)]
+    fn put<W: Word>(&mut self, value: W, bits: u32) {
+        if bits <= 32 {
+            return self.put_short(value.wide() as u64 & ((1 << bits) - 1), bits);
+        }
+        let (mut wide, mut left) = (value.wide(), bits);
+        while left > 0 {
+            let now = left.min(32);
+            self.put_short(wide as u64 & ((1 << now) - 1), now);
+            wide >>= now;
+            left -= now;
+        }
+    }
+
+    fn finish(self) {
+        let rest = self.count.div_ceil(8) as usize;
+        self.out[self.at..self.at + rest].copy_from_slice(&self.held.to_le_bytes()[..rest]);
+    }
+}
+
+/// Reads what `Packer` wrote.
+struct Unpacker<'a> {
+    from: &'a [u8],
+    at: usize,
+    held: u64,
+    count: u32,
+}
+
+impl<'a> Unpacker<'a> {
+    fn new(from: &'a [u8]) -> Self {
+        Unpacker {
+            from,
+            at: 0,
+            held: 0,
+            count: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn get_short(&mut self, bits: u32) -> u64 {
+        if self.count < bits {
+            let rest = &self.from[self.at..];
+            let mut next = [0; 4];
+            let n = rest.len().min(4);
+            next[..n].copy_from_slice(&rest[..n]);
+            self.held |= (u32::from_le_bytes(next) as u64) << self.count;
+            self.at += n;
+            self.count += 32;
+        }
+        let value = self.held & ((1 << bits) - 1);
+        self.held >>= bits;
+        self.count -= bits;
+        value
+    }
+
+    #[inline(always)]
+    fn get<W: Word>(&mut self, bits: u32) -> W {
+        if bits <= 32 {
+            return W::narrow(self.get_short(bits) as u128);
+        }
+        let (mut wide, mut have) = (0, 0);
+        while have < bits {
+            let now = (bits - have).min(32);
+            wide |= (self.get_short(now) as u128) << have;
+            have += now;
+        }
+        W::narrow(wide)
+    }
+}
+
+/// The low `bits` bits of every element, one after the other.
+pub fn pack<W: Word>(x: &[W], bits: u32, out: &mut [u8]) {
+    assert_eq!(out.len(), packed_len(x.len(), bits));
+    x.par_chunks(PART)
+        .zip(out.par_chunks_mut(packed_len(PART, bits)))
+        .for_each(|(x, out)| {
+            let mut packer = Packer::new(out);
+            x.iter().for_each(|v| packer.put(*v, bits));
+            packer.finish();
+        });
+}
+
+/// The elements that `pack` wrote.
+pub fn unpack<W: Word>(from: &[u8], bits: u32, out: &mut [W]) {
+    assert_eq!(from.len(), packed_len(out.len(), bits));
+    out.par_chunks_mut(PART)
+        .zip(from.par_chunks(packed_len(PART, bits)))
+        .for_each(|(out, from)| {
+            let mut unpacker = Unpacker::new(from);
+            out.iter_mut().for_each(|v| *v = unpacker.get(bits));
+        });
+}
+
+/// What the first party computes from r.
+pub struct First<'a, W> {
+    /// Its share with the second of the others, before the mask `other` is added: the message to that party.
+    pub rest: &'a mut [W],
+    /// The packed share of U for the same party.
+    pub unit: &'a mut [u8],
+    /// Its output shares: with the first of the others, and with the second.
+    pub near: &'a mut [W],
+    pub far: &'a mut [W],
+}
+
+/// Streams of the first party: shared with the first of the others (`rho`, `unit`, `near`) and the second (`far`).
+pub struct FirstKeys<'a> {
+    pub rho: &'a Stream,
+    pub unit: &'a Stream,
+    pub near: &'a Stream,
+    pub far: &'a Stream,
+}
+
+/// Step 1, at the party that knows r.
+pub fn first<W: Word>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
+    let up = W::BITS - d;
+    let one = W::narrow(1);
+    let t = one.shl(W::BITS - 2);
+    let offset = one.sub(t.shr(d)).sub(one.shl(up));
+    let parts = r
+        .par_chunks(PART)
+        .zip(out.rest.par_chunks_mut(PART))
+        .zip(out.unit.par_chunks_mut(packed_len(PART, d)))
+        .zip(out.near.par_chunks_mut(PART))
+        .zip(out.far.par_chunks_mut(PART));
+    parts
+        .enumerate()
+        .for_each(|(part, ((((r, rest), unit), near), far))| {
+            let mut buffers = [[W::default(); BLOCK]; 4];
+            let mut packer = Packer::new(unit);
+            for start in (0..r.len()).step_by(BLOCK) {
+                let n = BLOCK.min(r.len() - start);
+                let [rho, u1, m1, m2] = &mut buffers;
+                let at = part * PART + start;
+                words_at(keys.rho, at, &mut rho[..n]);
+                words_at(keys.unit, at, &mut u1[..n]);
+                words_at(keys.near, at, &mut m1[..n]);
+                words_at(keys.far, at, &mut m2[..n]);
+                for i in 0..n {
+                    let shifted = r[start + i].add(t);
+                    let u = one.sub(shifted.shr(W::BITS - 1));
+                    let left = shifted.shr(d).add(offset).sub(rho[i]);
+                    rest[start + i] = left;
+                    near[start + i] = rho[i].add(m1[i].shl(up));
+                    far[start + i] = left.add(m2[i].shl(up));
+                    u1[i] = u.sub(u1[i]);
+                }
+                u1[..n].iter().for_each(|v| packer.put(*v, d));
+            }
+            packer.finish();
+        });
+}
+
+/// Where one of the others has its share of `rho` and of U from.
+pub enum Given<'a, W> {
+    /// The first of them draws both with the first party.
+    Drawn { rho: &'a Stream, unit: &'a Stream },
+    /// The second received them from it.
+    Received { rest: &'a [W], unit: &'a [u8] },
+}
+
+/// Step 2, at each of the others, which know c = c1 + c2 (`c2` empty: c = c1).
+///
+/// `high` becomes c >> d; `product`, for the other of the others, its share of U V less the mask; `side` the output
+/// share that it has with the first party.
+pub fn meet<W: Word>(
+    (c1, c2): (&[W], &[W]),
+    d: u32,
+    given: &Given<W>,
+    mask: &Stream,
+    (high, product, side): (&mut [W], &mut [u8], &mut [W]),
+) {
+    let up = W::BITS - d;
+    high.par_chunks_mut(PART)
+        .zip(product.par_chunks_mut(packed_len(PART, d)))
+        .zip(side.par_chunks_mut(PART))
+        .enumerate()
+        .for_each(|(part, ((high, product), side))| {
+            let begin = part * PART;
+            let mut packer = Packer::new(product);
+            let mut units = match given {
+                Given::Drawn { .. } => Unpacker::new(&[]),
+                Given::Received { unit, .. } => Unpacker::new(&unit[packed_len(begin, d)..]),
+            };
+            let mut buffers = [[W::default(); BLOCK]; 3];
+            for start in (0..high.len()).step_by(BLOCK) {
+                let n = BLOCK.min(high.len() - start);
+                let at = begin + start;
+                let [rho, u, m] = &mut buffers;
+                match given {
+                    Given::Drawn {
+                        rho: stream,
+                        unit: units,
+                    } => {
+                        words_at(stream, at, &mut rho[..n]);
+                        words_at(units, at, &mut u[..n]);
+                    }
+                    Given::Received { rest, .. } => {
+                        rho[..n].copy_from_slice(&rest[at..at + n]);
+                        u[..n].iter_mut().for_each(|v| *v = units.get(d));
+                    }
+                }
+                words_at(mask, at, &mut m[..n]);
+                for i in 0..n {
+                    let c = if c2.is_empty() {
+                        c1[at + i]
+                    } else {
+                        c1[at + i].add(c2[at + i])
+                    };
+                    // 0 - V is the mask that keeps all bits of the share where V = 1.
+                    let v = W::narrow(1).sub(c.shr(W::BITS - 1));
+                    high[start + i] = c.shr(d);
+                    side[start + i] = rho[i].add(m[i].shl(up));
+                    m[i] = u[i].mul(v).sub(m[i]);
+                }
+                m[..n].iter().for_each(|v| packer.put(*v, d));
+            }
+            packer.finish();
+        });
+}
+
+/// Step 3, at each of the others: `high` becomes their common output share.
+pub fn last<W: Word>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
+    let up = W::BITS - d;
+    let bytes = packed_len(PART, d);
+    high.par_chunks_mut(PART)
+        .zip(own.par_chunks(bytes).zip(peer.par_chunks(bytes)))
+        .for_each(|(high, (own, peer))| {
+            let (mut a, mut b) = (Unpacker::new(own), Unpacker::new(peer));
+            for v in high.iter_mut() {
+                *v = v.add(a.get::<W>(d).add(b.get(d)).shl(up));
+            }
+        });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(n: u8) -> Stream {
+        Stream::new(&[n; 16])
+    }
+
+    fn draw<W: Word>(n: u8, len: usize) -> Vec<W> {
+        let mut out = vec![W::default(); len];
+        words_at(&stream(n), 0, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        for bits in [1, 7, 8, 18, 31, 32, 33, 64, 100, 128] {
+            for n in [0, 1, 7, 8, 9, 1000, 40_000] {
+                let x: Vec<Pair> = draw(1, n);
+                let mut packed = vec![0; packed_len(n, bits)];
+                pack(&x, bits, &mut packed);
+                let mut back = vec![Pair::default(); n];
+                unpack(&packed, bits, &mut back);
+                let mask = if bits == 128 {
+                    u128::MAX
+                } else {
+                    (1 << bits) - 1
+                };
+                assert!(x
+                    .iter()
+                    .zip(&back)
+                    .all(|(a, b)| a.wide() & mask == b.wide()));
+            }
+        }
+    }
+
+    /// All three parties, on values at the ends of the range and at random in it.
+    fn truncates<W: Word>(d: u32, n: usize) {
+        let limit = 1u128 << (W::BITS - 2);
+        let z: Vec<i128> = draw::<Pair>(2, n)
+            .iter()
+            .enumerate()
+            .map(|(i, v)| match i % 8 {
+                0 => limit as i128 - 1,
+                1 => -(limit as i128),
+                2 => 0,
+                3 => -1,
+                _ => (v.wide() % (2 * limit)) as i128 - limit as i128,
+            })
+            .collect();
+        let r: Vec<W> = draw(3, n);
+        let c2: Vec<W> = draw(4, n);
+        let c1: Vec<W> = (0..n)
+            .map(|i| W::narrow(z[i] as u128).sub(r[i]).sub(c2[i]))
+            .collect();
+
+        let [s5, s6, s7, s8] = [5, 6, 7, 8].map(stream);
+        let (mut rest, mut near, mut far) = (
+            vec![W::default(); n],
+            vec![W::default(); n],
+            vec![W::default(); n],
+        );
+        let mut unit = vec![0; packed_len(n, d)];
+        first(
+            &r,
+            d,
+            &FirstKeys {
+                rho: &s5,
+                unit: &s6,
+                near: &s7,
+                far: &s8,
+            },
+            First {
+                rest: &mut rest,
+                unit: &mut unit,
+                near: &mut near,
+                far: &mut far,
+            },
+        );
+        let mut sides = Vec::new();
+        let mut highs = Vec::new();
+        let mut products = Vec::new();
+        for (given, mask) in [
+            (
+                Given::Drawn {
+                    rho: &s5,
+                    unit: &s6,
+                },
+                &s7,
+            ),
+            (
+                Given::Received {
+                    rest: &rest,
+                    unit: &unit,
+                },
+                &s8,
+            ),
+        ] {
+            let (mut high, mut product, mut side) = (
+                vec![W::default(); n],
+                vec![0; packed_len(n, d)],
+                vec![W::default(); n],
+            );
+            meet(
+                (&c1, &c2),
+                d,
+                &given,
+                mask,
+                (&mut high, &mut product, &mut side),
+            );
+            highs.push(high);
+            products.push(product);
+            sides.push(side);
+        }
+        assert!(sides[0]
+            .iter()
+            .zip(&near)
+            .all(|(a, b)| a.wide() == b.wide()));
+        assert!(sides[1].iter().zip(&far).all(|(a, b)| a.wide() == b.wide()));
+        last(&mut highs[0], &products[0], &products[1], d);
+        last(&mut highs[1], &products[1], &products[0], d);
+        let low = (1u128 << d) - 1;
+        for i in 0..n {
+            assert_eq!(highs[0][i].wide(), highs[1][i].wide());
+            let got = near[i].add(far[i]).add(highs[0][i]);
+            let up = (z[i] as u128 & low) >= (r[i].wide() & low);
+            let want = W::narrow(((z[i] >> d) + up as i128) as u128);
+            assert_eq!(got.wide(), want.wide(), "z = {}, d = {d}", z[i]);
+        }
+    }
+
+    #[test]
+    fn truncation_is_exact_up_to_the_stated_bit() {
+        for d in [1, 8, 18, 26] {
+            truncates::<u32>(d, 5_000);
+        }
+        for d in [1, 18, 32, 33, 61] {
+            truncates::<u64>(d, 20_000);
+        }
+        for d in [1, 26, 40, 64, 100, 125] {
+            truncates::<Pair>(d, 3_000);
+        }
+        truncates::<u64>(18, 1);
+        truncates::<u64>(18, 0);
+    }
+}
