@@ -81,14 +81,16 @@ class Link(Protocol):
     def open(self, session: bytes) -> Inbox: ...
 
 
-class _Offer(msgspec.Struct, frozen=True):
+class _Offer(msgspec.Struct, frozen=True, tag=True):
     """Key agreement: contributions to each subset that holds both, by bitmap of ranks."""
 
     members: list[str]
     contributions: dict[int, bytes]
 
 
-class _Confirm(msgspec.Struct, frozen=True):
+class _Confirm(msgspec.Struct, frozen=True, tag=True):
+    """Key agreement: a digest of each key that both hold."""
+
     digests: dict[int, bytes]
 
 
@@ -114,13 +116,14 @@ class _End(msgspec.Struct, frozen=True, tag=True):
 
 
 class _Abort(msgspec.Struct, frozen=True, tag=True):
-    """The party has failed with an error of this code; `party` names a lost one."""
+    """The party has failed with an error of this code; `party` names a lost one, `public` holds hashes and paths."""
 
     code: str
-    party: str | None
+    party: str | None = None
+    public: str | None = None
 
 
-_Message = _Hello | _Status | _End | _Abort
+_Message = _Offer | _Confirm | _Hello | _Status | _End | _Abort
 _decode = msgspec.msgpack.Decoder(_Message).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -198,6 +201,9 @@ def agree_keys(
                 raise ProgramMismatch(
                     f"{me} and {members[peer]} arrived at different keys", party=members[peer], todo="start again"
                 )
+    except BaseException as error:
+        _send_abort(link, (name for name in members if name != me), session, error, None)
+        raise
     finally:
         inbox.close()
     return keys | {frozenset({rank}): os.urandom(32)}
@@ -247,7 +253,7 @@ class _Exchange:
     def all(self, message: Callable[[int], Any], kind: type[T]) -> dict[int, T]:
         """Send `message(rank)` to all, return what came from each."""
         for rank in self.early:
-            _send(self.link, self.members[rank], self.session, [_encode(message(rank))])
+            _send(self.link, self.members[rank], self.session, [_CONTROL + _encode(message(rank))])
         while not all(self.early.values()):
             arrived = self.inbox.take(max(0.0, self.until - monotonic()))
             for name, data in arrived:
@@ -261,11 +267,16 @@ class _Exchange:
         return {rank: _checked(queue.popleft(), kind, self.members[rank]) for rank, queue in self.early.items()}
 
 
-def _checked(data: bytes, kind: type[T], peer: str) -> T:
+def _checked(data: bytes, kind: Any, peer: str) -> Any:
     try:
-        return msgspec.msgpack.decode(data, type=kind)
+        message = _decode(memoryview(data)[len(_CONTROL) :]) if data.startswith(_CONTROL) else None
     except msgspec.MsgspecError as error:
-        raise FrameError(f"a message of {peer} is no {kind.__name__.strip('_')}: {error}", party=peer) from None
+        raise FrameError(f"a control message of {peer} is none: {error}", party=peer) from None
+    if isinstance(message, _Abort):
+        raise _others_error(peer, message)
+    if not isinstance(message, kind):
+        raise FrameError(f"{peer} sent a message out of turn", party=peer)
+    return message
 
 
 def _send(link: Link, peer: str, session: bytes, parts: list[Any]) -> None:
@@ -273,6 +284,17 @@ def _send(link: Link, peer: str, session: bytes, parts: list[Any]) -> None:
         link.send(peer, session, parts)
     except (OSError, PartyError) as error:
         raise PartyLost(f"{peer} is gone: {error}", party=peer) from None
+
+
+def _send_abort(link: Link, members: Iterable[str], session: bytes, error: BaseException, public: str | None) -> None:
+    """Tell the others, as far as they can be reached, that this party failed: its error's code and what is public."""
+    code = error.code if isinstance(error, ArgotError) else "PartyError"
+    abort = _Abort(code, error.party if isinstance(error, PartyLost) else None, public)
+    for name in members:
+        try:
+            _send(link, name, session, [_CONTROL + _encode(abort)])
+        except PartyLost:
+            continue
 
 
 # ------------------------------------------------------------------------------------------------------ sessions
@@ -378,6 +400,8 @@ class _Run:
         self.early: list[tuple[int, bytes]] = []  # packets of peers that began before all hellos were here
         self.ended: dict[int, _End] = {}
         self.statuses: dict[int, _Status] = {}
+        self.told: _Status | None = None  # the last status sent
+        self.public: str | None = None  # of the error that ends the run here, what the others may read
         self.done: deque[Job] = deque()  # kernels that have run
         self.sent, self.received = [0] * self.n, [0] * self.n  # packets
         self.wire_bytes = 0
@@ -394,7 +418,7 @@ class _Run:
             self._end(party, run_id)
             result = party.result()
         except BaseException as error:
-            self._abort(error)
+            _send_abort(self.link, self.ranks, self.address, error, self.public)
             raise
         finally:
             if self.party is not None:
@@ -422,9 +446,12 @@ class _Run:
             self._take(None)
         for rank, hello in sorted(self.hellos.items()):
             if hello.node != node:
-                raise ProgramMismatch(
+                self.public = (
                     f"{self.members[self.rank]} was given node {node.hex()}, "
-                    f"{self.members[rank]} was given node {hello.node.hex()}",
+                    f"{self.members[rank]} was given node {hello.node.hex()}"
+                )
+                raise ProgramMismatch(
+                    self.public,
                     wanted="the same program, inputs and recipients at every agent",
                     party=self.members[rank],
                 )
@@ -532,35 +559,17 @@ class _Run:
 
     def _control(self, rank: int, data: bytes) -> None:
         name = self.members[rank]
-        try:
-            message = _decode(memoryview(data)[16:])
-        except msgspec.MsgspecError as error:
-            raise FrameError(f"{name} sent a control message that is none: {error}", party=name) from None
+        message = _checked(data, _Message, name)
         match message:
-            case _Hello():
-                if rank in self.hellos:
-                    raise FrameError(f"{name} began the run twice", party=name)
+            case _Hello() if rank not in self.hellos:
                 self.hellos[rank] = message
-            case _End():
+            case _End() if rank not in self.ended:
                 self.ended[rank] = message
             case _Status():
                 self.statuses[rank] = message
                 self._check_progress()
-            case _Abort(code=code, party=lost):
-                raise _others_error(name, code, lost)
-
-    def _abort(self, error: BaseException) -> None:
-        """Tell the others, as far as they can be reached, that this party failed; of its error only the code."""
-        code = error.code if isinstance(error, ArgotError) else "PartyError"
-        lost = error.party if isinstance(error, PartyLost) else None
-        data = _CONTROL + _encode(_Abort(code, lost))
-        for rank in self.others:
-            if self.members[rank] == lost:
-                continue
-            try:
-                _send(self.link, self.members[rank], self.address, [data])
-            except PartyLost:
-                continue
+            case _:
+                raise FrameError(f"{name} sent {type(message).__name__.strip('_')} out of turn", party=name)
 
     # --------------------------------------------------------------------------------------------------- stalls
 
@@ -571,9 +580,8 @@ class _Run:
                 f"the deadline has passed while {self.members[self.rank]} waited for {', '.join(silent) or 'itself'}",
                 party=silent[0] if silent else self.members[self.rank],
             )
-        if party is not None and not party.running and not party.ready:
-            self._tell(self._status(party))
-            self._check_progress()
+        self.told = None
+        self._check_progress()
 
     def _silent(self, party: Party | None) -> list[str]:
         if party is None:
@@ -593,17 +601,23 @@ class _Run:
         a message under way to it when its status left, and the two counts of that pair differ.
         """
         party = self.party
-        if party is None or party.running or party.ready or len(self.statuses) < len(self.others):
+        if party is None or party.running or party.ready:
             return
-        all_of = self.statuses | {self.rank: self._status(party)}
-        if any(
-            all_of[i].sent[j : j + 1] != all_of[j].received[i : i + 1] for i in all_of for j in all_of if i != j
-        ) or not any(status.waits for status in all_of.values()):
+        mine = self._status(party)
+        if mine != self.told:
+            self.told = mine
+            self._tell(mine)
+        if len(self.statuses) < len(self.others):
             return
-        raise Deadlock(
-            "; ".join(status.waits for _, status in sorted(all_of.items()) if status.waits) + ", which nobody sent",
-            wanted="parties that spawn, send and receive alike",
+        every = self.statuses | {self.rank: mine}
+        under_way = any(
+            every[i].sent[j : j + 1] != every[j].received[i : i + 1] for i in every for j in every if i != j
         )
+        waits = "; ".join(status.waits for _, status in sorted(every.items()) if status.waits)
+        if under_way or not waits:
+            return
+        self.public = f"{waits}, which nobody sent"
+        raise Deadlock(self.public, wanted="parties that spawn, send and receive alike")
 
 
 def _run_id(session_id: bytes, node: bytes, contributions: Mapping[str, bytes]) -> bytes:
@@ -613,13 +627,13 @@ def _run_id(session_id: bytes, node: bytes, contributions: Mapping[str, bytes]) 
     return run_id
 
 
-def _others_error(name: str, code: str, lost: str | None) -> ArgotError:
+def _others_error(name: str, abort: _Abort) -> ArgotError:
     """The error here for a failure at another party."""
-    cls = by_code(code)
+    cls = by_code(abort.code)
+    what = f"{name} ended the run with {abort.code}" + (f": {abort.public[:2000]}" if abort.public else "")
+    if issubclass(cls, PartyLost):
+        lost = abort.party or name
+        return PartyLost(f"{lost} is gone, says {name}", party=lost)
     if issubclass(cls, InputError):
         return InputRefused(f"{name} refused an input", party=name)
-    if issubclass(cls, PartyLost):
-        return PartyLost(f"{lost or name} is gone, says {name}", party=lost or name)
-    if issubclass(cls, ProgramError):
-        return cls(f"{name} ended the run with {code}", party=name)
-    return PartyError(f"{name} ended the run with {code}", party=name)
+    return (cls if issubclass(cls, ProgramError) else PartyError)(what, party=name)
