@@ -132,14 +132,14 @@ fn read_column(values: &Bound<'_, PyAny>, index: usize) -> PyResult<Column> {
     }
     let list = values.cast::<PyList>()?;
     let kind = match list.iter().next() {
-        Some(first) => kind_of(&first),
+        Some(first) => kind_of(&plain(first)),
         None => Some(Kind::Text),
     };
     let Some(kind) = kind else {
         return Err(bad_key(&list.get_item(0)?, None, index, 0));
     };
     let mut column = Column::new(kind, list.len());
-    for (row, value) in list.iter().enumerate() {
+    for (row, value) in list.iter().map(plain).enumerate() {
         if kind_of(&value) != Some(kind) || push(&mut column, &value).is_err() {
             return Err(bad_key(&value, Some(kind), index, row));
         }
@@ -151,6 +151,15 @@ fn integers(values: impl Iterator<Item = i128>, rows: usize) -> Column {
     let mut column = Column::new(Kind::Integer, rows);
     values.for_each(|v| column.push_integer(v));
     column
+}
+
+/// Integers of NumPy as those of Python; anything else as it is.
+fn plain(value: Bound<'_, PyAny>) -> Bound<'_, PyAny> {
+    if kind_of(&value).is_some() || value.is_instance_of::<PyBool>() {
+        return value;
+    }
+    let index = value.call_method0(pyo3::intern!(value.py(), "__index__"));
+    index.unwrap_or(value)
 }
 
 fn kind_of(value: &Bound<'_, PyAny>) -> Option<Kind> {

@@ -274,28 +274,39 @@ class _Run:
 
     async def agree(self, keys: Keys | Sequence[Any], max_items: int) -> Keys:
         """The own keys, once both owners know that the run can begin; otherwise what keeps it from beginning."""
+        own, error = None, None
         try:
             own = keys if isinstance(keys, Keys) else await self.party.compute(read_keys, *keys)
-        except InputError as error:
-            self.party.send(self.peer, _HEADER.pack(Outcome.KEYS_REFUSED, 0, 0))
-            await self.party.recv(self.peer, bytes)
-            self.report(Outcome.KEYS_REFUSED)
-            error.party = error.party or self.names[self.party.rank]
-            raise
-        header = _HEADER.pack(Outcome.DONE, len(own), max_items)
-        self.party.send(self.peer, header + ",".join(own.kinds).encode())
-        outcome, self.peer_items, peer_max, kinds = _parsed(await self.party.recv(self.peer, bytes))
-        if outcome == Outcome.KEYS_REFUSED:
-            raise self.failure(Outcome.PEER_REFUSED)
+            header = _HEADER.pack(Outcome.DONE, len(own), max_items) + ",".join(own.kinds).encode()
+        except InputError as caught:
+            caught.party = self.names[self.party.rank]
+            error = caught
+            header = _HEADER.pack(Outcome.KEYS_REFUSED, 0, 0)
+        self.party.send(self.peer, header)
+        outcome, detail = self._verdict(own, max_items, await self.party.recv(self.peer, bytes))
+        self.party.send(self.peer, bytes([outcome]))
+        answer = await self.party.recv(self.peer, bytes)
+        if outcome == Outcome.DONE and answer != bytes([Outcome.DONE]):
+            outcome = Outcome.MALFORMED
+        if own is not None and outcome == Outcome.DONE:
+            return own
+        failure = self.failure(outcome, detail)
+        raise error or failure
+
+    def _verdict(self, own: Keys | None, max_items: int, header: bytes) -> tuple[Outcome, str]:
+        """Whether the run can begin, from both headers: the same at both owners unless a header is malformed."""
+        outcome, self.peer_items, peer_max, kinds = _parsed(header)
+        if own is None:
+            return Outcome.KEYS_REFUSED, ""
         if outcome != Outcome.DONE:
-            raise self.failure(Outcome.MALFORMED)
+            return (Outcome.PEER_REFUSED if outcome == Outcome.KEYS_REFUSED else Outcome.MALFORMED), ""
         if kinds != own.kinds and len(own) and self.peer_items:
-            raise self.failure(Outcome.KINDS_DIFFER, f"{', '.join(own.kinds)} here, {', '.join(kinds)} there")
+            return Outcome.KINDS_DIFFER, f"{', '.join(own.kinds)} here, {', '.join(kinds)} there"
         most, limit = max(len(own), self.peer_items), min(max_items, peer_max)
         if most > limit:
-            raise self.failure(Outcome.TOO_MANY, f"{most} rows, at most {limit}")
+            return Outcome.TOO_MANY, f"{most} rows, at most {limit}"
         self.total = len(own) + self.peer_items
-        return own
+        return Outcome.DONE, ""
 
     def batches(self, rows: int) -> Iterator[tuple[int, int]]:
         """(first row, number of rows) of each message."""
