@@ -23,10 +23,13 @@ type OutBytes<'py> = Bound<'py, PyArray1<u8>>;
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LENGTH_BYTES", exponent::BYTES)?;
     m.add("POWER_BITS", pow2::POWER_BITS)?;
+    m.add("SCALE_TERMS", pow2::SCALE_TERMS)?;
     m.add_function(wrap_pyfunction!(fourier_left, m)?)?;
     m.add_function(wrap_pyfunction!(fourier_right, m)?)?;
     m.add_function(wrap_pyfunction!(power_left, m)?)?;
     m.add_function(wrap_pyfunction!(power_right, m)?)?;
+    m.add_function(wrap_pyfunction!(scale_left, m)?)?;
+    m.add_function(wrap_pyfunction!(scale_right, m)?)?;
     m.add_function(wrap_pyfunction!(lift_deal, m)?)?;
     m.add_function(wrap_pyfunction!(lift_bits, m)?)?;
     m.add_function(wrap_pyfunction!(lift_finish, m)?)?;
@@ -191,6 +194,64 @@ fn power_right<'py>(
     Ok((0..rotations.len())
         .map(|r| PyArray1::from_slice(py, &out[r * n..(r + 1) * n]))
         .collect())
+}
+
+/// The masked left factors of x * (-1)^sign * 2^(exponent / 2^57 + shift) for a shared x, two words each.
+#[pyfunction]
+#[pyo3(signature = (a, exponent, shift, sign, key))]
+fn scale_left<'py>(
+    py: Python<'py>,
+    a: Words<'py>,
+    exponent: Words<'py>,
+    shift: u32,
+    sign: Option<Bytes<'py>>,
+    key: &[u8],
+) -> PyResult<OutWords<'py>> {
+    let key = exactly("key", key)?;
+    let n = a.len();
+    same("exponent", exponent.len(), n)?;
+    let (a, sign) = (a.as_slice()?, flags("sign", &sign, n)?);
+    let factor = Factor {
+        exponent: exponent.as_slice()?,
+        shift,
+        sign,
+        gate: None,
+    };
+    let mut out = vec![0; n * pow2::SCALE_TERMS * 2];
+    py.detach(|| pow2::scale_left(a, &factor, &key, &mut out));
+    Ok(PyArray1::from_vec(py, out))
+}
+
+/// The other side of `scale_left`: this side's half of the result divided by 2^64 and rounded.
+#[pyfunction]
+#[pyo3(signature = (b, exponent, sign, half))]
+fn scale_right<'py>(
+    py: Python<'py>,
+    b: Words<'py>,
+    exponent: Words<'py>,
+    sign: Option<Bytes<'py>>,
+    half: &Bound<'py, PyAny>,
+) -> PyResult<OutWords<'py>> {
+    let n = b.len();
+    same("exponent", exponent.len(), n)?;
+    let (b, sign) = (b.as_slice()?, flags("sign", &sign, n)?);
+    let factor = Factor {
+        exponent: exponent.as_slice()?,
+        shift: 0,
+        sign,
+        gate: None,
+    };
+    let mut out = vec![0; n];
+    if let Ok(key) = half.cast::<PyBytes>() {
+        let key = exactly("half", key.as_bytes())?;
+        py.detach(|| pow2::scale_right(b, &factor, HalfWords::Mask(&key), &mut out));
+    } else {
+        let sent: Words = half.extract()?;
+        let sent = sent.as_slice()?;
+        same("half", sent.len(), n * pow2::SCALE_TERMS * 2)?;
+        py.detach(|| pow2::scale_right(b, &factor, HalfWords::Sent(sent), &mut out));
+    }
+    Ok(PyArray1::from_vec(py, out))
 }
 
 /// The third party's halves of n products of the bits drawn with two keys, for the second side.

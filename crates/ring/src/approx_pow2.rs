@@ -165,13 +165,93 @@ pub fn right(factor: &Factor<'_>, half: HalfWords<'_>, rotations: &[u32], out: &
                 z = add(z, mul(words[0] as u128 | (words[1] as u128) << 64, value));
             }
             for (out, &rotation) in rows.iter_mut().zip(rotations) {
-                let z = z.rotate_left(rotation);
-                let z = if first { add(z, BIAS) } else { z };
-                let rounded = (z.wrapping_add(1 << 63) >> 64) as u64;
-                out[j] = rounded.wrapping_sub(if first { (BIAS >> 64) as u64 } else { 0 });
+                out[j] = round(z.rotate_left(rotation), first);
             }
         }
     });
+}
+
+/// Ring elements that are sent for each element by [`scale_left`].
+pub const SCALE_TERMS: usize = 3;
+
+/// The masked left factors of x * (-1)^sign * 2^(exponent + shift) for a shared x = a + b mod 2^64, |x| < 2^62. As
+/// integers x = a + b - 2^64 (u v + t), with u, v, t as in `approx_lift`: three products.
+pub fn scale_left(a: &[u64], factor: &Factor<'_>, key: &[u8; 16], out: &mut [u64]) {
+    assert_eq!(out.len(), a.len() * SCALE_TERMS * 2);
+    assert_eq!(factor.exponent.len(), a.len());
+    let stream = Stream::new(key);
+    out.par_chunks_mut(CHUNK * SCALE_TERMS * 2)
+        .enumerate()
+        .for_each(|(c, out)| {
+            stream.words_at((c * CHUNK * SCALE_TERMS * 2) as u64, out);
+            for (j, row) in out.chunks_exact_mut(SCALE_TERMS * 2).enumerate() {
+                let i = c * CHUNK + j;
+                let power = power(factor.exponent[i], factor.shift, flag(factor.sign, i, 0));
+                let quarter = a[i] >> 62;
+                let t = (quarter | quarter >> 1) & 1;
+                let u = a[i].wrapping_sub(1 << 62) >> 63;
+                let wrapped = sub(a[i] as u128, (t as u128) << 64);
+                let high = mul((u as u128) << 64, power);
+                let factors = [mul(wrapped, power), power, high];
+                for (words, value) in row.chunks_exact_mut(2).zip(factors) {
+                    let mask = words[0] as u128 | (words[1] as u128) << 64;
+                    let hidden = sub(value, mask);
+                    (words[0], words[1]) = (hidden as u64, (hidden >> 64) as u64);
+                }
+            }
+        });
+}
+
+/// The other side of [`scale_left`]: this side's addend of round(x * (-1)^sign * 2^(exponent + shift - 64)).
+pub fn scale_right(b: &[u64], factor: &Factor<'_>, half: HalfWords<'_>, out: &mut [u64]) {
+    let width = SCALE_TERMS * 2;
+    assert_eq!(out.len(), b.len());
+    assert_eq!(factor.exponent.len(), b.len());
+    if let HalfWords::Sent(sent) = half {
+        assert_eq!(sent.len(), b.len() * width);
+    }
+    let stream = half.stream();
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(c, out)| {
+        let at = c * CHUNK * width;
+        let mut buffer = vec![
+            0u64;
+            if stream.is_some() {
+                out.len() * width
+            } else {
+                0
+            }
+        ];
+        let words: &[u64] = match (&stream, half) {
+            (Some(stream), _) => {
+                stream.words_at(at as u64, &mut buffer);
+                &buffer
+            }
+            (None, HalfWords::Sent(sent)) => &sent[at..at + out.len() * width],
+            (None, HalfWords::Mask(_)) => unreachable!("a mask has a stream"),
+        };
+        for (j, (row, out)) in words.chunks_exact(width).zip(out).enumerate() {
+            let i = c * CHUNK + j;
+            let power = power(factor.exponent[i], factor.shift, flag(factor.sign, i, 0));
+            let v = ((b[i] >> 63) as u128).wrapping_neg();
+            // x U V = (a - 2^64 t) U * V + U * b V - 2^64 u U * v V
+            let factors = [power, mul(b[i] as u128, power), !power & v];
+            let z = row
+                .chunks_exact(2)
+                .zip(factors)
+                .fold(0, |z, (words, value)| {
+                    add(z, mul(words[0] as u128 | (words[1] as u128) << 64, value))
+                });
+            *out = round(z, stream.is_some());
+        }
+    });
+}
+
+/// A half of z / 2^64, rounded; one side (`first`) shifts z to where it is not negative, and back.
+#[inline(always)]
+fn round(z: u128, first: bool) -> u64 {
+    let z = if first { add(z, BIAS) } else { z };
+    let rounded = (z.wrapping_add(1 << 63) >> 64) as u64;
+    rounded.wrapping_sub(if first { (BIAS >> 64) as u64 } else { 0 })
 }
 
 #[cfg(test)]
@@ -289,6 +369,62 @@ mod tests {
             assert!(
                 error.abs() < 1.0 + want * 4e-9,
                 "{i}: {want} off by {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_shared_number_is_scaled() {
+        let mut seed = 77;
+        let n = 20_000;
+        let (mut a, mut b, mut p, mut q) = (vec![], vec![], vec![], vec![]);
+        let (mut coin, mut sign, mut want) = (vec![], vec![], vec![]);
+        for i in 0..n {
+            // x * 2^s stays below 2^62; the exponent is given as s + 40 and undone by the shift.
+            let s = (random(&mut seed) >> 20) as i64 % 80 - 40;
+            let width = (61 - s.max(0)) as u32;
+            let x = (random(&mut seed) as i64) >> (63 - width) >> (i % 30);
+            let y = ((s + 40) as u64) << 57;
+            (
+                a.push(random(&mut seed)),
+                p.push(random(&mut seed) & (127 << 57)),
+            );
+            (
+                b.push((x as u64).wrapping_sub(a[i])),
+                q.push(y.wrapping_sub(p[i])),
+            );
+            (
+                coin.push((random(&mut seed) >> 50) as u8 & 1),
+                sign.push((i & 1) as u8),
+            );
+            let size = x as f64 * 2f64.powi(s as i32);
+            want.push(if sign[i] == 1 { -size } else { size });
+        }
+        let sign_b: Vec<u8> = sign.iter().zip(&coin).map(|(s, c)| s ^ c).collect();
+        let shift = 64 - 40 + 128 - 2 * POWER_BITS;
+        let left = Factor {
+            exponent: &p,
+            shift: shift % 128,
+            sign: Some(&coin),
+            gate: None,
+        };
+        let right = Factor {
+            exponent: &q,
+            shift: 0,
+            sign: Some(&sign_b),
+            gate: None,
+        };
+        let mut sent = vec![0; n * SCALE_TERMS * 2];
+        scale_left(&a, &left, &[5; 16], &mut sent);
+        let (mut x, mut y) = (vec![0; n], vec![0; n]);
+        scale_right(&b, &right, HalfWords::Mask(&[5; 16]), &mut x);
+        scale_right(&b, &right, HalfWords::Sent(&sent), &mut y);
+        for i in 0..n {
+            let got = x[i].wrapping_add(y[i]) as i64 as f64;
+            assert!(
+                (got - want[i]).abs() <= 1.0 + want[i].abs() * 1e-15,
+                "{i}: {got}, not {}",
+                want[i]
             );
         }
     }
