@@ -7,7 +7,8 @@ use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::kernels_bits as bits;
 use argot_ring::kernels_carry::{self as carry, Inner, Leaf, Node, Rows};
-use argot_ring::kernels_trunc::{self as trunc, packed_len, Pair, Word};
+use argot_ring::kernels_trunc::{self as trunc, packed_len};
+use argot_ring::{Ring, Z128};
 use numpy::npyffi::{self, PY_ARRAY_API};
 use numpy::{
     PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyUntypedArray,
@@ -45,7 +46,7 @@ macro_rules! by_word {
         match $array.dtype().itemsize() {
             4 => $call::<u32>($($arg),*),
             8 => $call::<u64>($($arg),*),
-            16 => $call::<Pair>($($arg),*),
+            16 => $call::<Z128>($($arg),*),
             n => Err(PyTypeError::new_err(format!("elements of {n} bytes; wanted 4, 8 or 16"))),
         }
     };
@@ -124,7 +125,7 @@ fn same(what: &str, have: usize, want: usize) -> PyResult<()> {
     )))
 }
 
-fn drop_bits<W: Word>(d: u32) -> PyResult<()> {
+fn drop_bits<W: Ring>(d: u32) -> PyResult<()> {
     if (1..=W::BITS - 2).contains(&d) {
         return Ok(());
     }
@@ -139,7 +140,7 @@ fn drop_bits<W: Word>(d: u32) -> PyResult<()> {
 /// The low `bits` bits of every element, packed: uint8, ceil(size * bits / 8).
 #[pyfunction]
 fn pack<'py>(py: Python<'py>, x: Any<'py>, bits: u32) -> PyResult<Bytes<'py>> {
-    fn run<'py, W: Word>(py: Python<'py>, x: &Any<'py>, bits: u32) -> PyResult<Bytes<'py>> {
+    fn run<'py, W: Ring>(py: Python<'py>, x: &Any<'py>, bits: u32) -> PyResult<Bytes<'py>> {
         if !(1..=W::BITS).contains(&bits) {
             return Err(PyValueError::new_err(format!(
                 "{bits} bits; wanted 1 to {}",
@@ -157,7 +158,7 @@ fn pack<'py>(py: Python<'py>, x: Any<'py>, bits: u32) -> PyResult<Bytes<'py>> {
 /// What `pack` wrote, written to `out`.
 #[pyfunction]
 fn unpack<'py>(py: Python<'py>, packed: Any<'py>, bits: u32, out: Any<'py>) -> PyResult<()> {
-    fn run<W: Word>(py: Python<'_>, packed: &Any, bits: u32, out: &Any) -> PyResult<()> {
+    fn run<W: Ring>(py: Python<'_>, packed: &Any, bits: u32, out: &Any) -> PyResult<()> {
         if !(1..=W::BITS).contains(&bits) {
             return Err(PyValueError::new_err(format!(
                 "{bits} bits; wanted 1 to {}",
@@ -189,7 +190,7 @@ fn trunc_first<'py>(
     let streams = [stream(rho)?, stream(unit)?, stream(near)?, stream(far)?];
     let arrays = (like(py, &r)?, like(py, &r)?, like(py, &r)?);
     let packed = bytes(py, packed_len(r.len(), d));
-    fn run<W: Word>(
+    fn run<W: Ring>(
         py: Python<'_>,
         (r, d): (&Any, u32),
         streams: &[Stream; 4],
@@ -244,7 +245,7 @@ fn trunc_meet<'py>(
         &'a Option<(Stream, Stream)>,
         &'a Option<(Any<'py>, Any<'py>)>,
     );
-    fn run<W: Word>(
+    fn run<W: Ring>(
         py: Python<'_>,
         (c1, c2, d): (&Any, Option<&Any>, u32),
         (keys, received): Sources,
@@ -303,7 +304,7 @@ fn trunc_last<'py>(
     peer: Any<'py>,
     d: u32,
 ) -> PyResult<()> {
-    fn run<W: Word>(py: Python<'_>, high: &Any, own: &Any, peer: &Any, d: u32) -> PyResult<()> {
+    fn run<W: Ring>(py: Python<'_>, high: &Any, own: &Any, peer: &Any, d: u32) -> PyResult<()> {
         drop_bits::<W>(d)?;
         let (high, own, peer) = (slice_mut::<W>(high)?, slice(own)?, slice(peer)?);
         same("own", own.len(), packed_len(high.len(), d))?;
@@ -617,7 +618,7 @@ fn select_split<'py>(
 ) -> PyResult<(Any<'py>, Any<'py>)> {
     let keys = (stream(product_key)?, stream(unit_key)?);
     let (product, unit) = (like(py, &a0)?, like(py, &a0)?);
-    fn run<W: Word>(
+    fn run<W: Ring>(
         py: Python<'_>,
         (u0, u1): (&Planes, &Planes),
         (a0, a1): (&Any, &Any),
@@ -672,7 +673,7 @@ fn select_join<'py>(
         &'a Option<(Stream, Stream)>,
         &'a Option<(Any<'py>, Any<'py>)>,
     );
-    fn run<W: Word>(
+    fn run<W: Ring>(
         py: Python<'_>,
         v: &Planes,
         (part_a, part_b, c): Parts,
@@ -727,7 +728,7 @@ fn compose_split<'py>(
     like: Any<'py>,
     key: &[u8],
 ) -> PyResult<Bytes<'py>> {
-    fn run<'py, W: Word>(
+    fn run<'py, W: Ring>(
         py: Python<'py>,
         u: &Planes<'py>,
         n: usize,
@@ -753,7 +754,7 @@ fn compose_join<'py>(
     key: Option<&[u8]>,
     received: Option<Any<'py>>,
 ) -> PyResult<()> {
-    fn run<W: Word>(
+    fn run<W: Ring>(
         py: Python<'_>,
         v: &Planes,
         out: &Any,
@@ -781,7 +782,7 @@ fn compose_join<'py>(
     )
 }
 
-fn compose_width<W: Word>(planes: &Planes<'_>, n: usize) -> PyResult<usize> {
+fn compose_width<W: Ring>(planes: &Planes<'_>, n: usize) -> PyResult<usize> {
     let shape = planes.shape();
     if shape[1] != n.div_ceil(64) || shape[0] > W::BITS as usize {
         return Err(PyValueError::new_err(format!(

@@ -3,7 +3,8 @@
 //!
 //! A bit is u ^ v = v + u (1 - 2 v), a number a + c. Then bit * number = v (a + c) + (u a)(1 - 2 v) + u (1 - 2 v) c.
 
-use crate::kernels_trunc::{pack, packed_len, unpack, words_at, Word};
+use crate::element::Ring;
+use crate::kernels_trunc::{pack, packed_len, unpack, words_at};
 use argot_prf::Stream;
 use rayon::prelude::*;
 
@@ -12,12 +13,12 @@ const BLOCK: usize = 512;
 const PART: usize = 16 * 1024;
 
 #[inline(always)]
-fn bit<W: Word>(plane: &[u64], i: usize) -> W {
-    W::narrow((plane[i / 64] >> (i % 64) & 1) as u128)
+fn bit<W: Ring>(plane: &[u64], i: usize) -> W {
+    W::from_u128((plane[i / 64] >> (i % 64) & 1) as u128)
 }
 
 /// The first party's messages for bit * number, u a and u, each less a mask from its stream.
-pub fn select_split<W: Word>(
+pub fn select_split<W: Ring>(
     (u0, u1): (&[u64], &[u64]),
     (a0, a1): (&[W], &[W]),
     (product_key, bit_key): (&Stream, &Stream),
@@ -35,10 +36,10 @@ pub fn select_split<W: Word>(
                 words_at(product_key, at, product);
                 words_at(bit_key, at, unit);
                 for i in 0..n {
-                    let u = bit::<W>(u0, at + i).sub(bit(u1, at + i));
-                    let u = u.mul(u); // 0 - 1 squared is 1: the exclusive or
-                    product[i] = u.mul(a0[at + i].add(a1[at + i])).sub(product[i]);
-                    unit[i] = u.sub(unit[i]);
+                    let u = bit::<W>(u0, at + i).minus(bit(u1, at + i));
+                    let u = u.times(u); // 0 - 1 squared is 1: the exclusive or
+                    product[i] = u.times(a0[at + i].plus(a1[at + i])).minus(product[i]);
+                    unit[i] = u.minus(unit[i]);
                 }
             }
         });
@@ -53,7 +54,7 @@ pub enum Given<'a, W> {
 /// One of the others' half of bit * number, less a mask: v * part + (1 - 2 v)(U1 + U2 c) - mask.
 ///
 /// `part` is its part of the number (the first of them a1 + c, the second a0), `mask` becomes the mask.
-pub fn select_join<W: Word>(
+pub fn select_join<W: Ring>(
     v: &[u64],
     (part_a, part_b, c): (&[W], &[W], &[W]),
     given: &Given<W>,
@@ -85,26 +86,26 @@ pub fn select_join<W: Word>(
                     let own = if part_b.is_empty() {
                         part_a[at + i]
                     } else {
-                        part_a[at + i].add(part_b[at + i])
+                        part_a[at + i].plus(part_b[at + i])
                     };
-                    let cross = product[i].add(unit[i].mul(c[at + i]));
-                    let flip = W::narrow(1).sub(bit::<W>(v, at + i).shl(1));
+                    let cross = product[i].plus(unit[i].times(c[at + i]));
+                    let flip = W::from_u128(1).minus(bit::<W>(v, at + i).left(1));
                     out[i] = bit::<W>(v, at + i)
-                        .mul(own)
-                        .add(flip.mul(cross))
-                        .sub(mask[i]);
+                        .times(own)
+                        .plus(flip.times(cross))
+                        .minus(mask[i]);
                 }
             }
         });
 }
 
 /// Bytes of the first party's message for a word of `width` bits into k: bit i needs only k - i bits.
-pub fn compose_len<W: Word>(n: usize, width: usize) -> usize {
+pub fn compose_len<W: Ring>(n: usize, width: usize) -> usize {
     (0..width).map(|i| packed_len(n, W::BITS - i as u32)).sum()
 }
 
 /// The first party's message for the number with the bits u ^ v: each u less a mask, packed.
-pub fn compose_split<W: Word>(u: &[u64], n: usize, width: usize, key: &Stream, out: &mut [u8]) {
+pub fn compose_split<W: Ring>(u: &[u64], n: usize, width: usize, key: &Stream, out: &mut [u8]) {
     let words = n.div_ceil(64);
     let mut shares = vec![W::default(); n];
     let mut rest = out;
@@ -114,7 +115,7 @@ pub fn compose_split<W: Word>(u: &[u64], n: usize, width: usize, key: &Stream, o
         shares
             .iter_mut()
             .enumerate()
-            .for_each(|(e, s)| *s = bit::<W>(plane, e).sub(*s));
+            .for_each(|(e, s)| *s = bit::<W>(plane, e).minus(*s));
         let bits = W::BITS - i as u32;
         let (row, left) = rest.split_at_mut(packed_len(n, bits));
         pack(&shares, bits, row);
@@ -123,7 +124,7 @@ pub fn compose_split<W: Word>(u: &[u64], n: usize, width: usize, key: &Stream, o
 }
 
 /// One of the others' half of that number: the sum over bits of 2^i U_i (1 - 2 v_i), and the v's at the one that leads.
-pub fn compose_join<W: Word>(
+pub fn compose_join<W: Ring>(
     v: &[u64],
     width: usize,
     given: Result<&Stream, &[u8]>,
@@ -147,9 +148,9 @@ pub fn compose_join<W: Word>(
         }
         for (e, (sum, share)) in out.iter_mut().zip(&shares).enumerate() {
             let b = bit::<W>(plane, e);
-            let flip = W::narrow(1).sub(b.shl(1));
+            let flip = W::from_u128(1).minus(b.left(1));
             let own = if lead { b } else { W::default() };
-            *sum = sum.add(share.mul(flip).add(own).shl(i as u32));
+            *sum = sum.plus(share.times(flip).plus(own).left(i as u32));
         }
     }
 }

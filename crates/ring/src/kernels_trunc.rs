@@ -11,94 +11,9 @@
 //!
 //! Numbers below 2^d travel packed, d bits each, little endian.
 
+use crate::element::Ring;
 use argot_prf::Stream;
 use rayon::prelude::*;
-
-/// An element of Z_2^k as it lies in memory.
-pub trait Word: Copy + Default + Send + Sync + 'static {
-    const BITS: u32;
-    fn wide(self) -> u128;
-    fn narrow(wide: u128) -> Self;
-    fn add(self, other: Self) -> Self;
-    fn sub(self, other: Self) -> Self;
-    fn mul(self, other: Self) -> Self;
-    /// For 0 <= n < BITS.
-    fn shl(self, n: u32) -> Self;
-    fn shr(self, n: u32) -> Self;
-}
-
-macro_rules! native {
-    ($t:ty) => {
-        impl Word for $t {
-            const BITS: u32 = <$t>::BITS;
-            #[inline(always)]
-            fn wide(self) -> u128 {
-                self as u128
-            }
-            #[inline(always)]
-            fn narrow(wide: u128) -> Self {
-                wide as $t
-            }
-            #[inline(always)]
-            fn add(self, other: Self) -> Self {
-                self.wrapping_add(other)
-            }
-            #[inline(always)]
-            fn sub(self, other: Self) -> Self {
-                self.wrapping_sub(other)
-            }
-            #[inline(always)]
-            fn mul(self, other: Self) -> Self {
-                self.wrapping_mul(other)
-            }
-            #[inline(always)]
-            fn shl(self, n: u32) -> Self {
-                self << n
-            }
-            #[inline(always)]
-            fn shr(self, n: u32) -> Self {
-                self >> n
-            }
-        }
-    };
-}
-native!(u32);
-native!(u64);
-
-/// Z_2^128 in arrays: low word first, aligned as a u64.
-pub type Pair = [u64; 2];
-
-impl Word for Pair {
-    const BITS: u32 = 128;
-    #[inline(always)]
-    fn wide(self) -> u128 {
-        self[0] as u128 | (self[1] as u128) << 64
-    }
-    #[inline(always)]
-    fn narrow(wide: u128) -> Self {
-        [wide as u64, (wide >> 64) as u64]
-    }
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Self::narrow(self.wide().wrapping_add(other.wide()))
-    }
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        Self::narrow(self.wide().wrapping_sub(other.wide()))
-    }
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        Self::narrow(self.wide().wrapping_mul(other.wide()))
-    }
-    #[inline(always)]
-    fn shl(self, n: u32) -> Self {
-        Self::narrow(self.wide() << n)
-    }
-    #[inline(always)]
-    fn shr(self, n: u32) -> Self {
-        Self::narrow(self.wide() >> n)
-    }
-}
 
 /// Elements whose masks are made at a time: their buffers stay in the first cache.
 const BLOCK: usize = 512;
@@ -112,7 +27,7 @@ pub fn packed_len(n: usize, bits: u32) -> usize {
 
 /// Elements first..first+out.len() of a stream read as ring elements.
 #[inline]
-pub fn words_at<W: Word>(stream: &Stream, first: usize, out: &mut [W]) {
+pub fn words_at<W: Ring>(stream: &Stream, first: usize, out: &mut [W]) {
     let size = std::mem::size_of::<W>();
     // SAFETY: any bytes are a valid element, and the slice covers exactly the same memory.
     let bytes =
@@ -152,11 +67,11 @@ impl<'a> Packer<'a> {
     }
 
     #[inline(always)]
-    fn put<W: Word>(&mut self, value: W, bits: u32) {
+    fn put<W: Ring>(&mut self, value: W, bits: u32) {
         if bits <= 32 {
-            return self.put_short(value.wide() as u64 & ((1 << bits) - 1), bits);
+            return self.put_short(value.to_u128() as u64 & ((1 << bits) - 1), bits);
         }
-        let (mut wide, mut left) = (value.wide(), bits);
+        let (mut wide, mut left) = (value.to_u128(), bits);
         while left > 0 {
             let now = left.min(32);
             self.put_short(wide as u64 & ((1 << now) - 1), now);
@@ -207,9 +122,9 @@ impl<'a> Unpacker<'a> {
     }
 
     #[inline(always)]
-    fn get<W: Word>(&mut self, bits: u32) -> W {
+    fn get<W: Ring>(&mut self, bits: u32) -> W {
         if bits <= 32 {
-            return W::narrow(self.get_short(bits) as u128);
+            return W::from_u128(self.get_short(bits) as u128);
         }
         let (mut wide, mut have) = (0, 0);
         while have < bits {
@@ -217,12 +132,12 @@ impl<'a> Unpacker<'a> {
             wide |= (self.get_short(now) as u128) << have;
             have += now;
         }
-        W::narrow(wide)
+        W::from_u128(wide)
     }
 }
 
 /// The low `bits` bits of every element, one after the other.
-pub fn pack<W: Word>(x: &[W], bits: u32, out: &mut [u8]) {
+pub fn pack<W: Ring>(x: &[W], bits: u32, out: &mut [u8]) {
     assert_eq!(out.len(), packed_len(x.len(), bits));
     x.par_chunks(PART)
         .zip(out.par_chunks_mut(packed_len(PART, bits)))
@@ -234,7 +149,7 @@ pub fn pack<W: Word>(x: &[W], bits: u32, out: &mut [u8]) {
 }
 
 /// The elements that `pack` wrote.
-pub fn unpack<W: Word>(from: &[u8], bits: u32, out: &mut [W]) {
+pub fn unpack<W: Ring>(from: &[u8], bits: u32, out: &mut [W]) {
     assert_eq!(from.len(), packed_len(out.len(), bits));
     out.par_chunks_mut(PART)
         .zip(from.par_chunks(packed_len(PART, bits)))
@@ -264,11 +179,11 @@ pub struct FirstKeys<'a> {
 }
 
 /// Step 1, at the party that knows r.
-pub fn first<W: Word>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
+pub fn first<W: Ring>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
     let up = W::BITS - d;
-    let one = W::narrow(1);
-    let t = one.shl(W::BITS - 2);
-    let offset = one.sub(t.shr(d)).sub(one.shl(up));
+    let one = W::from_u128(1);
+    let t = one.left(W::BITS - 2);
+    let offset = one.minus(t.right(d)).minus(one.left(up));
     let parts = r
         .par_chunks(PART)
         .zip(out.rest.par_chunks_mut(PART))
@@ -289,13 +204,13 @@ pub fn first<W: Word>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
                 words_at(keys.near, at, &mut m1[..n]);
                 words_at(keys.far, at, &mut m2[..n]);
                 for i in 0..n {
-                    let shifted = r[start + i].add(t);
-                    let u = one.sub(shifted.shr(W::BITS - 1));
-                    let left = shifted.shr(d).add(offset).sub(rho[i]);
+                    let shifted = r[start + i].plus(t);
+                    let u = one.minus(shifted.right(W::BITS - 1));
+                    let left = shifted.right(d).plus(offset).minus(rho[i]);
                     rest[start + i] = left;
-                    near[start + i] = rho[i].add(m1[i].shl(up));
-                    far[start + i] = left.add(m2[i].shl(up));
-                    u1[i] = u.sub(u1[i]);
+                    near[start + i] = rho[i].plus(m1[i].left(up));
+                    far[start + i] = left.plus(m2[i].left(up));
+                    u1[i] = u.minus(u1[i]);
                 }
                 u1[..n].iter().for_each(|v| packer.put(*v, d));
             }
@@ -315,7 +230,7 @@ pub enum Given<'a, W> {
 ///
 /// `high` becomes c >> d; `product`, for the other of the others, its share of U V less the mask; `side` the output
 /// share that it has with the first party.
-pub fn meet<W: Word>(
+pub fn meet<W: Ring>(
     (c1, c2): (&[W], &[W]),
     d: u32,
     given: &Given<W>,
@@ -357,13 +272,13 @@ pub fn meet<W: Word>(
                     let c = if c2.is_empty() {
                         c1[at + i]
                     } else {
-                        c1[at + i].add(c2[at + i])
+                        c1[at + i].plus(c2[at + i])
                     };
                     // 0 - V is the mask that keeps all bits of the share where V = 1.
-                    let v = W::narrow(1).sub(c.shr(W::BITS - 1));
-                    high[start + i] = c.shr(d);
-                    side[start + i] = rho[i].add(m[i].shl(up));
-                    m[i] = u[i].mul(v).sub(m[i]);
+                    let v = W::from_u128(1).minus(c.right(W::BITS - 1));
+                    high[start + i] = c.right(d);
+                    side[start + i] = rho[i].plus(m[i].left(up));
+                    m[i] = u[i].times(v).minus(m[i]);
                 }
                 m[..n].iter().for_each(|v| packer.put(*v, d));
             }
@@ -372,7 +287,7 @@ pub fn meet<W: Word>(
 }
 
 /// Step 3, at each of the others: `high` becomes their common output share.
-pub fn last<W: Word>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
+pub fn last<W: Ring>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
     let up = W::BITS - d;
     let bytes = packed_len(PART, d);
     high.par_chunks_mut(PART)
@@ -380,7 +295,7 @@ pub fn last<W: Word>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
         .for_each(|(high, (own, peer))| {
             let (mut a, mut b) = (Unpacker::new(own), Unpacker::new(peer));
             for v in high.iter_mut() {
-                *v = v.add(a.get::<W>(d).add(b.get(d)).shl(up));
+                *v = v.plus(a.get::<W>(d).plus(b.get(d)).left(up));
             }
         });
 }
@@ -388,12 +303,13 @@ pub fn last<W: Word>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::Z128;
 
     fn stream(n: u8) -> Stream {
         Stream::new(&[n; 16])
     }
 
-    fn draw<W: Word>(n: u8, len: usize) -> Vec<W> {
+    fn draw<W: Ring>(n: u8, len: usize) -> Vec<W> {
         let mut out = vec![W::default(); len];
         words_at(&stream(n), 0, &mut out);
         out
@@ -403,10 +319,10 @@ mod tests {
     fn what_is_packed_comes_back() {
         for bits in [1, 7, 8, 18, 31, 32, 33, 64, 100, 128] {
             for n in [0, 1, 7, 8, 9, 1000, 40_000] {
-                let x: Vec<Pair> = draw(1, n);
+                let x: Vec<Z128> = draw(1, n);
                 let mut packed = vec![0; packed_len(n, bits)];
                 pack(&x, bits, &mut packed);
-                let mut back = vec![Pair::default(); n];
+                let mut back = vec![Z128::default(); n];
                 unpack(&packed, bits, &mut back);
                 let mask = if bits == 128 {
                     u128::MAX
@@ -416,15 +332,15 @@ mod tests {
                 assert!(x
                     .iter()
                     .zip(&back)
-                    .all(|(a, b)| a.wide() & mask == b.wide()));
+                    .all(|(a, b)| a.to_u128() & mask == b.to_u128()));
             }
         }
     }
 
     /// All three parties, on values at the ends of the range and at random in it.
-    fn truncates<W: Word>(d: u32, n: usize) {
+    fn truncates<W: Ring>(d: u32, n: usize) {
         let limit = 1u128 << (W::BITS - 2);
-        let z: Vec<i128> = draw::<Pair>(2, n)
+        let z: Vec<i128> = draw::<Z128>(2, n)
             .iter()
             .enumerate()
             .map(|(i, v)| match i % 8 {
@@ -432,13 +348,13 @@ mod tests {
                 1 => -(limit as i128),
                 2 => 0,
                 3 => -1,
-                _ => (v.wide() % (2 * limit)) as i128 - limit as i128,
+                _ => (v.to_u128() % (2 * limit)) as i128 - limit as i128,
             })
             .collect();
         let r: Vec<W> = draw(3, n);
         let c2: Vec<W> = draw(4, n);
         let c1: Vec<W> = (0..n)
-            .map(|i| W::narrow(z[i] as u128).sub(r[i]).sub(c2[i]))
+            .map(|i| W::from_u128(z[i] as u128).minus(r[i]).minus(c2[i]))
             .collect();
 
         let [s5, s6, s7, s8] = [5, 6, 7, 8].map(stream);
@@ -502,17 +418,20 @@ mod tests {
         assert!(sides[0]
             .iter()
             .zip(&near)
-            .all(|(a, b)| a.wide() == b.wide()));
-        assert!(sides[1].iter().zip(&far).all(|(a, b)| a.wide() == b.wide()));
+            .all(|(a, b)| a.to_u128() == b.to_u128()));
+        assert!(sides[1]
+            .iter()
+            .zip(&far)
+            .all(|(a, b)| a.to_u128() == b.to_u128()));
         last(&mut highs[0], &products[0], &products[1], d);
         last(&mut highs[1], &products[1], &products[0], d);
         let low = (1u128 << d) - 1;
         for i in 0..n {
-            assert_eq!(highs[0][i].wide(), highs[1][i].wide());
-            let got = near[i].add(far[i]).add(highs[0][i]);
-            let up = (z[i] as u128 & low) >= (r[i].wide() & low);
-            let want = W::narrow(((z[i] >> d) + up as i128) as u128);
-            assert_eq!(got.wide(), want.wide(), "z = {}, d = {d}", z[i]);
+            assert_eq!(highs[0][i].to_u128(), highs[1][i].to_u128());
+            let got = near[i].plus(far[i]).plus(highs[0][i]);
+            let up = (z[i] as u128 & low) >= (r[i].to_u128() & low);
+            let want = W::from_u128(((z[i] >> d) + up as i128) as u128);
+            assert_eq!(got.to_u128(), want.to_u128(), "z = {}, d = {d}", z[i]);
         }
     }
 
@@ -525,7 +444,7 @@ mod tests {
             truncates::<u64>(d, 20_000);
         }
         for d in [1, 26, 40, 64, 100, 125] {
-            truncates::<Pair>(d, 3_000);
+            truncates::<Z128>(d, 3_000);
         }
         truncates::<u64>(18, 1);
         truncates::<u64>(18, 0);

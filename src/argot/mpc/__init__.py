@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import UnknownNameError
 from .protocol import Protocol
 
-_NOT_PROTOCOLS = {"__init__", "protocol", "bits"}
+_NOT_PROTOCOLS = {"__init__", "protocol", "bits", "carry"}
 
 
 def names() -> list[str]:

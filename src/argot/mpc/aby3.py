@@ -1,0 +1,507 @@
+"""ABY3: three parties, at most one of them curious, replicated shares (eprint 2018/403).
+
+x = x0 + x1 + x2, in Z_2^k for numbers and in GF(2) for bits; party i holds xi and xi+1.
+
+Sums are local. Products of two shared values are those of ABY3. Everything else here uses one observation: the sum
+of x0 and x1 is known to party 0, and x2 to both others. So every value is a *first addend* a, private to party 0, plus
+a *second* c, common to parties 1 and 2, and a sum of products U V, U any function of first addends, V any function
+of second ones, costs little (`cross_product`):
+
+    party 0 splits each U into a draw that it has in common with party 1 and the rest, which it sends to party 2;
+    parties 1 and 2 multiply their parts of U by V: two halves of the result;
+    each hides its half by a draw that it has in common with party 0, and they exchange what is left (`join`).
+
+Party 0 only sends, and all it sends can leave at once: its part of each result is drawn, not received. What each
+message hides and why nobody learns more than its share is written down in aby3.md, operation by operation; `grep
+party.` finds every message and draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._core import mpc, prf, ring
+from ..runtime import Spec, cost, gather
+from . import carry
+from .bits import Bits
+from .protocol import Arith, Array, Bool, Protocol, full
+
+PART = 1 << 17
+"""Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
+
+
+class Aby3(Protocol):
+    """Semi-honest security against one of three parties. See aby3.md."""
+
+    parties: ClassVar[int] = 3
+    has_addends: ClassVar[bool] = True
+
+    # ---- local --------------------------------------------------------------------------------------------------
+
+    def public(self, x: Array) -> Arith:
+        """(x, 0, 0)."""
+        nothing = full(0, x.shape, x.dtype)
+        return Arith(((x, nothing), (nothing, nothing), (nothing, x))[self.party.rank])
+
+    def public_bits(self, b: Bits) -> Bool:
+        """(b, 0, 0)."""
+        nothing = Bits.zeros(b.shape, b.width)
+        return Bool(((b, nothing), (nothing, nothing), (nothing, b))[self.party.rank])
+
+    def addends(self, x: Arith) -> tuple[Array | None, Array | None]:
+        """x0 + x1 at party 0, x2 at the others."""
+        own, following = x.parts
+        if self.party.rank == 0:
+            return ring.add(own, following), None
+        return None, following if self.party.rank == 1 else own
+
+    # ---- in and out ---------------------------------------------------------------------------------------------
+
+    @cost(rounds="1", bits="k")
+    async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
+        """The owner i has a draw in common with party i-1 as xi, and sends x - xi to party i+1 as xi+1; xi+2 = 0."""
+        p = self.party
+        after, before = (owner + 1) % 3, (owner + 2) % 3
+        if p.rank == owner:
+            assert x is not None
+            drawn = p.draw(x.shape, x.dtype, owner, before)
+            rest = ring.sub(x, drawn)
+            p.send(after, rest)
+            return Arith((drawn, rest))
+        assert shape is not None
+        nothing = full(0, tuple(shape), self.dtype)
+        if p.rank == before:
+            return Arith((nothing, p.draw(tuple(shape), self.dtype, owner, before)))
+        return Arith((await p.recv(owner, Spec(tuple(shape), self.dtype)), nothing))
+
+    @cost(rounds="1", bits="w")
+    async def share_bits(
+        self, b: Bits | None, owner: int, shape: Sequence[int] | None = None, width: int | None = None
+    ) -> Bool:
+        """As `share`."""
+        p = self.party
+        after, before = (owner + 1) % 3, (owner + 2) % 3
+        if p.rank == owner:
+            assert b is not None
+            drawn = self._draw_bits(b.shape, b.width, owner, before)
+            rest = b ^ drawn
+            p.send(after, rest)
+            return Bool((drawn, rest))
+        assert shape is not None and width is not None
+        nothing = Bits.zeros(tuple(shape), width)
+        if p.rank == before:
+            return Bool((nothing, self._draw_bits(tuple(shape), width, owner, before)))
+        return Bool((await p.recv(owner, nothing), nothing))
+
+    @cost(rounds="1", bits="k * ranks")
+    async def reveal_to(self, x: Arith, ranks: Iterable[int]) -> Array | None:
+        """Party i lacks xi-1, which party i-1 sends."""
+        p, ranks = self.party, frozenset(ranks)
+        if (p.rank + 1) % 3 in ranks:
+            p.send((p.rank + 1) % 3, x.parts[0])
+        if p.rank not in ranks:
+            return None
+        total = ring.add(x.parts[0], x.parts[1])
+        return ring.add(total, await p.recv((p.rank + 2) % 3, x.parts[0]))
+
+    @cost(rounds="1", bits="w * ranks")
+    async def reveal_bits_to(self, b: Bool, ranks: Iterable[int]) -> Bits | None:
+        """As `reveal_to`."""
+        p, ranks = self.party, frozenset(ranks)
+        if (p.rank + 1) % 3 in ranks:
+            p.send((p.rank + 1) % 3, b.parts[0])
+        if p.rank not in ranks:
+            return None
+        return b.parts[0] ^ b.parts[1] ^ await p.recv((p.rank + 2) % 3, b.parts[0])
+
+    # ---- products -----------------------------------------------------------------------------------------------
+
+    @cost(rounds="1", bits="3*k")
+    async def mul(self, x: Arith, y: Arith) -> Arith:
+        """Of the nine products xi yj party i can compute three. A share of zero hides their sum, which goes to the
+        party before, so that each again holds two of three addends.
+        """
+        return await self._parts(self._mul, x, y)
+
+    async def _mul(self, x: Arith, y: Arith) -> Arith:
+        z = self._cross(x, y)
+        return Arith((z, await self.party.rotate(z)))
+
+    @cost(rounds="1", bits="3*k")
+    async def square(self, x: Arith) -> Arith:
+        """As `mul`: xi (xi + 2 xi+1) at party i."""
+        return await self._parts(self._square, x)
+
+    async def _square(self, x: Arith) -> Arith:
+        z = ring.square_cross(*x.parts, *self._zero_keys())
+        return Arith((z, await self.party.rotate(z)))
+
+    @cost(rounds="1", bits="3*k")
+    async def matmul(self, x: Arith, y: Arith) -> Arith:
+        """As `mul`."""
+        z = await self._cross_matmul(x, y)
+        return Arith((z, await self.party.rotate(z)))
+
+    @cost(rounds="1", bits="3*w")
+    async def and_(self, x: Bool, y: Bool) -> Bool:
+        """As `mul`, in GF(2)."""
+        a, b = x.parts[0], x.parts[1]
+        z = Bits(
+            ring.bits_cross(a.planes, b.planes, y.parts[0].planes, y.parts[1].planes, *self._zero_keys(), x.size),
+            x.shape,
+        )
+        return Bool((z, await self.party.rotate(z)))
+
+    # ---- truncation ---------------------------------------------------------------------------------------------
+
+    @cost(rounds="2 if d else 0", bits="k + 3*d if d else 0")
+    async def trunc(self, x: Arith, d: int) -> Arith:
+        """[floor(x / 2^d)] + {0, 1} from the two addends; see `_truncated`."""
+        if d == 0:
+            return x
+        return await self._parts(lambda part: self._truncated(*self.addends(part), None, d), x)
+
+    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """[floor(x y / 2^d)] + {0, 1}: the product is never reshared. Party 0 takes its addend z0 of it as the first
+        addend; the others tell each other theirs, and z1 + z2 is the second.
+        """
+        d = self.fraction_bits if d is None else d
+        if d == 0:
+            return await self.mul(x, y)
+        return await self._parts(lambda x, y: self._reduced(self._cross(x, y), d), x, y)
+
+    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        d = self.fraction_bits if d is None else d
+        if d == 0:
+            return await self.square(x)
+        return await self._parts(lambda x: self._reduced(ring.square_cross(*x.parts, *self._zero_keys()), d), x)
+
+    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        d = self.fraction_bits if d is None else d
+        if d == 0:
+            return await self.matmul(x, y)
+        return await self._reduced(await self._cross_matmul(x, y), d)
+
+    async def _reduced(self, z: Array, d: int) -> Arith:
+        """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero."""
+        if self.party.rank == 0:
+            return await self._truncated(z, None, None, d)
+        return await self._truncated(None, z, await self.party.exchange(3 - self.party.rank, z), d)
+
+    async def _truncated(self, r: Array | None, c: Array | None, also: Array | None, d: int) -> Arith:
+        """[floor((r + c + also) / 2^d)] + {0, 1}, r known to party 0, c and `also` (None: 0) to the others.
+
+        Shifting both addends is right up to a carry and a wrap. The wrap is 1 - U V, with U and V the complements of
+        the top bits of r + 2^(k-2) and of c, and is needed mod 2^d only: a cross product of one term (kernels_trunc).
+        The carry is the error: 1 in the last place if (z mod 2^d) >= (r mod 2^d), else 0.
+        """
+        p = self.party
+        if r is not None:
+            rest, unit, near, far = mpc.trunc_first(r, d, p.key(0, 1), p.key(0, 1), p.key(0, 1), p.key(0, 2))
+            p.send(2, rest)
+            p.send(2, unit)
+            return Arith((far, near))
+        assert c is not None
+        if p.rank == 1:
+            drawn = p.key(0, 1), p.key(0, 1)
+            high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 1), drawn=drawn)
+        else:
+            packed = Spec((-(-c.size * d // 8),), np.dtype(np.uint8))
+            received = await p.recv(0, c), await p.recv(0, packed)
+            high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 2), received=received)
+        mpc.trunc_last(high, product, await p.exchange(3 - p.rank, product), d)
+        return Arith((side, high) if p.rank == 1 else (high, side))
+
+    # ---- functions of the two addends ---------------------------------------------------------------------------
+
+    @cost(rounds="2", bits="(terms + 2) * k")
+    async def cross_product(
+        self, left: Sequence[Array] | None, right: Sequence[Array] | None, terms: int, shape: Sequence[int]
+    ) -> Arith:
+        """[sum of left[j] * right[j]]: left[j] known to party 0, right[j] to parties 1 and 2 (None elsewhere)."""
+        shape = tuple(shape)
+        shares = [await self.split(left[j] if left else None, shape) for j in range(terms)]
+        half = None
+        for share, v in zip(shares, right or (), strict=False):
+            assert share is not None
+            product = ring.mul(share, v)
+            half = product if half is None else ring.add(half, product)
+        return await self.join(half, shape)
+
+    async def split(self, u: Array | None, shape: Sequence[int]) -> Array | None:
+        """Shares of u, known to party 0, for parties 1 and 2: the sum of what they get is u. k bits, 1 round."""
+        p, shape = self.party, tuple(shape)
+        if u is not None:
+            p.send(2, ring.sub_stream(u, p.key(0, 1)))
+            return None
+        if p.rank == 1:
+            return p.draw(shape, self.dtype, 0, 1)
+        received: Array = await p.recv(0, Spec(shape, self.dtype))
+        return received
+
+    async def join(self, half: Array | None, shape: Sequence[int]) -> Arith:
+        """[half1 + half2] of what parties 1 and 2 have; party 0 passes None. 2k bits, 1 round.
+
+        x1 and x0 are fresh draws of party 0 with party 1 and with party 2, x2 is the rest.
+        """
+        p, shape = self.party, tuple(shape)
+        if half is None:
+            return Arith((p.draw(shape, self.dtype, 0, 2), p.draw(shape, self.dtype, 0, 1)))
+        mask = p.draw(shape, half.dtype, 0, p.rank)
+        return await self._joined(mask, ring.sub(half, mask))
+
+    async def _joined(self, mask: Array, hidden: Array) -> Arith:
+        """The end of `join` at parties 1 and 2."""
+        rest = ring.add(hidden, await self.party.exchange(3 - self.party.rank, hidden))
+        return Arith((mask, rest) if self.party.rank == 1 else (rest, mask))
+
+    # ---- bits times numbers -------------------------------------------------------------------------------------
+
+    @cost(rounds="2", bits="4*k")
+    async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        """[bit * x]. With bit = u ^ v and x = a + c: v x + (u a)(1 - 2v) + u ((1 - 2v) c), and v x is local, since
+        party 1 has x1 + x2 and party 2 has x0.
+        """
+        return await self._parts(self._mul_bit, bit, x)
+
+    async def _mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        p = self.party
+        (b_own, b_next), (own, following) = (part.planes for part in bit.parts), x.parts
+        if p.rank == 0:
+            keys = p.key(0, 1), p.key(0, 1)
+            product, unit = mpc.select_split(b_own, b_next, own, following, *keys)
+            p.send(2, product)
+            p.send(2, unit)
+            return Arith((p.draw(x.shape, x.dtype, 0, 2), p.draw(x.shape, x.dtype, 0, 1)))
+        if p.rank == 1:
+            drawn = p.key(0, 1), p.key(0, 1)
+            mask, hidden = mpc.select_join(b_next, own, following, following, p.key(0, 1), drawn=drawn)
+        else:
+            received = await p.recv(0, own), await p.recv(0, own)
+            mask, hidden = mpc.select_join(b_own, following, None, own, p.key(0, 2), received=received)
+        return await self._joined(mask, hidden)
+
+    @cost(rounds="2", bits="w*k - w*(w-1)/2 + 2*k")
+    async def b2a(self, b: Bool) -> Arith:
+        """[the number with the bits b]. Bit i is v + u (1 - 2v), so the number is the sum of 2^i times that, and of
+        u at bit i only k - i bits matter.
+        """
+        return await self._parts(self._b2a, b)
+
+    async def _b2a(self, b: Bool) -> Arith:
+        p, total = self.party, full(0, b.shape, self.dtype)
+        own, following = (part.planes for part in b.parts)
+        if p.rank == 0:
+            p.send(2, mpc.compose_split((b.parts[0] ^ b.parts[1]).planes, total, p.key(0, 1)))
+            return await self.join(None, b.shape)
+        if p.rank == 1:
+            mpc.compose_join(following, total, True, key=p.key(0, 1))
+        else:
+            size = sum(-(-total.size * (self.k - i) // 8) for i in range(b.width))
+            received = await p.recv(0, Spec((size,), np.dtype(np.uint8)))
+            mpc.compose_join(own, total, False, received=received)
+        return await self.join(total, b.shape)
+
+    # ---- comparisons: carries of first + second addend ------------------------------------------------------------
+
+    @cost(rounds=carry.TOP_ROUNDS, bits=carry.TOP_BITS)
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        """[x < 0]: with l = bound, the top bit of the sum of the addends mod 2^l, its carry joined three by three."""
+        width = x.k if bound is None else bound
+        return await self._parts(lambda part: self._msb(part, width), x)
+
+    async def _msb(self, x: Arith, width: int) -> Bool:
+        plan, bits = carry.top(width), self._addend_bits(x, width)
+        shares, state = await self._leaves(plan, bits, x.size)
+        for level in plan.levels:
+            state = await self._level(level, state, x.size)
+        top = self._word_bits(bits, shares, plan, width - 1, width)
+        return self._bits(x.shape, [a ^ s[plan.result] for a, s in zip(top, state, strict=True)])
+
+    @cost(rounds=carry.WORD_ROUNDS, bits=carry.WORD_BITS)
+    async def a2b(self, x: Arith, width: int | None = None) -> Bool:
+        """[the low bits of x]: the carry into every position of the sum of the addends, by a prefix tree over blocks
+        of three, then within the blocks.
+        """
+        width = x.k if width is None else width
+        return await self._parts(lambda part: self._a2b(part, width), x)
+
+    async def _a2b(self, x: Arith, width: int) -> Bool:
+        plan, bits = carry.word(width), self._addend_bits(x, width)
+        shares, state = await self._leaves(plan, bits, x.size)
+        for level in plan.levels:
+            state = await self._level(level, state, x.size)
+        inner = await self._inner(plan, bits, shares, state, x.size)
+        word = self._word_bits(bits, shares, plan, 0, width)
+        for part, carries, within in zip(word, state, inner, strict=True):
+            part[plan.carried] ^= carries[plan.carriers]
+            part[plan.within] ^= within
+        return self._bits(x.shape, word)
+
+    @cost(rounds=carry.ZERO_ROUNDS, bits=carry.ZERO_BITS)
+    async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
+        """[x == y]: the first addend of the difference is minus the second, in all of l = bound bits at once."""
+        width = x.k if bound is None else bound
+        return await self._parts(lambda part: self._is_zero(part, width), self.sub(x, y))
+
+    async def _is_zero(self, x: Arith, width: int) -> Bool:
+        plan = carry.zero(width)
+        first, second = self.addends(x)
+        bits = Bits.from_ring(first, width) if second is None else ~Bits.from_ring(ring.neg(second), width)
+        _, state = await self._leaves(plan, bits.planes, x.size)
+        for level in plan.levels:
+            state = await self._level(level, state, x.size)
+        return self._bits(x.shape, [part[plan.result] for part in state])
+
+    def _addend_bits(self, x: Arith, width: int) -> Array:
+        """The low bits of the addend that this party knows, as planes."""
+        first, second = self.addends(x)
+        planes: Array = Bits.from_ring(second if first is None else first, width).planes
+        return planes
+
+    async def _leaves(self, plan: carry.Plan, bits: Array, n: int) -> tuple[Array, tuple[Array, Array]]:
+        """The first stage of a plan: (what was shared of products of the first addend's bits, the state).
+
+        A state is the two parts of shared bits that this party holds, a row each: at party 0 both are draws, at the
+        others one is a draw with party 0 and the other, the second addend, is common to them.
+        """
+        p = self.party
+        shares = self._draw_planes(plan.leaf_products, n, 0, 1) if p.rank < 2 else None
+        if p.rank == 0:
+            mpc.leaf_products(bits, plan.leaves, shares)
+            p.send(2, shares)
+            return shares, self._hidden(plan.leaf_outputs, n)
+        if shares is None:
+            shares = await p.recv(0, self._planes_spec(plan.leaf_products, n))
+        masks = self._draw_planes(plan.leaf_outputs, n, 0, p.rank)
+        half = mpc.leaf_join(shares, bits, plan.leaves, p.rank == 1, masks)
+        return shares, await self._joined_bits(masks, half)
+
+    async def _level(self, level: carry.Level, state: tuple[Array, Array], n: int) -> tuple[Array, Array]:
+        """One stage of joins; the new rows replace those of the highest range of each join."""
+        p = self.party
+        shares = self._draw_planes(level.products, n, 0, 1) if p.rank < 2 else None
+        if p.rank == 0:
+            mpc.node_products(*state, level.jobs, shares)
+            p.send(2, shares)
+            fresh = self._hidden(level.outputs, n)
+        else:
+            if shares is None:
+                shares = await p.recv(0, self._planes_spec(level.products, n))
+            masks = self._draw_planes(level.outputs, n, 0, p.rank)
+            u, v = state if p.rank == 1 else state[::-1]
+            half = mpc.node_join(shares, u, v, level.jobs, p.rank == 1, masks)
+            fresh = await self._joined_bits(masks, half)
+        for old, new in zip(state, fresh, strict=True):
+            old[level.rows] = new
+        return state
+
+    async def _inner(
+        self, plan: carry.Plan, bits: Array, leaf: Array, state: tuple[Array, Array], n: int
+    ) -> tuple[Array, Array]:
+        """The carries within the blocks, from the carries into them."""
+        p, jobs = self.party, plan.inner
+        if not len(jobs):
+            nothing = np.zeros((0, bits.shape[1]), np.uint64)
+            return nothing, nothing
+        shares = self._draw_planes(3 * len(jobs), n, 0, 1) if p.rank < 2 else None
+        if p.rank == 0:
+            mpc.inner_products(bits, *state, jobs, shares)
+            p.send(2, shares)
+            return self._hidden(2 * len(jobs), n)
+        if shares is None:
+            shares = await p.recv(0, self._planes_spec(3 * len(jobs), n))
+        masks = self._draw_planes(2 * len(jobs), n, 0, p.rank)
+        u, v = state if p.rank == 1 else state[::-1]
+        half = mpc.inner_join(leaf, shares, bits, u, v, jobs, p.rank == 1, masks)
+        return await self._joined_bits(masks, half)
+
+    def _hidden(self, rows: int, n: int) -> tuple[Array, Array]:
+        """Party 0's part of a result: draws with party 2 and with party 1."""
+        return self._draw_planes(rows, n, 0, 2), self._draw_planes(rows, n, 0, 1)
+
+    async def _joined_bits(self, masks: Array, half: Array) -> tuple[Array, Array]:
+        """`_joined` for planes."""
+        rest = ring.bits_xor(half, await self.party.exchange(3 - self.party.rank, half))
+        return (masks, rest) if self.party.rank == 1 else (rest, masks)
+
+    def _word_bits(
+        self, bits: Array, shares: Array, plan: carry.Plan, start: int, stop: int
+    ) -> tuple[Array, Array]:
+        """Shares of the bits start..stop-1 of first ^ second addend; the first's travelled with the products."""
+        mine, shared = bits[start:stop], shares[plan.plain[start:stop]]
+        match self.party.rank:
+            case 0:
+                return shared, ring.bits_xor(mine, shared)
+            case 1:
+                return shared, mine.copy()
+            case _:
+                return mine.copy(), shared
+
+    # ---- helpers ------------------------------------------------------------------------------------------------
+
+    def _zero_keys(self) -> tuple[bytes, bytes]:
+        """Keys of a share of zero: what the first gives minus what the second gives, summed over parties, is zero."""
+        rank = self.party.rank
+        return self.party.key(rank, (rank + 1) % 3), self.party.key((rank + 2) % 3, rank)
+
+    def _cross(self, x: Arith, y: Arith) -> Array:
+        z: Array = ring.cross(*x.parts, *y.parts, *self._zero_keys())
+        return z
+
+    async def _cross_matmul(self, x: Arith, y: Arith) -> Array:
+        products = 2 * x.size * y.shape[-1]
+        z = await self.party.compute(ring.cross_matmul, *x.parts, *y.parts, cost_ns=products / 10)
+        plus, minus = self._zero_keys()
+        hidden: Array = ring.add(z, ring.zero(z.shape, z.dtype, plus, minus))
+        return hidden
+
+    def _draw_planes(self, rows: int, n: int, *ranks: int) -> Array:
+        planes: Array = ring.bits_stream(self.party.key(*ranks), rows, n)
+        return planes
+
+    def _draw_bits(self, shape: tuple[int, ...], width: int, *ranks: int) -> Bits:
+        n = int(np.prod(shape, dtype=np.int64))
+        return Bits(self._draw_planes(width, n, *ranks), shape)
+
+    @staticmethod
+    def _planes_spec(rows: int, n: int) -> Spec:
+        return Spec((rows, -(-n // 64)), np.dtype(np.uint64))
+
+    @staticmethod
+    def _bits(shape: tuple[int, ...], parts: Sequence[Array]) -> Bool:
+        return Bool(tuple(Bits(part, shape) for part in parts))
+
+    async def _parts(self, operation: Callable[..., Awaitable[Any]], *shares: Arith | Bool) -> Any:
+        """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
+        shape = shares[0].shape
+        n = shares[0].size
+        if n <= PART or any(s.shape != shape for s in shares):
+            return await operation(*shares)
+        flat = [s.reshape((n,)) for s in shares]
+        pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
+        return _whole(await gather(*(operation(*piece) for piece in pieces)), shape)
+
+
+def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:
+    """Elements start..stop-1 of a flat share; start is a multiple of 64."""
+    if isinstance(x, Arith):
+        return x.map(lambda part: part[start:stop])
+    words = slice(start // 64, -(-stop // 64))
+    return x.map(lambda part: Bits(np.ascontiguousarray(part.planes[:, words]), (stop - start,)))
+
+
+def _whole(pieces: Sequence[Arith | Bool], shape: tuple[int, ...]) -> Arith | Bool:
+    """The opposite of `_piece`."""
+    parts = list(zip(*(piece.parts for piece in pieces), strict=True))
+    if isinstance(pieces[0], Arith):
+        return Arith(tuple(np.concatenate(part).reshape(shape) for part in parts))
+    return Bool(tuple(Bits(np.concatenate([p.planes for p in part], axis=1), shape) for part in parts))

@@ -1,0 +1,102 @@
+"""The reference: every operation in the clear, by one party.
+
+What it gives is what any protocol gives, up to the last place of truncated results, and the same on every machine:
+integers only. The VM computes with it what depends on public values or on one party's data alone, and the tests
+compare every protocol with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from .._core import ring
+from .bits import Bits
+from .protocol import Arith, Array, Bool, Protocol, full
+
+
+class Plain(Protocol):
+    """All values in the clear: a share has one part, the value. Truncation rounds to nearest, halves up."""
+
+    parties: ClassVar[int] = 1
+    has_addends: ClassVar[bool] = True
+
+    def public(self, x: Array) -> Arith:
+        return Arith((x,))
+
+    def public_bits(self, b: Bits) -> Bool:
+        return Bool((b,))
+
+    async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
+        assert x is not None, "one party, which owns everything"
+        return Arith((x,))
+
+    async def share_bits(
+        self, b: Bits | None, owner: int, shape: Sequence[int] | None = None, width: int | None = None
+    ) -> Bool:
+        assert b is not None, "one party, which owns everything"
+        return Bool((b,))
+
+    async def reveal_to(self, x: Arith, ranks: Iterable[int]) -> Array | None:
+        return x.parts[0]
+
+    async def reveal_bits_to(self, b: Bool, ranks: Iterable[int]) -> Bits | None:
+        return b.parts[0]
+
+    async def mul(self, x: Arith, y: Arith) -> Arith:
+        return Arith((ring.mul(x.parts[0], y.parts[0]),))
+
+    async def square(self, x: Arith) -> Arith:
+        return await self.mul(x, x)
+
+    async def matmul(self, x: Arith, y: Arith) -> Arith:
+        return Arith((ring.matmul(x.parts[0], y.parts[0]),))
+
+    async def trunc(self, x: Arith, d: int) -> Arith:
+        if d == 0:
+            return x
+        half = full(1 << (d - 1), (), x.dtype)
+        return x.map(lambda part: ring.sar(ring.add(part, half), d))
+
+    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
+
+    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
+        return await self.mul_trunc(x, x, d)
+
+    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
+
+    async def and_(self, x: Bool, y: Bool) -> Bool:
+        return Bool((x.parts[0] & y.parts[0],))
+
+    async def a2b(self, x: Arith, width: int | None = None) -> Bool:
+        return Bool((Bits.from_ring(x.parts[0], x.k if width is None else width),))
+
+    async def b2a(self, b: Bool) -> Arith:
+        return Arith((b.parts[0].to_ring(self.dtype),))
+
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        width = x.k if bound is None else bound
+        return Bool((Bits.from_ring(x.parts[0], width).planes_at(width - 1, width),))
+
+    async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
+        differ = Bits.from_ring(ring.sub(x.parts[0], y.parts[0]), x.k if bound is None else bound)
+        some = differ.planes_at(0, 1)
+        for i in range(1, differ.width):
+            some = some ^ differ.planes_at(i, i + 1) ^ (some & differ.planes_at(i, i + 1))
+        return Bool((~some,))
+
+    async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        return Arith((ring.mul(bit.parts[0].to_ring(x.dtype), x.parts[0]),))
+
+    def addends(self, x: Arith) -> tuple[Array | None, Array | None]:
+        return x.parts[0], full(0, x.shape, x.dtype)
+
+    async def cross_product(
+        self, left: Sequence[Array] | None, right: Sequence[Array] | None, terms: int, shape: Sequence[int]
+    ) -> Arith:
+        total = full(0, tuple(shape), self.dtype)
+        for u, v in zip(left or (), right or (), strict=True):
+            total = ring.add(total, ring.mul(u, v))
+        return Arith((total,))
