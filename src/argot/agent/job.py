@@ -1,0 +1,125 @@
+"""One driver's work at one agent: its devices, its objects, and the nodes that are under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..config import User
+from ..devices.schema import Schema, resolve
+from ..errors import ArgotError, InputError, PartyLost, PermissionRefused, ProgramMismatch
+from ..graph.lineage import of_part
+from ..graph.node import Binding, DeviceSpec, Node
+from ..runtime.session import Session
+from .context import Context
+from .failures import public
+from .lane import Lane
+from .rendezvous import Rendezvous
+from .store import Entry, ObjectStore
+
+
+@dataclass
+class Run:
+    """One node at this agent, from admission to its end."""
+
+    node: Node
+    hash: bytes
+    rendezvous: Rendezvous | None = None
+    inputs: list[Entry | None] = field(default_factory=list)
+    waiting_for: int = 0
+    doubles: bool = False
+    state: Literal["waiting", "preparing", "agreeing", "running", "done"] = "waiting"
+    context: Context = None  # type: ignore[assignment] # set by `prepare`
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.node.device.name, self.node.sequence
+
+
+@dataclass
+class Job:
+    """`driver` is the link name of the client; `user` is None for an embedded driver."""
+
+    id: bytes
+    driver: str
+    user: User | None
+    acts_for_me: bool
+    lanes: dict[str, Lane[Run]] = field(default_factory=dict)
+    devices: dict[str, DeviceSpec] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    objects: ObjectStore = field(default_factory=ObjectStore)
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
+    lost: str | None = None
+
+    def lane(self, device: DeviceSpec) -> Lane[Run]:
+        """The lane of a device; the first node fixes what the name stands for."""
+        self.devices.setdefault(device.name, device)
+        if device.name not in self.lanes:
+            self.lanes[device.name] = Lane(device.limit, opens=len(device.parties) > 1)
+        return self.lanes[device.name]
+
+    def check_device(self, device: DeviceSpec) -> None:
+        """ProgramMismatch if the name stood for another device before."""
+        known = self.devices[device.name]
+        if known != device:
+            raise ProgramMismatch(
+                f"the device {device.name} changed to {device}", wanted=str(known), todo="give it another name"
+            )
+
+    def check_alive(self, node: Node) -> None:
+        """PartyLost once a party of one of this job's devices is gone."""
+        if self.lost is not None and len(node.parties) > 1:
+            raise PartyLost(f"{self.lost} is gone", todo="start again once it is back", party=self.lost, node=node.name)
+
+    def is_over(self, device: str, sequence: int) -> bool:
+        """True for a node that was admitted and has ended."""
+        return device in self.lanes and sequence < self.lanes[device].next
+
+    def held(self, node: Node, me: str) -> list[Entry | None]:
+        """The objects behind a node's inputs, None for those of other parties.
+
+        Raises PermissionRefused if the driver describes an object otherwise than this agent recorded it.
+        """
+        return [self._held(binding, node, me) for binding in node.inputs]
+
+    def _held(self, binding: Binding, node: Node, me: str) -> Entry | None:
+        if binding.visibility == "private" and binding.owner != me:
+            return None
+        entry = self.objects.get(binding.object)
+        said = entry.said
+        if (binding.owner, binding.visibility) != (said.owner, said.visibility):
+            raise public(
+                PermissionRefused(
+                    f"{binding.object} was called {binding.visibility} of {binding.owner}",
+                    wanted=f"{said.visibility} of {said.owner}",
+                    party=me,
+                    node=node.name,
+                )
+            )
+        if tuple(binding.origins) != of_part(said.origins, said.columns_of, binding.path):
+            raise public(
+                PermissionRefused(
+                    f"{binding.object} was said to come from {', '.join(binding.origins) or 'nowhere'}",
+                    wanted="its true origins",
+                    party=me,
+                    node=node.name,
+                )
+            )
+        return entry
+
+
+def schema_of(entry: Entry, binding: Binding) -> Schema:
+    """The schema of a bound part. InputError if the binding says otherwise."""
+    if entry.schema is None:
+        raise InputError(f"{binding.object} has no schema yet")
+    found = resolve(entry.schema, binding.path)
+    if binding.schema is not None and found != binding.schema:
+        raise public(ProgramMismatch(f"{binding.object} was bound as {binding.schema}", wanted=str(found)))
+    return found
+
+
+def first_failure(entries: list[Entry | None]) -> ArgotError | None:
+    for entry in entries:
+        if entry is not None and entry.state == "failed":
+            return entry.failure
+    return None

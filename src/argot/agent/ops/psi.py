@@ -1,0 +1,82 @@
+"""Private set intersection of two owners' tables; both end with their rows of it, in one order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ...devices.schema import Columns, describe, is_frame, walk
+from ...errors import InputError
+from ...graph.lineage import table_of
+from ...psi import ecdh
+from ...psi.keys import Keys, read_keys
+from ...runtime.party import Party
+from ..context import Context, Results
+from ..failures import public
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The key columns of each of the two owners, and whether an empty intersection is accepted."""
+
+    keys: tuple[tuple[str, ...], tuple[str, ...]]
+    allow_empty: bool = False
+
+
+def prepare(context: Context) -> tuple[Body, Columns | None, Keys | None]:
+    """The own table and its keys. InputError for missing columns, missing or repeated keys."""
+    body = msgspec.msgpack.decode(context.node.body, type=Body)
+    if context.rank > 1:
+        return body, None, None
+    entry, binding = context.inputs[context.rank], context.node.inputs[context.rank]
+    if entry is None or binding.owner != context.me:
+        raise InputError("this party has no table in the intersection")
+    value = walk(entry.value, binding.path)
+    if not is_frame(value) and not isinstance(value, dict):
+        raise InputError("an intersection of something that is no table", wanted="columns of one length")
+    table = Columns(dict(value.items()))
+    names = body.keys[context.rank]
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise InputError(f"there is no column {missing[0]!r}", wanted=f"one of {', '.join(table)}")
+    return body, table, read_keys(*(table[name] for name in names))
+
+
+def execute(context: Context) -> Results:
+    """Run it. The journal keeps sizes and what of it this party learned."""
+    body, table, keys = context.prepared
+    node, me = context.node, context.rank
+    observers = tuple(range(2, len(node.parties)))
+
+    async def run(party: Party) -> Any:
+        if me > 1:
+            return await ecdh.observe(party, (0, 1), names=node.parties)
+        assert keys is not None
+        limit = context.config.policy.psi_max_rows if context.config else ecdh.MAX_ITEMS
+        return await ecdh.intersect(
+            party, 1 - me, keys, observers=observers, max_items=limit, names=node.parties, progress=context.progress
+        )
+
+    if me < 2:
+        context.journal.write("psi started", node.job, node.number, table=table_of(node.inputs[me]))
+    found = context.run(run)
+    size = found if me > 1 else found.size
+    context.notes["intersection"] = size
+    facts: dict[str, Any] = {"size": size, "hash": node.digest().hex()}
+    if me < 2:
+        facts |= {"table": table_of(node.inputs[me]), "rows": found.own_items, "other_rows": found.peer_items}
+        context.notes["rows"] = found.own_items
+    context.journal.write("psi", node.job, node.number, **facts)
+    if size == 0 and not body.allow_empty:
+        raise public(
+            InputError(
+                f"the intersection of {node.parties[0]} and {node.parties[1]} is empty",
+                wanted="rows with equal keys",
+                todo='compare how both write their keys (1 and "1" differ), or pass allow_empty=True',
+            )
+        )
+    if me > 1:
+        return {}
+    joined = table.take(np.asarray(found.rows))
+    return {node.outputs[me].object: (joined, describe(joined))}

@@ -1,0 +1,82 @@
+"""A value to a party: from an MPC device, or from the party that owns it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ...devices import codec, mpc
+from ...devices.schema import Schema, build, describe, walk
+from ...errors import ProgramMismatch
+from ...runtime.party import Party
+from ..context import Context, Results
+from .run import select
+
+
+class Body(msgspec.Struct, frozen=True):
+    """Who gets it, and what it looks like."""
+
+    to: str
+    schema: Schema
+
+
+def prepare(context: Context) -> Body:
+    body = msgspec.msgpack.decode(context.node.body, type=Body)
+    (output,) = context.node.outputs
+    if output.owner != body.to or output.recipients != (body.to,) or body.to not in context.node.parties:
+        raise ProgramMismatch(f"a reveal to {body.to} whose output is for {', '.join(output.recipients)}")
+    return body
+
+
+def execute(context: Context) -> Results:
+    """The value at its recipient; nothing at the others. Every party that takes part writes it down."""
+    body: Body = context.prepared
+    (binding,) = context.node.inputs
+    (output,) = context.node.outputs
+    value = _from_device(context, body) if binding.visibility != "private" else _from_party(context, body)
+    context.journal.write(
+        "opened",
+        context.node.job,
+        context.node.number,
+        object=binding.object,
+        to=body.to,
+        shape=str(body.schema),
+        origins=list(binding.origins),
+        hash=context.node.digest().hex(),
+    )
+    return {output.object: (value, body.schema if value is None else describe(value))} if context.me == body.to else {}
+
+
+def _from_device(context: Context, body: Body) -> Any:
+    spec = context.node.device
+    protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
+    (entry,), (binding,) = context.inputs, context.node.inputs
+    assert entry is not None
+    values = select(entry, binding)
+    to = spec.parties.index(body.to)
+
+    async def run(party: Party) -> list[np.ndarray] | None:
+        return await mpc.reveal(protocol(party, spec.ring, spec.fraction_bits), values, to)
+
+    arrays = context.run(run)
+    return None if arrays is None else build(body.schema, iter(arrays))
+
+
+def _from_party(context: Context, body: Body) -> Any:
+    """The owner sends, the recipient checks that it is what was agreed."""
+    (entry,), (binding,) = context.inputs, context.node.inputs
+    owner, to = context.node.parties.index(binding.owner), context.node.parties.index(body.to)
+
+    async def send(party: Party) -> bytes | None:
+        if party.rank == owner:
+            assert entry is not None
+            value = walk(entry.value, binding.path)
+            party.send(to, b"".join(bytes(part) for part in codec.encode(value)))
+        elif party.rank == to:
+            return bytes(await party.recv(owner, bytes))
+        return None
+
+    data = context.run(send)
+    return None if data is None else codec.decode(data, body.schema)

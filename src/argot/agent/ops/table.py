@@ -1,0 +1,64 @@
+"""A table of the owner: by name from its configuration, or, where the driver's code runs, a file by path."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from ...config import TableSource
+from ...devices.plain import load_installed
+from ...devices.schema import Columns, describe
+from ...errors import InputError, PermissionRefused
+from ..context import Context, Results
+from ..failures import UserError, public
+from ..wire import Usage
+
+READER = "argot.frame.owner:read_csv"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which columns, all by default; and which of them are text whatever they look like."""
+
+    columns: tuple[str, ...] | None = None
+    text: tuple[str, ...] = ()
+
+
+def prepare(context: Context) -> tuple[TableSource, Wanted]:
+    """Where the table is and which columns of it. PermissionRefused for columns that are not offered."""
+    wanted = msgspec.msgpack.decode(context.node.body, type=Wanted)
+    title = context.node.title
+    if context.config is None:
+        return TableSource(path=title), wanted
+    source = context.config.tables.get(title)
+    if source is None:
+        raise public(PermissionRefused(f"{context.me} offers no table {title!r} (rule tables)", party=context.me))
+    hidden = [c for c in wanted.columns or () if source.columns is not None and c not in source.columns]
+    if hidden:
+        raise public(
+            PermissionRefused(
+                f"{context.me} does not offer the columns {', '.join(hidden)} (rule tables.{title}.columns)",
+                wanted=f"columns of {', '.join(source.columns or ())}",
+                party=context.me,
+            )
+        )
+    return source, wanted
+
+
+def execute(context: Context) -> Results:
+    """Read it."""
+    source, wanted = context.prepared
+    start = time.perf_counter()
+    path = Path(source.path)
+    if context.config is not None and not path.is_absolute():
+        path = context.directory / path
+    try:
+        columns = wanted.columns if wanted.columns is not None else source.columns
+        table = load_installed(READER)(str(path), columns=columns, text=(*source.text, *wanted.text))
+        value = Columns(table)
+    except (InputError, OSError, ValueError) as error:
+        raise UserError(error, context.node.where) from None
+    context.usage = Usage(seconds=time.perf_counter() - start)
+    (output,) = context.node.outputs
+    return {output.object: (value, describe(value))}

@@ -1,0 +1,160 @@
+"""What an agent agrees to. Each agent decides for itself; everything that is not listed is refused."""
+
+from __future__ import annotations
+
+import math
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from ..config import AgentConfig, User
+from ..devices.schema import Schema, Table, Tensor, leaves
+from ..errors import ArgotError, PermissionRefused
+from ..graph.lineage import table_of
+from ..graph.node import Binding, Node
+from .failures import public
+from .journal import Journal
+
+
+class Policy(Protocol):
+    """Checks before a node is agreed to, and again when its inputs exist. Raises PermissionRefused."""
+
+    code: str
+
+    def check(self, node: Node, user: User | None) -> None: ...
+
+    def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None: ...
+
+
+class Open:
+    """The policy of an agent that `argot.local` started: the driver acts for everybody."""
+
+    code = "any"
+
+    def check(self, node: Node, user: User | None) -> None:
+        pass
+
+    def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None:
+        pass
+
+
+class Configured:
+    """The policy of a deployed agent, from its configuration."""
+
+    code = "installed"
+
+    def __init__(self, config: AgentConfig, journal: Journal) -> None:
+        self.config, self.policy, self.me, self.journal = config, config.policy, config.name, journal
+
+    def check(self, node: Node, user: User | None) -> None:
+        """Everything that can be said before the inputs exist."""
+        if user is None:
+            raise self._no(node, "a node from somebody who is no user of this agent", "users")
+        if node.device.kind in ("mpc", "psi"):
+            self._check_device(node)
+        if node.op == "call":
+            self._check_function(node, user)
+        if node.op == "table" and node.title not in self.config.tables:
+            raise self._no(node, f"the table {node.title!r}", "tables", sorted(self.config.tables))
+        if node.op == "psi":
+            others = [party for party in node.device.parties[:2] if party != self.me]
+            if self.me in node.device.parties[:2] and not set(others) <= set(self.policy.psi_with):
+                raise self._no(node, f"an intersection with {', '.join(others)}", "policy.psi_with")
+
+    def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None:
+        """What depends on the sizes of inputs. `schemas` has None for inputs that are not here."""
+        if node.op == "reveal":
+            self._check_reveal(node)
+        if node.op == "psi" and self.me in node.device.parties[:2]:
+            self._check_psi(node, schemas)
+
+    def _check_device(self, node: Node) -> None:
+        described = describe_device(node)
+        if not any(fnmatchcase(described, pattern) for pattern in self.policy.devices):
+            raise self._no(node, f"the device {described}", "policy.devices", self.policy.devices)
+        for binding in node.inputs:
+            for origin in binding.origins:
+                self._check_column(node, origin, described)
+
+    def _check_column(self, node: Node, origin: str, described: str) -> None:
+        """An owner's table or column may be limited to some devices."""
+        owner, _, rest = origin.partition(":")
+        table, _, column = rest.partition(".")
+        source = self.config.tables.get(table)
+        if owner != self.me or source is None:
+            return
+        limits = [source.devices]
+        limits += (
+            list(source.column_devices.values())
+            if column == "*"
+            else [source.column_devices[column]] * (column in source.column_devices)
+        )
+        for patterns in limits:
+            if not any(fnmatchcase(described, pattern) for pattern in patterns):
+                raise self._no(node, f"{origin} on the device {described}", f"tables.{table}.devices", patterns)
+
+    def _check_function(self, node: Node, user: User) -> None:
+        for name, patterns in (("functions", self.config.functions), (f"users.{user.party}", user.functions)):
+            if patterns is not None and not any(fnmatchcase(node.title, pattern) for pattern in patterns):
+                raise self._no(node, f"the function {node.title}", name, patterns)
+
+    def _check_reveal(self, node: Node) -> None:
+        elements = sum(count_elements(binding) for binding in node.inputs)
+        recipients = {party for output in node.outputs for party in output.recipients}
+        origins = sorted({origin for binding in node.inputs for origin in binding.origins})
+        for recipient in sorted(recipients):
+            for origin in origins:
+                if not any(rule.allows(recipient, origin, elements) for rule in self.policy.reveal):
+                    raise self._no(
+                        node, f"a reveal of {elements} elements from {origin} to {recipient}", "policy.reveal"
+                    )
+
+    def _check_psi(self, node: Node, schemas: list[Schema | None]) -> None:
+        for binding, schema in zip(node.inputs, schemas, strict=True):
+            if binding.owner != self.me or schema is None:
+                continue
+            rows = count_rows(schema)
+            if rows > self.policy.psi_max_rows:
+                raise self._no(
+                    node,
+                    "an intersection of a table above psi_max_rows",
+                    "policy.psi_max_rows",
+                    [str(self.policy.psi_max_rows)],
+                )
+            table = table_of(binding)
+            if self.journal.count("psi started", table=table) >= self.policy.psi_runs_per_table:
+                raise self._no(
+                    node,
+                    f"another intersection of {table}",
+                    "policy.psi_runs_per_table",
+                    [str(self.policy.psi_runs_per_table)],
+                )
+
+    def _no(self, node: Node, what: str, rule: str, allowed: list[str] | tuple[str, ...] = ()) -> ArgotError:
+        return public(
+            PermissionRefused(
+                f"{self.me} does not allow {what} (rule {rule})",
+                wanted=f"what [{rule}] of {self.me} lists" + (f": {', '.join(allowed)}" if allowed else ""),
+                todo=f"ask the administrator of {self.me}",
+                party=self.me,
+                node=node.name,
+                where=node.where,
+            )
+        )
+
+
+def describe_device(node: Node) -> str:
+    """The form that patterns in policies match: "aby3(alice, bob, carol)", "psi(alice, bob, carol)"."""
+    return f"{node.device.protocol or node.device.kind}({', '.join(node.device.parties)})"
+
+
+def count_rows(schema: Schema) -> int:
+    if isinstance(schema, Table):
+        return schema.rows
+    sizes = [leaf.shape[0] for _, leaf in leaves(schema) if isinstance(leaf, Tensor) and leaf.shape]
+    return max(sizes, default=0)
+
+
+def count_elements(binding: Binding) -> int:
+    if binding.schema is None:
+        return 0
+    return sum(math.prod(leaf.shape) for _, leaf in leaves(binding.schema) if isinstance(leaf, Tensor))

@@ -1,0 +1,86 @@
+"""Secrets at rest: each party keeps its own share, encrypted under a key made from its identity key.
+
+A file is `nonce (12) | AES-256-GCM`, with the name as associated data. Inside are the shares and what is needed to
+use them again: the device, the schema, from whose columns they come, and the `set` they belong to, which all
+parties' files of one save have in common, so that shares of different saves are never mixed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import msgspec
+from argot._core import prf
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..devices.schema import Schema
+from ..errors import ConfigError, InputError, UnknownNameError
+from .failures import public
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What a saved secret is; the driver that loads it learns this."""
+
+    set: bytes
+    parties: tuple[str, ...]
+    protocol: str
+    ring: int
+    fraction_bits: int
+    schema: Schema
+    leaves: tuple[int, ...]  # per leaf: rank of its owner, -1 public, -2 secret
+    origins: tuple[str, ...]
+
+
+class File(msgspec.Struct, frozen=True):
+    header: Header
+    shares: bytes
+
+
+def _path(directory: Path, name: str) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+        raise public(ConfigError(f"{name!r} is not a name to save under", wanted="letters, digits, '.', '_' and '-'"))
+    return directory / "saved" / f"{name}.share"
+
+
+def _cipher(secret: bytes) -> AESGCM:
+    return AESGCM(bytes(prf.derive_key("argot saved secrets 1", secret)))
+
+
+def write(directory: Path, secret: bytes, name: str, file: File) -> None:
+    """Replace what was saved under this name, all of it or nothing."""
+    path = _path(directory, name)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    nonce = os.urandom(12)
+    sealed = nonce + _cipher(secret).encrypt(nonce, msgspec.msgpack.encode(file), name.encode())
+    part = path.with_suffix(".part")
+    part.write_bytes(sealed)
+    part.chmod(0o600)
+    part.replace(path)
+
+
+def read(directory: Path, secret: bytes, name: str) -> File:
+    """UnknownNameError if nothing was saved; InputError if the file was changed or is another party's."""
+    path = _path(directory, name)
+    if not path.is_file():
+        names = sorted(p.stem for p in path.parent.glob("*.share")) if path.parent.is_dir() else []
+        raise public(
+            UnknownNameError(f"nothing was saved under {name!r}", wanted=f"one of {', '.join(names) or '(none)'}")
+        )
+    sealed = path.read_bytes()
+    try:
+        return msgspec.msgpack.decode(_cipher(secret).decrypt(sealed[:12], sealed[12:], name.encode()), type=File)
+    except (InvalidTag, ValueError) as error:
+        raise public(
+            InputError(f"what was saved under {name!r} cannot be opened", wanted="this party's own, unchanged file")
+        ) from error
+
+
+def describe(directory: Path, secret: bytes, name: str) -> Header:
+    return read(directory, secret, name).header
+
+
+def delete(directory: Path, name: str) -> None:
+    _path(directory, name).unlink(missing_ok=True)

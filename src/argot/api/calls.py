@@ -1,0 +1,163 @@
+"""`@argot.device(place)`: a function that runs at a party, or on a device."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..agent.failures import public as public_error
+from ..devices import plain
+from ..devices.schema import Schema, declared
+from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
+from ..graph.graph import Lowered, Ref
+from .handles import Handle
+from .places import MpcDevice, Party
+from .public import SMALL, PublicArray, is_large
+from .tracing import lower
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def device(place: Party | MpcDevice, returns: Any = None) -> Callable[[Callable[..., Any]], Callable[..., Handle]]:
+    """Decorator: calls of the function run at `place` and return a handle at once.
+
+    Args:
+        place: a party (plain Python there), or an MPC device (the function is traced by JAX, and computed on shares).
+        returns: the schema of the result, known ahead: `argot.spec(shape, dtype)` or a tree of those. The agent
+            checks it.
+
+    Arguments are handles, or static Python values, also inside lists, tuples and dicts. They, the function and what
+    it captures are frozen when it is called. An array of more than 64 elements must be wrapped in `argot.public`.
+
+    A call raises MoveRefused at once if a handle may not go to `place`. What the function raises, traced or run,
+    is raised when the handle is used.
+    """
+    if not isinstance(place, Party | MpcDevice):
+        raise ConfigError(f"device({place!r})", wanted="a party or a device of a federation")
+    schema = None if returns is None else declared(returns)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Handle]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Handle:
+            if isinstance(place, Party):
+                return _call_plain(place, function, schema, args, kwargs)
+            return _call_mpc(place, function, schema, args, kwargs)
+
+        return call
+
+    return decorate
+
+
+def _call_plain(
+    party: Party, function: Callable[..., Any], schema: Schema | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Handle:
+    handles: list[Handle] = []
+    arguments = _slots((args, kwargs), handles, function)
+    for handle in handles:
+        _check_move_to_party(handle, party, function)
+    arguments = _open_public(arguments)
+    federation = party.federation
+    if federation.client.code.get(party.name) == "any":
+        title, body = _name(function), b"P" + plain.freeze(function, arguments)
+    else:
+        title, body = _installed(function, party), b"I" + plain.pack_arguments(arguments)
+    (result,) = federation.submit(
+        party.spec, "call", title, handles, lambda _: Lowered(body), owners=[party.name], schema=schema
+    )
+    return result
+
+
+def _call_mpc(
+    place: MpcDevice, function: Callable[..., Any], schema: Schema | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Handle:
+    handles: list[Handle] = []
+    arguments = _slots((args, kwargs), handles, function)
+    for handle in handles:
+        _check_move_to_device(handle, place, function)
+    frozen = plain.freeze(function, arguments)
+
+    def lowered(refs: list[Ref]) -> Lowered:
+        return lower(frozen, _name(function), refs, place.spec, schema)
+
+    (result,) = place.federation.submit(
+        place.spec,
+        "run",
+        _name(function),
+        handles,
+        lowered,
+        owners=[place.name],
+        visibility="secret",
+        needs_schemas=True,
+    )
+    return result
+
+
+def _slots(value: Any, handles: list[Handle], function: Callable[..., Any]) -> Any:
+    """The arguments with slots for handles, which are collected. InputError for large raw arrays."""
+    if isinstance(value, Handle):
+        handles.append(value)
+        return plain.Slot(len(handles) - 1)
+    if is_large(value):
+        raise InputError(
+            f"{_name(function)} was given an array of shape {tuple(value.shape)} as it is",
+            wanted=f"a handle, or argot.public(x) for more than {SMALL} elements",
+            todo="load private data in a function at its owner; wrap it in argot.public if everybody may know it",
+        )
+    if type(value) in (list, tuple):
+        return type(value)(_slots(item, handles, function) for item in value)
+    if type(value) is dict:
+        return {key: _slots(item, handles, function) for key, item in value.items()}
+    return value
+
+
+def _open_public(value: Any) -> Any:
+    if isinstance(value, PublicArray):
+        return value.array
+    if type(value) in (list, tuple):
+        return type(value)(map(_open_public, value))
+    if type(value) is dict:
+        return {key: _open_public(item) for key, item in value.items()}
+    return value
+
+
+def _check_move_to_party(handle: Handle, party: Party, function: Callable[..., Any]) -> None:
+    product = handle.ref.product
+    if product.visibility == "private" and product.owner == party.name:
+        return
+    raise MoveRefused(
+        f"{_name(function)} at {party.name} was given {handle!r} of {product.owner}",
+        wanted=f"values of {party.name}",
+        todo=f"argot.reveal(x, to={party.name}) if {party.name} may know it",
+        party=product.owner,
+    )
+
+
+def _check_move_to_device(handle: Handle, place: MpcDevice, function: Callable[..., Any]) -> None:
+    product = handle.ref.product
+    if product.owner == place.name or (product.visibility == "private" and product.owner in place.spec.parties):
+        return
+    raise MoveRefused(
+        f"{_name(function)} on {place.name} was given {handle!r} of {product.owner}",
+        wanted=f"values of {', '.join(place.spec.parties)} or of this device",
+        todo="make the owner a party of the device, or reveal the value to one that is",
+        party=product.owner,
+    )
+
+
+def _installed(function: Callable[..., Any], party: Party) -> str:
+    name = plain.installed_name(function)
+    if name is None:
+        raise public_error(
+            PermissionRefused(
+                f"{party.name} runs no code from the driver (rule code), and {_name(function)} is no installed function",
+                wanted="a function at the top of an installed module",
+                party=party.name,
+                todo="move it into a package that is installed at the party and allowed by its configuration",
+            )
+        )
+    return name
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)

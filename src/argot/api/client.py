@@ -1,0 +1,188 @@
+"""The driver's end of the control sessions: one thread that owns the graph, and one that listens.
+
+    user's threads --> calls --> the planner --> nodes to the agents
+    agents --> the listener --> the planner --> handles wake up
+
+Lowering (tracing) happens in the planner, so a call returns at once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..agent import failures, wire
+from ..agent.wire import CONTROL, VERSION, Message
+from ..errors import ArgotError, LinkError, PartyLost
+from ..graph.execute import Execution
+from ..graph.graph import Record
+
+
+class Client:
+    """A job at some agents.
+
+    Args:
+        link: with the agents as peers.
+        agents: their names.
+        embedded: whether a lost agent ends everything.
+    """
+
+    def __init__(self, link: Any, agents: tuple[str, ...], embedded: bool) -> None:
+        self.link, self.agents, self.embedded = link, agents, embedded
+        self.job = os.urandom(16)
+        self.execution = Execution(self.job)
+        self.acts_for: set[str] = set()
+        self.code: dict[str, str] = {}
+        self.progress: dict[int, tuple[int, int]] = {}
+        self.lost: PartyLost | None = None
+        self.closed = False
+        self.changed = threading.Condition()
+        self._requests: dict[int, tuple[str, wire.Answer | None]] = {}
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._inbox = link.open(CONTROL)
+        self._threads = [
+            threading.Thread(target=self._listen, name="argot-listen", daemon=True),
+            threading.Thread(target=self._plan, name="argot-plan", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # For the user's threads.
+
+    def hello(self, timeout: float) -> None:
+        """Open the job at every agent. LinkError names those that do not answer."""
+        for agent in self.agents:
+            self._send(agent, wire.Hello(VERSION, self.job))
+        if not self.wait(lambda: len(self.code) == len(self.agents), timeout):
+            silent = [agent for agent in self.agents if agent not in self.code]
+            raise LinkError(
+                f"no answer from {', '.join(silent)} in {timeout:g} s",
+                wanted="agents that know this driver",
+                todo="check the addresses, that each agent lists this user's fingerprint, and its log",
+            )
+
+    def add(self, make: Callable[[int], Record]) -> Record:
+        """Make a record with the next number and put it into the graph."""
+        with self.changed:
+            record = make(len(self.execution.graph))
+            self.execution.register(record)
+        self._events.put(lambda: self.execution.consider(record))
+        return record
+
+    def drop(self, agents: tuple[str, ...], name: str) -> None:
+        self._events.put(lambda: self._tell_all(agents, wire.Drop(self.job, (name,))))
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until `ready()`, which is asked whenever anything has changed."""
+        with self.changed:
+            return self.changed.wait_for(ready, timeout)
+
+    def ask(self, agent: str, make: Callable[[int], Message], timeout: float = 60.0) -> bytes:
+        """The agent's answer to a request. Raises what it raised, PartyLost if it is gone."""
+        with self.changed:
+            request = len(self._requests)
+            self._requests[request] = (agent, None)
+        self._send(agent, make(request))
+        gone = lambda: self.lost is not None and self.lost.party == agent  # noqa: E731
+        found = self.wait(lambda: self._requests[request][1] is not None or gone() or self.closed, timeout)
+        answer = self._requests[request][1]
+        if answer is None:
+            raise self.lost if self.lost is not None and found else LinkError(f"{agent} did not answer", party=agent)
+        with self.changed:
+            self._requests[request] = (agent, msgspec.structs.replace(answer, value=b""))
+        if answer.failure is not None:
+            raise failures.restore(answer.failure)
+        return answer.value
+
+    def close(self, error: ArgotError) -> None:
+        """Say goodbye to all agents; whatever is unfinished fails with `error`."""
+        if self.closed:
+            return
+        done = threading.Event()
+
+        def end() -> None:
+            self.execution.close(error)
+            self._tell_all(self.agents, wire.Bye(self.job))
+            done.set()
+
+        self._events.put(end)
+        done.wait(5.0)
+        self.closed = True
+        self._events.put(lambda: None)
+        with self.changed:
+            self.changed.notify_all()
+
+    # The two threads.
+
+    def _listen(self) -> None:
+        while not self.closed:
+            try:
+                taken = self._inbox.take(0.5)
+            except (OSError, RuntimeError, ArgotError):
+                return
+            for peer, data in taken:
+                self._events.put(lambda peer=peer, data=data: self._receive(peer, data))  # type: ignore[misc]
+
+    def _plan(self) -> None:
+        while not self.closed:
+            event = self._events.get()
+            event()
+            nodes = self.execution.take()
+            with self.changed:
+                self.changed.notify_all()
+            for node in nodes:
+                self._tell_all(node.parties, wire.Submit(self.job, node.to_bytes()))
+
+    def _receive(self, peer: str, data: bytes | None) -> None:
+        if data is None:
+            self.party_lost(peer)
+            return
+        try:
+            message = wire.unpack(data)
+        except msgspec.MsgspecError:
+            return
+        match message:
+            case wire.Welcome():
+                self.code[peer] = message.code
+                self.acts_for |= set(message.acts_for) & {peer}
+            case wire.Done(node=node) if self._concerns(peer, node):
+                self.execution.done(node, peer, message.schemas, message.usage, message.notes)
+            case wire.Failed(node=node) if self._concerns(peer, node):
+                self.execution.failed(node, peer, failures.restore(message.failure))
+            case wire.Progress(node=node) if self._concerns(peer, node):
+                self.progress[node] = (message.done, message.total)
+            case wire.Answer() if self._requests.get(message.request, ("",))[0] == peer:
+                self._requests[message.request] = (peer, message)
+            case wire.Lost():
+                self.party_lost(message.party)
+
+    def _concerns(self, peer: str, number: int) -> bool:
+        records = self.execution.graph.records
+        return 0 <= number < len(records) and peer in records[number].device.parties
+
+    def party_lost(self, party: str) -> None:
+        """Called in the planner: an agent is gone, says the link or another agent."""
+        if party not in self.agents or self.closed:
+            return
+        if self.lost is None:
+            self.lost = PartyLost(f"{party} is gone", todo="see its log; start it again and run again", party=party)
+        self.execution.lost(party, self.embedded)
+
+    def report_lost(self, party: str) -> None:
+        """The same from any thread."""
+        self._events.put(lambda: self.party_lost(party))
+
+    def _tell_all(self, agents: tuple[str, ...], message: Message) -> None:
+        for agent in agents:
+            self._send(agent, message)
+
+    def _send(self, agent: str, message: Message) -> None:
+        try:
+            self.link.send(agent, CONTROL, [wire.pack(message)])
+        except (OSError, RuntimeError, ArgotError):
+            self.report_lost(agent)

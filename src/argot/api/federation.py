@@ -1,0 +1,438 @@
+"""A federation: some parties' agents, as one driver sees them."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path as File
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from ..agent import wire
+from ..agent.ops import psi as psi_op
+from ..agent.ops import reveal as reveal_op
+from ..agent.saved import Header
+from ..config import check_name
+from ..devices import codec, mpc
+from ..devices.schema import Opaque, Path, Schema
+from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused, ProgramError, UnknownNameError
+from ..graph.graph import Graph, Lowered, Product, Record, Ref
+from ..graph.node import DeviceSpec, Op, Visibility
+from .client import Client
+from .handles import Handle
+from .places import MpcDevice, Party
+from .report import Report, make_report
+
+LIMIT = 4
+
+
+class Federation:
+    """Made by `argot.local` or `argot.connect`; a context manager.
+
+    `fed.parties` are all parties in order, `fed["alice"]` is one of them.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        names: Sequence[str],
+        limits: dict[str, int],
+        embedded: bool,
+        shut_down: Callable[[], None],
+    ) -> None:
+        self.client, self.embedded = client, embedded
+        self.parties = tuple(Party(self, name, limits.get(name, LIMIT)) for name in names)
+        self._by_name = {party.name: party for party in self.parties}
+        self._devices: dict[str, MpcDevice] = {}
+        self._specs: dict[str, DeviceSpec] = {}
+        self._shut_down = weakref.finalize(self, _finish, client, shut_down)
+        self._holders: dict[str, int] = {}
+
+    # Places.
+
+    def __getitem__(self, name: str) -> Party:
+        """The party of that name. UnknownNameError lists those there are."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise UnknownNameError(f"party {name!r}", wanted=f"one of {', '.join(self._by_name)}")
+        return found
+
+    def mpc(
+        self,
+        *parties: Party | str,
+        protocol: str = "aby3",
+        ring: int = 64,
+        fraction_bits: int = 18,
+        name: str | None = None,
+    ) -> MpcDevice:
+        """A device on which these parties compute on secret shares.
+
+        Args:
+            parties: in the order of their ranks.
+            protocol: a file of `argot/mpc`, such as "aby3".
+            ring: 32, 64 or 128 bits.
+            fraction_bits: bits after the binary point of fixed-point numbers.
+            name: for reports; made up if not given.
+
+        Raises:
+            UnknownNameError: the protocol or a party does not exist.
+            ConfigError: not the protocol's number of parties, or not so many fraction bits in the ring.
+        """
+        names = tuple(self._name(party) for party in parties)
+        if len(set(names)) != len(names):
+            raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
+        mpc.check(protocol, len(names), ring, fraction_bits)
+        name = check_name(name or self._fresh_name("mpc"), "device")
+        if name in self._specs or name in self._by_name:
+            raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, ring, fraction_bits, LIMIT)))
+        self._devices[name] = device
+        return device
+
+    def place(self, name: str) -> Party | MpcDevice:
+        return self._devices.get(name) or self[name]
+
+    def _name(self, party: Party | str) -> str:
+        if isinstance(party, Party):
+            if party.federation is not self:
+                raise ConfigError(f"{party!r} belongs to another federation")
+            return party.name
+        return self[party].name
+
+    def _fresh_name(self, kind: str) -> str:
+        number = 1 + sum(spec.kind == kind for spec in self._specs.values())
+        return kind if number == 1 else f"{kind}{number}"
+
+    def _open(self, spec: DeviceSpec) -> DeviceSpec:
+        """A device of several parties; its first node sets up keys."""
+        self._specs[spec.name] = spec
+        self.submit(spec, "open", spec.name, [], lambda _: Lowered(b""))
+        return spec
+
+    def _shared(self, kind: str, parties: tuple[str, ...]) -> DeviceSpec:
+        """The device for moves between these parties, made when first needed."""
+        for spec in self._specs.values():
+            if spec.kind == kind and spec.parties == parties:
+                return spec
+        return self._open(DeviceSpec(kind, self._fresh_name(kind), parties))  # type: ignore[arg-type]
+
+    # Calls.
+
+    def submit(
+        self,
+        device: DeviceSpec,
+        op: Op,
+        title: str,
+        inputs: Sequence[Handle],
+        lower: Callable[[list[Ref]], Lowered],
+        *,
+        owners: Sequence[str] = (),
+        visibility: Visibility = "private",
+        recipients: tuple[str, ...] = (),
+        schema: Schema | None = None,
+        needs_schemas: bool = False,
+        keys: tuple[tuple[str, ...], ...] = (),
+        origins: tuple[str, ...] = (),
+        leaves: tuple[Any, ...] = (),
+        where: str | None = None,
+    ) -> list[Handle]:
+        """Add a call to the graph; one handle for every owner of an output."""
+        return self._handles(
+            self._record(
+                device,
+                op,
+                title,
+                inputs,
+                lower,
+                owners,
+                visibility,
+                recipients,
+                schema,
+                needs_schemas,
+                keys,
+                origins,
+                leaves,
+                where or _caller(),
+            )
+        )
+
+    def _handles(self, record: Record) -> list[Handle]:
+        return [Handle(self, product) for product in record.products]
+
+    def _record(
+        self,
+        device: DeviceSpec,
+        op: Op,
+        title: str,
+        inputs: Sequence[Handle],
+        lower: Callable[[list[Ref]], Lowered],
+        owners: Sequence[str],
+        visibility: Visibility,
+        recipients: tuple[str, ...],
+        schema: Schema | None,
+        needs_schemas: bool,
+        keys: tuple[tuple[str, ...], ...],
+        origins: tuple[str, ...],
+        leaves: tuple[Any, ...],
+        where: str,
+    ) -> Record:
+        if self.client.closed:
+            raise ProgramError("the federation is closed", todo="open another with argot.local or argot.connect")
+
+        def make(number: int) -> Record:
+            record = Record(
+                number,
+                device,
+                op,
+                title,
+                where,
+                [handle.ref for handle in inputs],
+                lower,
+                needs_schemas,
+                keys,
+                keep=list(inputs),
+            )
+            record.products += [
+                Product(f"n{number}.{i}", record, owner, visibility, recipients, schema, leaves, origins)
+                for i, owner in enumerate(owners)
+            ]
+            return record
+
+        return self.client.add(make)
+
+    def reveal(self, handle: Handle, to: Party | str) -> Handle:
+        """A node that gives the value to party `to`, and to nobody else."""
+        name = self._name(to)
+        product = handle.ref.product
+        if product.visibility == "private" and product.owner == name:
+            return handle
+        if product.visibility == "private":
+            device = self._shared("pair", tuple(sorted((product.owner, name))))
+        else:
+            device = self._devices[product.owner].spec
+            if name not in device.parties:
+                raise MoveRefused(
+                    f"{handle!r} cannot be revealed to {name}, which is no party of {device}",
+                    wanted=f"one of {', '.join(device.parties)}",
+                    where=_caller(),
+                )
+
+        def lower(refs: list[Ref]) -> Lowered:
+            schema = refs[0].schema
+            assert schema is not None
+            if _has_opaque(schema):
+                raise MoveRefused(
+                    f"an object of {product.owner} cannot leave it",
+                    wanted="arrays, tables, numbers, text",
+                    todo="turn it into such a value in a function at its owner",
+                )
+            return Lowered(msgspec.msgpack.encode(reveal_op.Body(name, schema)), schema)
+
+        (revealed,) = self.submit(
+            device,
+            "reveal",
+            f"reveal to {name}",
+            [handle],
+            lower,
+            owners=[name],
+            recipients=(name,),
+            needs_schemas=True,
+        )
+        return revealed
+
+    def psi(
+        self,
+        left: Handle,
+        right: Handle,
+        on: str | Sequence[str] | None = None,
+        *,
+        left_on: str | Sequence[str] | None = None,
+        right_on: str | Sequence[str] | None = None,
+        helper: Party | str | None = None,
+        allow_empty: bool = False,
+    ) -> tuple[Handle, Handle]:
+        """Join two owners' tables by private set intersection.
+
+        Args:
+            left, right: tables of two parties.
+            on: the key column, or columns; `left_on` and `right_on` where their names differ.
+            helper: a third party that is told the size of the intersection (and nothing else).
+            allow_empty: without it, an empty intersection is an InputError.
+
+        Returns: both owners' rows of the intersection as tables, row i of one belonging to row i of the other.
+        Both owners learn which of their rows are in it, and the size of the other's table.
+        """
+        keys = (_names(left_on or on), _names(right_on or on))
+        if not keys[0] or len(keys[0]) != len(keys[1]):
+            raise InputError(f"key columns {keys[0]} and {keys[1]}", wanted="the same number, at least one")
+        owners = [_owner(left), _owner(right)]
+        if owners[0] == owners[1]:
+            raise InputError(f"both tables belong to {owners[0]}", wanted="tables of two parties")
+        others = (self._name(helper),) if helper is not None else ()
+        if set(others) & set(owners):
+            raise InputError(f"{others[0]} owns one of the tables", wanted="a helper without a table")
+        body = msgspec.msgpack.encode(psi_op.Body(keys, allow_empty))
+        device = self._shared("psi", (*owners, *others))
+        first, second = self.submit(
+            device,
+            "psi",
+            "psi on " + ", ".join(keys[0]),
+            [left, right],
+            lambda _: Lowered(body),
+            owners=owners,
+            keys=keys,
+        )
+        return first, second
+
+    def save(self, handle: Handle, name: str) -> None:
+        """Each party of the handle's device keeps its share under this name, encrypted with its own key."""
+        product = handle.ref.product
+        if product.visibility == "private":
+            raise InputError(f"{handle!r} is no secret", wanted="a value on an MPC device")
+        device = self._devices[product.owner].spec
+        self.wait_for(
+            self._record(
+                device,
+                "save",
+                name,
+                [handle],
+                lambda _: Lowered(b""),
+                (),
+                "secret",
+                (),
+                None,
+                True,
+                (),
+                (),
+                (),
+                _caller(),
+            )
+        )
+
+    def load(self, device: MpcDevice, name: str) -> Handle:
+        """What `save` kept, back on a device of the same parties, protocol and ring."""
+        first = device.spec.parties[0]
+        answer = self.client.ask(first, lambda request: wire.Query(self.client.job, request, "saved", name))
+        header = msgspec.msgpack.decode(answer, type=Header)
+        (handle,) = self.submit(
+            device.spec,
+            "load",
+            name,
+            [],
+            lambda _: Lowered(header.set, header.schema, header.leaves),
+            owners=[device.name],
+            visibility="secret",
+            schema=header.schema,
+            leaves=header.leaves,
+            origins=header.origins,
+        )
+        return handle
+
+    # Values.
+
+    def wait_for(self, record: Record, schema: Product | None = None) -> None:
+        """Wait until a record has run, or until the schema of a product is known. Raises what it failed with."""
+        client = self.client
+
+        def settled() -> bool:
+            known = schema is not None and schema.schema is not None
+            return known or record.state in ("ready", "failed") or client.closed
+
+        client.wait(settled)
+        if record.state == "failed" and record.failure is not None:
+            raise record.failure.with_traceback(None)
+        if record.state != "ready" and not (schema is not None and schema.schema is not None):
+            raise ProgramError("the federation was closed before the value was there", node=record.name)
+
+    def wait(self, *handles: Handle) -> None:
+        """Wait for several handles; raises the first failure in their order."""
+        for handle in handles:
+            handle.wait()
+
+    def fetch(self, product: Product, path: Path) -> Any:
+        """A value of a party that the driver acts for. PermissionRefused otherwise."""
+        if product.owner not in self.client.acts_for:
+            raise PermissionRefused(
+                f"the driver does not act for {product.owner}",
+                wanted=f"a party out of {', '.join(sorted(self.client.acts_for)) or '(none)'}",
+                todo="reveal the value to a party that the driver acts for",
+                party=product.owner,
+            )
+        ask = lambda request: wire.Fetch(self.client.job, request, product.object, path)  # noqa: E731
+        value = codec.decode(self.client.ask(product.owner, ask, timeout=600.0))
+        return value
+
+    def hold(self, handle: Handle, product: Product) -> None:
+        """Count the handles of an object; the agents drop it after the last."""
+        self._holders[product.object] = self._holders.get(product.object, 0) + 1
+        weakref.finalize(handle, _released, weakref.ref(self), product).atexit = False
+
+    def released(self, product: Product) -> None:
+        self._holders[product.object] -= 1
+        if self._holders[product.object] == 0 and not self.client.closed:
+            self.client.drop(product.record.device.parties, product.object)
+
+    # The whole.
+
+    @property
+    def graph(self) -> Graph:
+        """Every call so far."""
+        return self.client.execution.graph
+
+    def report(self) -> Report:
+        """What it cost and who learned what, checked against the agents' own journals."""
+        return make_report(self)
+
+    def close(self) -> None:
+        """End the job; embedded agents stop. Safe to call twice."""
+        self._shut_down()
+
+    def __enter__(self) -> Federation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        mode = "embedded" if self.embedded else "deployed"
+        return f"Federation({', '.join(self._by_name)}; {mode}, {len(self.graph)} nodes)"
+
+
+def _finish(client: Client, shut_down: Callable[[], None]) -> None:
+    client.close(ProgramError("the federation was closed"))
+    shut_down()
+
+
+def _released(federation: weakref.ref[Federation], product: Product) -> None:
+    found = federation()
+    if found is not None:
+        found.released(product)
+
+
+def _owner(handle: Handle) -> str:
+    product = handle.ref.product
+    if product.visibility != "private":
+        raise InputError(f"{handle!r} is no table of a party", wanted="a table that one party owns")
+    return product.owner
+
+
+def _names(on: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if on is None else (on,) if isinstance(on, str) else tuple(on)
+
+
+def _has_opaque(schema: Any) -> bool:
+    return isinstance(schema, Opaque) or any(map(_has_opaque, getattr(schema, "items", ())))
+
+
+def _caller() -> str:
+    """file:line of the first frame outside of this package: the user's line."""
+    frame = sys._getframe(1)
+    package = str(File(__file__).parent.parent)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    return f"{File(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -1,0 +1,67 @@
+"""Where things run: parties and devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..agent.ops.table import Wanted
+from ..graph.graph import Lowered
+from ..graph.node import DeviceSpec
+
+if TYPE_CHECKING:
+    from .federation import Federation
+    from .handles import Handle
+
+
+class Party:
+    """One party of a federation, and its plain device."""
+
+    def __init__(self, federation: Federation, name: str, limit: int) -> None:
+        self.federation, self.name = federation, name
+        self.spec = DeviceSpec("plain", name, (name,), limit=limit)
+
+    def table(self, name: str, columns: list[str] | None = None, text: list[str] | None = None) -> Handle:
+        """A table of this party: a name from its agent's configuration, or a CSV file's path in embedded mode.
+
+        Args:
+            name: the table, or the path as the party's agent sees it.
+            columns: which columns; all that are offered by default.
+            text: columns that stay text whatever they look like, such as ids.
+
+        Errors of reading (no such file or column) are raised when the handle is used.
+        """
+        wanted = Wanted(None if columns is None else tuple(columns), tuple(text or ()))
+        body = msgspec.msgpack.encode(wanted)
+        (handle,) = self.federation.submit(self.spec, "table", name, [], lambda _: Lowered(body), owners=[self.name])
+        return handle
+
+    def __repr__(self) -> str:
+        return f"Party({self.name!r})"
+
+
+class MpcDevice:
+    """Parties that compute on secret shares."""
+
+    def __init__(self, federation: Federation, spec: DeviceSpec) -> None:
+        self.federation, self.spec = federation, spec
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        return tuple(self.federation[name] for name in self.spec.parties)
+
+    def load(self, name: str) -> Handle:
+        """A secret that was saved under this name by a device of the same parties and protocol."""
+        return self.federation.load(self, name)
+
+    def __repr__(self) -> str:
+        s = self.spec
+        return (
+            f"MpcDevice({', '.join(s.parties)}; protocol={s.protocol!r}, ring={s.ring}, "
+            f"fraction_bits={s.fraction_bits})"
+        )

@@ -1,0 +1,166 @@
+"""The driver's state machine: events in, nodes to send out. No I/O, no threads.
+
+    register(record)               a call was made: it gets its number and its origins
+    consider(record)               it is sent as soon as it can be
+    described(...), done(...)      an agent reports a schema, or that a node has run
+    failed(...), lost(...)         it reports a failure, or a party is gone
+    take() -> [Node, ...]          what is to be sent now, in order
+
+Numbers within a device are given when a node is sent, so a call that waits for a schema holds nobody up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..devices.schema import Schema
+from ..errors import ArgotError, PartyLost, TraceError
+from .graph import Graph, Record, Ref
+from .lineage import of_outputs, of_part
+from .node import Binding, Node
+
+
+class Execution:
+    """The graph of one job as it runs."""
+
+    def __init__(self, job: bytes) -> None:
+        self.job = job
+        self.graph = Graph()
+        self._sequence: dict[str, int] = {}
+        self._outbox: list[Node] = []
+        self._waiting: list[Record] = []
+
+    def register(self, record: Record) -> None:
+        """A call. Its number is its place in the graph."""
+        assert record.number == len(self.graph.records)
+        bindings = [_bind(ref, False) for ref in record.inputs]
+        found = of_outputs(record.op, record.device, record.title, bindings, record.keys)
+        for product, (origins, columns_of) in zip(record.products, found, strict=False):
+            product.origins, product.columns_of = origins, columns_of
+        self.graph.records.append(record)
+
+    def consider(self, record: Record) -> None:
+        """Send it, now or when its inputs have schemas."""
+        self._waiting.append(record)
+        self._advance()
+
+    def take(self) -> list[Node]:
+        """The nodes to be sent, each to all parties of its device."""
+        out, self._outbox = self._outbox, []
+        return out
+
+    def described(self, number: int, schemas: dict[str, Schema]) -> None:
+        for product in self.graph.records[number].products:
+            if product.object in schemas:
+                product.schema = schemas[product.object]
+        self._advance()
+
+    def done(self, number: int, party: str, schemas: dict[str, Schema], usage: Any, notes: dict[str, Any]) -> None:
+        """One agent is done; the record is ready when all are."""
+        record = self.graph.records[number]
+        record.done_at[party] = usage
+        record.notes[party] = notes
+        if record.state == "sent" and set(record.done_at) >= set(record.device.parties):
+            record.settle("ready")
+        self.described(number, schemas)
+
+    def failed(self, number: int, party: str, error: ArgotError) -> None:
+        """One agent failed. The word of the party that knows most is kept: the one where it happened."""
+        record = self.graph.records[number]
+        record.failed_at[party] = error
+        first = record.failure is None
+        if first or (error.party == party and record.failure is not None and record.failure.party != party):
+            record.failure = error
+        record.settle("failed")
+        if first:
+            self._advance()
+
+    def lost(self, party: str, all_: bool) -> None:
+        """A party is gone: what needs it fails, or everything that is unfinished."""
+        error = PartyLost(f"{party} is gone", todo="see its log; start it again and run again", party=party)
+        for record in self.graph.records:
+            if record.state in ("pending", "sent") and (all_ or party in record.device.parties):
+                record.fail(error)
+        self._advance()
+
+    def close(self, error: ArgotError) -> None:
+        """Nothing will be answered any more."""
+        for record in self.graph.records:
+            if record.state in ("pending", "sent"):
+                record.fail(error)
+        self._waiting.clear()
+
+    def _advance(self) -> None:
+        """Send whatever has become possible, in the order of the calls."""
+        progress = True
+        while progress:
+            progress = False
+            for record in list(self._waiting):
+                if record.state == "pending" and self._try_send(record):
+                    progress = True
+                if record.state != "pending":
+                    self._waiting.remove(record)
+
+    def _try_send(self, record: Record) -> bool:
+        for ref in record.inputs:
+            if ref.product.record.state == "failed":
+                record.fail(ref.product.record.failure)
+                return True
+        if record.needs_schemas and any(ref.product.schema is None for ref in record.inputs):
+            return False
+        try:
+            self._lower(record)
+        except ArgotError as error:
+            error.where = error.where or record.where
+            error.node = error.node or record.name
+            record.fail(error)
+            return True
+        except Exception as error:
+            failure = TraceError(
+                f"{record.title} raised {type(error).__name__} while it was traced: {error}",
+                node=record.name,
+                where=record.where,
+                todo="see the cause above; the call was made at the place named below",
+            )
+            failure.__cause__ = error
+            record.fail(failure)
+            return True
+        return True
+
+    def _lower(self, record: Record) -> None:
+        bindings = tuple(_bind(ref, record.needs_schemas) for ref in record.inputs)
+        lowered = record.lower(record.inputs)
+        record.constants, record.text = lowered.constants, lowered.text
+        if lowered.schema is not None:
+            record.products[0].schema = lowered.schema
+            record.products[0].leaves = lowered.leaves
+        name = record.device.name
+        sequence = self._sequence.get(name, 0)
+        self._sequence[name] = sequence + 1
+        record.node = Node(
+            number=record.number,
+            job=self.job,
+            device=record.device,
+            sequence=sequence,
+            op=record.op,
+            title=record.title,
+            inputs=bindings,
+            outputs=record.output_list(),
+            body=lowered.body,
+            where=record.where,
+        )
+        record.state = "sent"
+        self._outbox.append(record.node)
+
+
+def _bind(ref: Ref, with_schema: bool) -> Binding:
+    """Schemas are bound only where the node depends on them, so that its hash does not depend on what came first."""
+    product = ref.product
+    return Binding(
+        product.object,
+        ref.path,
+        product.owner,
+        product.visibility,
+        ref.schema if with_schema else None,
+        of_part(product.origins, product.columns_of, ref.path),
+    )

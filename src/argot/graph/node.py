@@ -1,0 +1,121 @@
+"""One node of the graph: what runs where, on what, and who gets the result.
+
+A node is what the parties of a device agree on before they run it. Its hash covers every field below: the body
+(IR, or the function), the bindings of its inputs, visibility and recipients of its outputs, the device with its
+protocol, ring, fraction bits and kernel version, and the sequence number on that device.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from argot._core import prf
+
+from ..devices.schema import Path, Schema
+
+# Changes whenever the kernels or protocols change what they put on the wire.
+KERNEL_VERSION = "1"
+
+Kind = Literal["plain", "mpc", "pair", "psi"]
+Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load"]
+Visibility = Literal["private", "secret", "public"]
+
+
+class DeviceSpec(msgspec.Struct, frozen=True):
+    """A device as all its parties see it. `parties` are in rank order; `limit` nodes run at once."""
+
+    kind: Kind
+    name: str
+    parties: tuple[str, ...]
+    protocol: str = ""
+    ring: int = 0
+    fraction_bits: int = 0
+    limit: int = 4
+    kernels: str = KERNEL_VERSION
+
+    def __str__(self) -> str:
+        if self.kind == "plain":
+            return self.parties[0]
+        detail = f" {self.protocol}" if self.protocol else ""
+        return f"{self.name}({', '.join(self.parties)}{detail})"
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """One input: a part of an object, who holds it, what it looks like, and from whose data it comes.
+
+    `owner` is a party, or the name of the device for secrets and public values.
+    """
+
+    object: str
+    path: Path
+    owner: str
+    visibility: Visibility
+    schema: Schema | None
+    origins: tuple[str, ...] = ()
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output object: its place and the parties that learn it (none for secrets).
+
+    `origins` are the columns it comes from, as "alice:patients.age"; if it is itself a table whose columns are those
+    of a source, `columns_of` is that source ("alice:patients") and stands for one origin a column.
+    """
+
+    object: str
+    owner: str
+    visibility: Visibility
+    recipients: tuple[str, ...] = ()
+    schema: Schema | None = None
+    origins: tuple[str, ...] = ()
+    columns_of: str = ""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A call on a device. `body` is IR, a frozen function or parameters, by `op`; `where` is the user's file:line."""
+
+    number: int
+    job: bytes
+    device: DeviceSpec
+    sequence: int
+    op: Op
+    title: str
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Output, ...]
+    body: bytes = b""
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """How reports and errors call the node."""
+        return f"n{self.number} {self.title}"
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        return self.device.parties
+
+    def digest(self) -> bytes:
+        """The canonical hash, 32 bytes: equal if and only if every field is."""
+        return digest(self)
+
+    def to_bytes(self) -> bytes:
+        return _encoder.encode(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Node:
+        """Checked against the types above; msgspec.ValidationError otherwise."""
+        return _decoder.decode(data)
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(Node)
+
+
+def digest(node: Node) -> bytes:
+    """BLAKE3 of the canonical msgpack form under a context of its own."""
+    return bytes(prf.hash(b"argot node 1\0" + _encoder.encode(node)))
+
+
+def short(hash_: bytes) -> str:
+    """The first 8 bytes in hex, as messages and reports print a hash."""
+    return hash_[:8].hex()
