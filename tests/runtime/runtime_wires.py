@@ -11,11 +11,12 @@ from collections.abc import Callable
 class Wires:
     """What `argot._core.link` offers to a session, for several named parties in one process.
 
-    `tamper(sender, receiver, data)` may return other bytes, or None to lose them. `lose(name)` makes a party gone.
+    `send` blocks while `window` bytes of a session wait to be taken. `tamper(sender, receiver, data)` may return
+    other bytes, or None to lose them. `lose(name)` makes a party gone.
     """
 
-    def __init__(self, tamper: Callable[[str, str, bytes], bytes | None] | None = None):
-        self.tamper = tamper
+    def __init__(self, tamper: Callable[[str, str, bytes], bytes | None] | None = None, window: int = 1 << 40):
+        self.tamper, self.window = tamper, window
         self.inboxes: dict[tuple[str, bytes], Inbox] = {}
         self.early: dict[tuple[str, bytes], list[tuple[str, bytes | None]]] = defaultdict(list)
         self.gone: set[str] = set()
@@ -44,6 +45,10 @@ class Link:
                 inbox.put(item)
             return inbox
 
+    def room(self, peer: str, session: bytes) -> bool:
+        inbox = self.wires.inboxes.get((peer, session))
+        return inbox is None or inbox.untaken(self.name) < self.wires.window
+
     def send(self, peer: str, session: bytes, parts: list[object]) -> None:
         data: bytes | None = b"".join(bytes(part) for part in parts)  # type: ignore[call-overload]
         wires = self.wires
@@ -55,6 +60,10 @@ class Link:
             data = wires.tamper(self.name, peer, data)
         if data is None:
             return
+        until = time.monotonic() + 20
+        while not self.room(peer, session):
+            assert time.monotonic() < until, "blocked"
+            time.sleep(0.001)
         with wires.lock:
             wires.log.append((self.name, peer, data))
             inbox = wires.inboxes.get((peer, session))
@@ -75,6 +84,10 @@ class Inbox:
             self.items.append(item)
             self.condition.notify()
 
+    def untaken(self, sender: str) -> int:
+        with self.condition:
+            return sum(len(data) for name, data in self.items if data is not None and name == sender)
+
     def wake(self) -> None:
         with self.condition:
             self.woken = True
@@ -94,4 +107,4 @@ class Inbox:
             return items
 
     def close(self) -> None:
-        pass
+        self.put = lambda item: None  # type: ignore[method-assign]

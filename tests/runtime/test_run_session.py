@@ -229,6 +229,25 @@ def test_large_messages_leave_early(sessions):
     assert [meter.packets for _, meter in outcome] == [2, 2, 2]
 
 
+def test_full_windows_all_around_do_not_block_anybody():
+    """Everybody sends far more than fits to the next before anybody takes a thing."""
+    wires = Wires(window=1000)
+    made = [Session(wires.link(n), n, NAMES, DEVICE, k, debug=True) for n, k in zip(NAMES, keys_of(wires), strict=True)]
+
+    async def program(p):
+        x = words(200_000)
+        for i in range(4):
+            p.party.send((p.party.rank + 1) % 3, x[i:])
+        p.party.send((p.party.rank + 1) % 3, x[:3])
+        got = [await p.party.recv((p.party.rank - 1) % 3, x[i:]) for i in range(4)]
+        got.append(await p.party.recv((p.party.rank - 1) % 3, x[:3]))
+        return all((g == e).all() for g, e in zip(got, [*(x[i:] for i in range(4)), x[:3]], strict=True))
+
+    assert [result for result, _ in run(made, program)] == [True] * 3
+    for session in made:
+        session.close()
+
+
 # -------------------------------------------------------------------------------------------------------- failures
 
 

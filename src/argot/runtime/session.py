@@ -19,7 +19,9 @@ has new subset keys, and the link never resumes an old incarnation. Nothing on d
 
 **Driving.** One thread a run: advance the party, send one packet per peer, wait for any packet. Packets leave early
 when more than a mebibyte waits for a peer or before a kernel that is expected to take a millisecond; such kernels run
-in worker threads. docs/concepts/scheduler.md has the rules.
+in worker threads. docs/concepts/scheduler.md has the rules. The run's thread never waits for a peer to take what was
+sent: where the link has no room for a packet, a thread sends it and all that follows, and the run goes on taking what
+arrives. (Otherwise three parties with a full window each could wait for one another in a circle.)
 
 **Ending.** A party that has finished says so and waits until all have; a message that is left then means that the
 parties ran different programs. A party that fails tells the others its error's code (never its message) and they
@@ -35,8 +37,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
+from queue import SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -78,6 +82,7 @@ class Link(Protocol):
     """What is used of `argot._core.link.Link`."""
 
     def send(self, peer: str, session: bytes, parts: list[Any]) -> None: ...
+    def room(self, peer: str, session: bytes) -> bool: ...
     def open(self, session: bytes) -> Inbox: ...
 
 
@@ -202,7 +207,10 @@ def agree_keys(
                     f"{me} and {members[peer]} arrived at different keys", party=members[peer], todo="start again"
                 )
     except BaseException as error:
-        _send_abort(link, (name for name in members if name != me), session, error, None)
+        for name in members:
+            if name != me:
+                with suppress(PartyLost):
+                    _send(link, name, session, [_CONTROL + _encode(_aborting(error))])
         raise
     finally:
         inbox.close()
@@ -286,15 +294,9 @@ def _send(link: Link, peer: str, session: bytes, parts: list[Any]) -> None:
         raise PartyLost(f"{peer} is gone: {error}", party=peer) from None
 
 
-def _send_abort(link: Link, members: Iterable[str], session: bytes, error: BaseException, public: str | None) -> None:
-    """Tell the others, as far as they can be reached, that this party failed: its error's code and what is public."""
+def _aborting(error: BaseException, public: str | None = None) -> _Abort:
     code = error.code if isinstance(error, ArgotError) else "PartyError"
-    abort = _Abort(code, error.party if isinstance(error, PartyLost) else None, public)
-    for name in members:
-        try:
-            _send(link, name, session, [_CONTROL + _encode(abort)])
-        except PartyLost:
-            continue
+    return _Abort(code, error.party if isinstance(error, PartyLost) else None, public)
 
 
 # ------------------------------------------------------------------------------------------------------ sessions
@@ -383,6 +385,35 @@ class Session:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+class _Sender(threading.Thread):
+    """Sends to one peer, in order, while the run goes on."""
+
+    def __init__(self, link: Link, peer: str, address: bytes, failed: Callable[[PartyLost], None]):
+        super().__init__(name=f"send to {peer}", daemon=True)
+        self._link, self._peer, self._address, self._failed = link, peer, address, failed
+        self._queue: SimpleQueue[list[Any] | None] = SimpleQueue()
+        self._put = self._sent = 0  # each is written by one thread only
+        self.start()
+
+    def send(self, parts: list[Any] | None) -> None:
+        """Queue a packet; None ends the thread when all before it is sent."""
+        self._put += 1
+        self._queue.put(parts)
+
+    @property
+    def idle(self) -> bool:
+        return self._put == self._sent
+
+    def run(self) -> None:
+        while (parts := self._queue.get()) is not None:
+            try:
+                _send(self._link, self._peer, self._address, parts)
+            except PartyLost as error:
+                self._failed(error)
+                return
+            self._sent += 1
+
+
 class _Run:
     """One execution at one party."""
 
@@ -404,6 +435,8 @@ class _Run:
         self.public: str | None = None  # of the error that ends the run here, what the others may read
         self.done: deque[Job] = deque()  # kernels that have run
         self.sent, self.received = [0] * self.n, [0] * self.n  # packets
+        self.senders: dict[int, _Sender] = {}  # of peers that had no room at some time
+        self.lost: list[PartyLost] = []  # found by senders
         self.wire_bytes = 0
         self.waiting = 0.0
 
@@ -418,9 +451,11 @@ class _Run:
             self._end(party, run_id)
             result = party.result()
         except BaseException as error:
-            _send_abort(self.link, self.ranks, self.address, error, self.public)
+            self._abort(error)
             raise
         finally:
+            for sender in self.senders.values():
+                sender.send(None)
             if self.party is not None:
                 self.party.close()
             self.inbox.close()
@@ -517,12 +552,31 @@ class _Run:
     def _send_packet(self, rank: int, parts: list[Any]) -> None:
         self.sent[rank] += 1
         self.wire_bytes += sum(map(len, parts))
-        _send(self.link, self.members[rank], self.address, parts)
+        self._post(rank, parts)
+
+    def _post(self, rank: int, parts: list[Any]) -> None:
+        sender = self.senders.get(rank)
+        if (sender is None or sender.idle) and self.link.room(self.members[rank], self.address):
+            return _send(self.link, self.members[rank], self.address, parts)
+        if sender is None:
+            sender = self.senders[rank] = _Sender(self.link, self.members[rank], self.address, self._send_failed)
+        sender.send(parts)
+
+    def _send_failed(self, error: PartyLost) -> None:
+        self.lost.append(error)
+        self.inbox.wake()
 
     def _tell(self, message: _Message) -> None:
         data = _CONTROL + _encode(message)
         for rank in self.others:
-            _send(self.link, self.members[rank], self.address, [data])
+            self._post(rank, [data])
+
+    def _abort(self, error: BaseException) -> None:
+        """Tell the others, as far as they can be reached, that this party failed: its error's code, what is public."""
+        data = _CONTROL + _encode(_aborting(error, self.public))
+        for rank in self.others:
+            with suppress(PartyLost):
+                self._post(rank, [data])
 
     def _take(self, party: Party | None) -> None:
         """Wait for something to happen and take all that has."""
@@ -547,6 +601,8 @@ class _Run:
         while self.done:
             job = self.done.popleft()
             job.party.complete(job)
+        if self.lost:
+            raise self.lost[0]
         if self.cancelled:
             raise PartyError("the run was cancelled", party=self.members[self.rank])
         if not arrived:
