@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argot.demo.tables import breast_cancer
+from argot.devices.schema import Columns
 from argot.errors import InputError
 from argot.frame import owner
 
@@ -49,7 +50,7 @@ def test_bad_files_are_named(tmp_path, text, columns, message):
 
 
 def test_matrix_names_the_column_that_is_not_numeric():
-    table = {"a": np.array([1, 2]), "b": np.array(["secret-cell", "y"])}
+    table = Columns({"a": np.array([1, 2]), "b": np.array(["secret-cell", "y"])})
     with pytest.raises(InputError, match="not numeric: b") as caught:
         owner.matrix(table, ["a", "b"])
     assert "secret-cell" not in str(caught.value)
@@ -58,7 +59,7 @@ def test_matrix_names_the_column_that_is_not_numeric():
 
 @given(st.integers(2, 200), st.integers(0, 2**32), st.floats(0.1, 0.9))
 def test_split_is_a_partition_and_the_same_at_both_owners(rows, seed, size):
-    ours, theirs = {"a": np.arange(rows)}, {"b": np.arange(rows) * 10}
+    ours, theirs = Columns({"a": np.arange(rows)}), Columns({"b": np.arange(rows) * 10})
     (train, test), (train_b, test_b) = owner.split(ours, size, seed), owner.split(theirs, size, seed)
     assert sorted([*train["a"], *test["a"]]) == list(range(rows))
     assert len(test["a"]) == round(rows * size)

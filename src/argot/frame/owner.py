@@ -1,7 +1,7 @@
 """What an owner does with its own table: read, select, split, turn into numbers.
 
-These functions run inside the owner's agent, by name, so they need neither pandas nor code from the driver. A
-table is a dict from column name to a one-dimensional NumPy array (float64, int64 or str), all of one length.
+These functions run inside the owner's agent, by name, so they need neither pandas nor code from the driver. Tables
+are `Columns`: one-dimensional NumPy arrays (float64, int64 or str) of one length, by name.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..devices.schema import Columns
 from ..errors import InputError
 
-Table = dict[str, np.ndarray]
 
-
-def read_csv(path: str, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> Table:
+def read_csv(path: str, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> Columns:
     """The columns of a CSV file (comma, header line, UTF-8).
 
     Args:
@@ -53,46 +52,36 @@ def read_csv(path: str, columns: Sequence[str] | None = None, text: Sequence[str
     wanted = list(columns) if columns is not None else header
     _require(header, [*wanted, *text], path)
     cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in header}
-    return {name: np.array(cells[name], dtype=str) if name in text else _typed(cells[name]) for name in wanted}
+    return Columns({name: np.array(cells[name], dtype=str) if name in text else _typed(cells[name]) for name in wanted})
 
 
-def write_csv(table: Table, path: str) -> int:
+def write_csv(table: Columns, path: str) -> int:
     """Write a table as CSV at its owner; returns the number of rows."""
     with Path(path).open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
-    return rows_of(table)
+    return table.rows
 
 
-def select(table: Table, columns: Sequence[str]) -> Table:
+def select(table: Columns, columns: Sequence[str]) -> Columns:
     """The named columns, in this order."""
     _require(table, columns, "the table")
-    return {name: table[name] for name in columns}
+    return Columns({name: table[name] for name in columns})
 
 
-def take(table: Table, rows: np.ndarray) -> Table:
-    """The rows with these numbers, in this order."""
-    return {name: column[rows] for name, column in table.items()}
-
-
-def rows_of(table: Table) -> int:
-    """The number of rows."""
-    return len(next(iter(table.values()))) if table else 0
-
-
-def split(table: Table, test_size: float, seed: int) -> tuple[Table, Table]:
+def split(table: Columns, test_size: float, seed: int) -> tuple[Columns, Columns]:
     """Rows for training and rows for testing, drawn with a public seed.
 
     Every owner of an aligned frame draws the same rows, because the permutation depends on the seed and the
     number of rows only (PCG64 is fine here: the split is public).
     """
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(rows_of(table))
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(table.rows)
     cut = len(order) - round(len(order) * test_size)
-    return take(table, order[:cut]), take(table, order[cut:])
+    return table.take(order[:cut]), table.take(order[cut:])
 
 
-def matrix(table: Table, columns: Sequence[str]) -> np.ndarray:
+def matrix(table: Columns, columns: Sequence[str]) -> np.ndarray:
     """The named columns as a float64 matrix (rows, columns).
 
     Raises:
@@ -104,13 +93,13 @@ def matrix(table: Table, columns: Sequence[str]) -> np.ndarray:
         raise InputError(
             f"not numeric: {', '.join(texts)}", wanted="columns of numbers", todo="encode or drop these columns first"
         )
-    out = np.empty((rows_of(table), len(columns)))
+    out = np.empty((table.rows, len(columns)))
     for i, name in enumerate(columns):
         out[:, i] = table[name]
     return out
 
 
-def vector(table: Table, column: str) -> np.ndarray:
+def vector(table: Columns, column: str) -> np.ndarray:
     """One numeric column as float64 (rows,)."""
     return matrix(table, [column])[:, 0]
 
@@ -129,7 +118,7 @@ def _typed(cells: Sequence[str]) -> np.ndarray:
         return texts
 
 
-def _require(there: Sequence[str] | Table, wanted: Sequence[str], where: str) -> None:
+def _require(there: Sequence[str] | Columns, wanted: Sequence[str], where: str) -> None:
     missing = [name for name in wanted if name not in there]
     if missing:
         raise InputError(

@@ -1,0 +1,3 @@
+"""Linear models."""
+
+from .logistic import LogisticRegression as LogisticRegression

@@ -29,9 +29,7 @@ def design(parts: list[jax.Array], y: jax.Array, batch_size: int) -> tuple[jax.A
     return x.reshape(batches, batch_size, x.shape[1]), y.reshape(batches, batch_size)
 
 
-def epoch(
-    w: jax.Array, x: jax.Array, y: jax.Array, *, rows: int, learning_rate: float, alpha: float
-) -> jax.Array:
+def epoch(w: jax.Array, x: jax.Array, y: jax.Array, *, rows: int, learning_rate: float, alpha: float) -> jax.Array:
     """The weights after one pass over all batches in order.
 
     Args:
@@ -56,6 +54,16 @@ def epoch(
 
 
 def probability(w: jax.Array, parts: list[jax.Array]) -> jax.Array:
-    """P(y = 1) for each row, (rows,)."""
-    x = jnp.concatenate(parts, axis=1)
-    return jax.nn.sigmoid(x @ w[1:] + w[0])
+    """P(y = 0) and P(y = 1) for each row, (rows, 2)."""
+    p = jax.nn.sigmoid(jnp.concatenate(parts, axis=1) @ w[1:] + w[0])
+    return jnp.stack([1 - p, p], axis=1)
+
+
+def coefficients(w: jax.Array) -> jax.Array:
+    """The weights without the intercept."""
+    return w[1:]
+
+
+def intercept(w: jax.Array) -> jax.Array:
+    """The weight of the constant."""
+    return w[0]

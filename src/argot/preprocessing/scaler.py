@@ -6,8 +6,11 @@ model than one of `LIMIT`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..devices.schema import Columns
 from ..errors import InputError
 
 LIMIT = 16.0
@@ -43,3 +46,8 @@ def transform(x: np.ndarray, scaler: dict[str, np.ndarray]) -> np.ndarray:
             f"NaN or infinite values in {len(rows)} rows, first {rows[:3].tolist()}", wanted="finite numbers"
         )
     return np.clip((x - scaler["mean"]) / scaler["std"], -LIMIT, LIMIT)
+
+
+def pack(scaler: dict[str, np.ndarray], columns: list[str]) -> dict[str, Any]:
+    """What is kept of a scaler: its numbers, and the names of its columns as an empty table."""
+    return {"scaler": scaler, "columns": Columns({name: np.zeros(0) for name in columns})}
