@@ -1,0 +1,395 @@
+//! Messages by session, from the moment they are whole until somebody takes them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::buffer::Buffer;
+use crate::config::Config;
+use crate::frame::cost;
+use crate::peer::Peer;
+use crate::sync::{wait, Hold};
+
+pub type SessionId = [u8; 16];
+
+/// Who sent it, and what; nothing: that peer is lost.
+pub type Taken = (Arc<Peer>, Option<Buffer>);
+
+/// Closed sessions whose stragglers are still recognised and dropped.
+const REMEMBERED: usize = 65_536;
+
+/// What arrived from `peer`; `None`: the peer was lost. `life` tells one incarnation of the pair from the next and is
+/// unique in the process.
+struct Item {
+    peer: Arc<Peer>,
+    life: u64,
+    body: Option<Buffer>,
+}
+
+/// Bytes of one session from one peer: announced and not yet taken; taken and not yet told to the sender.
+struct Account {
+    peer: Arc<Peer>,
+    life: u64,
+    unread: u64,
+    uncredited: u64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Item>,
+    accounts: Vec<Account>,
+    /// The last life of each peer that was reported lost.
+    lost: HashMap<String, u64>,
+    members: Option<HashSet<String>>,
+    /// Whose message started the session here, until somebody opens it.
+    started_by: Option<Arc<Peer>>,
+    opened: bool,
+    closed: bool,
+    woken: bool,
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        !self.queue.is_empty() || self.woken || self.closed
+    }
+
+    fn account(&mut self, peer: &Arc<Peer>, life: u64) -> &mut Account {
+        let found = self.accounts.iter().position(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life);
+        let index = found.unwrap_or_else(|| {
+            self.accounts.push(Account { peer: peer.clone(), life, unread: 0, uncredited: 0 });
+            self.accounts.len() - 1
+        });
+        &mut self.accounts[index]
+    }
+
+    /// An account is closed for good when its life has ended: nobody is left to credit.
+    fn end_accounts(&mut self, peer: &Arc<Peer>, life: u64) -> bool {
+        let opened = self.opened;
+        let before = self.accounts.len();
+        self.accounts.retain(|account| {
+            let ends = Arc::ptr_eq(&account.peer, peer) && account.life == life;
+            if ends && !opened {
+                peer.unopened.leave(account.unread);
+            }
+            !ends
+        });
+        self.accounts.len() < before
+    }
+
+    fn mark_opened(&mut self) {
+        self.opened = true;
+        for account in &self.accounts {
+            account.peer.unopened.leave(account.unread);
+        }
+        if let Some(peer) = self.started_by.take() {
+            peer.unopened.leave_session();
+        }
+    }
+
+    fn admits(&self, peer: &str) -> bool {
+        self.members.as_ref().is_none_or(|members| members.contains(peer))
+    }
+
+    fn mark_lost(&mut self, peer: &Arc<Peer>, life: u64) {
+        if self.admits(&peer.name) && self.lost.insert(peer.name.clone(), life) != Some(life) {
+            self.queue.push_back(Item { peer: peer.clone(), life, body: None });
+        }
+    }
+}
+
+/// The messages of one session.
+pub struct Inbox {
+    pub session: SessionId,
+    created: Instant,
+    window: u64,
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+impl Inbox {
+    fn new(session: SessionId, window: u64) -> Arc<Inbox> {
+        let state = Mutex::new(State::default());
+        Arc::new(Inbox { session, created: Instant::now(), window, state, ready: Condvar::new() })
+    }
+
+    /// Everything that is there, waiting up to `time` for the first; `None` on timeout, and an empty list after `wake`
+    /// and when closed.
+    pub fn take(&self, time: Duration) -> Option<Vec<Taken>> {
+        let mut guard = self.state.hold();
+        let mut end = None;
+        while !guard.is_ready() {
+            let now = Instant::now();
+            let end = *end.get_or_insert_with(|| now + time);
+            if now >= end {
+                return None;
+            }
+            guard = wait(&self.ready, guard, end - now);
+        }
+        Some(self.empty(guard))
+    }
+
+    /// `take` without waiting.
+    pub fn take_now(&self) -> Option<Vec<Taken>> {
+        let guard = self.state.hold();
+        guard.is_ready().then(|| self.empty(guard))
+    }
+
+    fn empty(&self, mut guard: MutexGuard<'_, State>) -> Vec<Taken> {
+        guard.woken = false;
+        let items = std::mem::take(&mut guard.queue);
+        let mut credits = Vec::new();
+        for item in &items {
+            let Some(body) = &item.body else { continue };
+            let window = self.window;
+            let account = guard.accounts.iter_mut().find(|a| a.life == item.life);
+            let Some(account) = account else { continue };
+            account.unread = account.unread.saturating_sub(cost(body.len()));
+            account.uncredited += cost(body.len());
+            if account.uncredited >= window / 4 {
+                credits.push((item.peer.clone(), item.life, std::mem::take(&mut account.uncredited)));
+            }
+        }
+        drop(guard);
+        for (peer, life, bytes) in credits {
+            peer.credit(life, self.session, bytes);
+        }
+        items.into_iter().map(|item| (item.peer, item.body)).collect()
+    }
+
+    /// Make an ongoing or the next `take` return at once.
+    pub fn wake(&self) {
+        self.state.hold().woken = true;
+        self.ready.notify_all();
+    }
+
+    /// True when the session was opened for fixed members and this one is gone for good.
+    pub fn has_lost(&self, peer: &str) -> bool {
+        let state = self.state.hold();
+        state.members.is_some() && state.lost.contains_key(peer)
+    }
+}
+
+#[derive(Default)]
+struct Map {
+    inboxes: HashMap<SessionId, Arc<Inbox>>,
+    closed: HashSet<SessionId>,
+    closed_order: VecDeque<SessionId>,
+}
+
+/// All sessions of a link. Lock order: this map, then an inbox, then a peer.
+pub struct Sessions {
+    map: Mutex<Map>,
+    window: u64,
+    unopened_bytes: u64,
+    unopened_sessions: u64,
+    unopened_age: Duration,
+}
+
+impl Sessions {
+    pub fn new(config: &Config) -> Sessions {
+        Sessions {
+            map: Mutex::default(),
+            window: config.window,
+            unopened_bytes: config.unopened_bytes,
+            unopened_sessions: config.unopened_sessions,
+            unopened_age: config.unopened_age,
+        }
+    }
+
+    /// Open a session: what came earlier is kept. With `members`, only they are heard, and whoever of them is lost stays
+    /// lost for this session. `peers`: all peers, to tell the new inbox who is lost already.
+    pub fn open(
+        &self,
+        session: SessionId,
+        members: Option<HashSet<String>>,
+        peers: &[Arc<Peer>],
+    ) -> Result<Arc<Inbox>, String> {
+        let mut map = self.map.hold();
+        map.closed.remove(&session);
+        let inbox = map.inboxes.entry(session).or_insert_with(|| Inbox::new(session, self.window)).clone();
+        let mut state = inbox.state.hold();
+        if state.opened {
+            return Err("this session is open already".into());
+        }
+        state.mark_opened();
+        state.members = members;
+        let mut outsiders = Vec::new();
+        if let Some(members) = state.members.clone() {
+            state.queue.retain(|item| members.contains(&item.peer.name));
+            let (kept, dropped) = std::mem::take(&mut state.accounts)
+                .into_iter()
+                .partition(|account| members.contains(&account.peer.name));
+            state.accounts = kept;
+            outsiders = dropped;
+        }
+        for peer in peers {
+            if let Some(life) = peer.lost_life() {
+                state.mark_lost(peer, life);
+            }
+        }
+        drop(state);
+        drop(map);
+        give_back(session, outsiders);
+        Ok(inbox)
+    }
+
+    /// Later messages of the session are dropped, and senders that wait for room in it go on.
+    pub fn close(&self, inbox: &Inbox) {
+        let mut map = self.map.hold();
+        if !map.inboxes.get(&inbox.session).is_some_and(|known| std::ptr::eq(known.as_ref(), inbox)) {
+            return;
+        }
+        map.inboxes.remove(&inbox.session);
+        map.remember(inbox.session);
+        let accounts = inbox.shut();
+        drop(map);
+        give_back(inbox.session, accounts);
+    }
+
+    pub fn find(&self, session: &SessionId) -> Option<Arc<Inbox>> {
+        self.map.hold().inboxes.get(session).cloned()
+    }
+
+    /// A message that costs `total` begins. `Ok(None)`: nobody wants it; credit it when it is whole.
+    pub fn begin(
+        &self,
+        peer: &Arc<Peer>,
+        life: u64,
+        session: SessionId,
+        total: u64,
+    ) -> Result<Option<Arc<Inbox>>, String> {
+        let mut map = self.map.hold();
+        let inbox = match map.inboxes.get(&session) {
+            Some(inbox) => inbox.clone(),
+            None if map.closed.contains(&session) => return Ok(None),
+            None => {
+                if !peer.unopened.enter_session(self.unopened_sessions) {
+                    return Err(format!("more than {} sessions that nobody has opened", self.unopened_sessions));
+                }
+                let inbox = Inbox::new(session, self.window);
+                inbox.state.hold().started_by = Some(peer.clone());
+                map.inboxes.insert(session, inbox.clone());
+                inbox
+            }
+        };
+        let mut state = inbox.state.hold();
+        drop(map);
+        if !state.admits(&peer.name) {
+            return Ok(None);
+        }
+        let opened = state.opened;
+        let account = state.account(peer, life);
+        if account.unread >= self.window {
+            return Err(format!("a session with {} bytes unread (at most {})", account.unread, self.window));
+        }
+        if !opened && !peer.unopened.enter(total, self.unopened_bytes.max(total)) {
+            return Err(format!("more than {} bytes in sessions that nobody has opened", self.unopened_bytes));
+        }
+        account.unread += total;
+        drop(state);
+        Ok(Some(inbox))
+    }
+
+    /// The message is whole.
+    pub fn finish(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, body: Buffer) {
+        let mut state = inbox.state.hold();
+        if !state.closed && state.admits(&peer.name) {
+            state.queue.push_back(Item { peer: peer.clone(), life, body: Some(body) });
+            drop(state);
+            inbox.ready.notify_one();
+        }
+    }
+
+    /// The rest of a message will not come.
+    pub fn cancel(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, total: u64) {
+        let mut state = inbox.state.hold();
+        let opened = state.opened;
+        let Some(account) = state.accounts.iter_mut().find(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life) else {
+            return; // given back when the session was closed
+        };
+        account.unread = account.unread.saturating_sub(total);
+        drop(state);
+        if !opened {
+            peer.unopened.leave(total);
+        }
+        peer.credit(life, inbox.session, total);
+    }
+
+    /// A peer was lost: every session that concerns it learns so, after what came before.
+    pub fn lost(&self, peer: &Arc<Peer>, life: u64) {
+        let inboxes: Vec<_> = self.map.hold().inboxes.values().cloned().collect();
+        for inbox in inboxes {
+            let mut state = inbox.state.hold();
+            if state.end_accounts(peer, life) || state.opened {
+                state.mark_lost(peer, life);
+                drop(state);
+                inbox.ready.notify_all();
+            }
+        }
+    }
+
+    /// Drop sessions that nobody opened in time.
+    pub fn expire(&self) {
+        let mut map = self.map.hold();
+        let old: Vec<_> = map
+            .inboxes
+            .values()
+            .filter(|inbox| inbox.created.elapsed() > self.unopened_age && !inbox.state.hold().opened)
+            .cloned()
+            .collect();
+        let mut returned = Vec::new();
+        for inbox in old {
+            map.inboxes.remove(&inbox.session);
+            map.remember(inbox.session);
+            returned.push((inbox.session, inbox.shut()));
+        }
+        drop(map);
+        for (session, accounts) in returned {
+            give_back(session, accounts);
+        }
+    }
+
+    pub fn close_all(&self) {
+        for inbox in self.map.hold().inboxes.values() {
+            inbox.state.hold().closed = true;
+            inbox.ready.notify_all();
+        }
+    }
+}
+
+impl Map {
+    fn remember(&mut self, session: SessionId) {
+        if self.closed.insert(session) {
+            self.closed_order.push_back(session);
+        }
+        if self.closed_order.len() > REMEMBERED {
+            if let Some(oldest) = self.closed_order.pop_front() {
+                self.closed.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Inbox {
+    fn shut(&self) -> Vec<Account> {
+        let mut state = self.state.hold();
+        state.closed = true;
+        state.queue.clear();
+        if !state.opened {
+            state.mark_opened();
+        }
+        let accounts = std::mem::take(&mut state.accounts);
+        drop(state);
+        self.ready.notify_all();
+        accounts
+    }
+}
+
+fn give_back(session: SessionId, accounts: Vec<Account>) {
+    for account in accounts {
+        let bytes = account.unread + account.uncredited;
+        if bytes > 0 {
+            account.peer.credit(account.life, session, bytes);
+        }
+    }
+}

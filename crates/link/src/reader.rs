@@ -1,0 +1,354 @@
+//! The receiving half of a pair: records in, messages out.
+//!
+//! A frame's payload is copied once, from the record buffer to where the whole message will lie. State changes only at
+//! the end of a frame, so a connection cut in the middle of one leaves nothing behind but bytes that are cut off again.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+
+use crate::buffer::{Buffer, Pool};
+use crate::config::Config;
+use crate::frame::{self, check_head, cost, fixed, u32_at, u64_at, HEAD, MAX_FIXED};
+use crate::inbox::{Inbox, SessionId, Sessions};
+use crate::peer::{Conn, Peer};
+use crate::record::{Opener, HEADER, MAX_CIPHERTEXT};
+
+const READ: usize = 256 * 1024;
+/// Reserved at once for a message; a longer one grows as its bytes arrive, so announcing costs the sender bytes.
+const RESERVE: usize = 64 << 20;
+const MAX_PARTIALS: usize = 1024;
+/// Received and not acknowledged: a packet of its own is sent for them.
+const ACK_BYTES: usize = 1 << 20;
+const ACK_FRAMES: u64 = 1024;
+
+/// Why a connection ended.
+pub enum End {
+    /// Something broke on the way; it may resume.
+    Cut(String),
+    /// The peer closed for good.
+    Bye,
+}
+
+impl From<String> for End {
+    fn from(reason: String) -> End {
+        End::Cut(reason)
+    }
+}
+
+/// A message of which not all frames have come.
+struct Partial {
+    session: SessionId,
+    /// `None`: the session is closed here, the bytes are not kept.
+    inbox: Option<Arc<Inbox>>,
+    total: usize,
+    filled: usize,
+    /// Filled by whole frames.
+    committed: usize,
+    body: Buffer,
+}
+
+/// What outlives a connection.
+pub struct Rx {
+    pub life: u64,
+    pub received: u64,
+    partials: HashMap<u32, Partial>,
+}
+
+impl Rx {
+    pub fn new(life: u64) -> Rx {
+        Rx { life, received: 0, partials: HashMap::new() }
+    }
+
+    /// Forget the frame that was cut in the middle, or everything when a new life has begun.
+    pub fn restart(&mut self, life: u64) {
+        if self.life != life {
+            *self = Rx::new(life);
+        }
+        for partial in self.partials.values_mut() {
+            partial.body.bytes.truncate(partial.committed);
+            partial.filled = partial.committed;
+        }
+    }
+}
+
+/// What a reader needs around it.
+pub struct Context<'a> {
+    pub config: &'a Config,
+    pub sessions: &'a Sessions,
+    pub pool: &'a Arc<Pool>,
+    pub peer: &'a Arc<Peer>,
+    pub conn: &'a Arc<Conn>,
+    /// Milliseconds and microseconds of the link's clock.
+    pub millis: &'a dyn Fn() -> u64,
+    pub micros: &'a dyn Fn() -> u64,
+}
+
+/// Read until the connection ends.
+pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8]) -> End {
+    let mut frames = Frames::default();
+    let mut reading = || -> Result<(), End> {
+        frames.feed(context, rx, unread)?;
+        let mut buffer = vec![0; READ + HEADER + MAX_CIPHERTEXT].into_boxed_slice();
+        let mut end = 0;
+        loop {
+            let n = match (&context.conn.stream).read(&mut buffer[end..]) {
+                Ok(0) => return Err(End::Cut("the peer closed the connection".into())),
+                Ok(n) => n,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(End::Cut(error.to_string())),
+            };
+            end += n;
+            context.conn.heard.store((context.millis)(), Relaxed);
+            context.peer.stats.wire_received_bytes.fetch_add(n as u64, Relaxed);
+            let mut start = 0;
+            while let Some((header, body)) = next_record(&mut buffer[start..end])? {
+                start += HEADER + body.len();
+                let plain = opener.open(header, body)?;
+                frames.feed(context, rx, plain)?;
+            }
+            context.conn.opened_records.store(opener.records(), Relaxed);
+            buffer.copy_within(start..end, 0);
+            end -= start;
+            frames.report(context, rx);
+        }
+    };
+    let ended = reading().err();
+    context.peer.arrived(rx.life, rx.received, false);
+    ended.unwrap_or(End::Bye)
+}
+
+type Record<'a> = ([u8; HEADER], &'a mut [u8]);
+
+fn next_record(bytes: &mut [u8]) -> Result<Option<Record<'_>>, String> {
+    let Some(header) = bytes.first_chunk::<HEADER>().copied() else { return Ok(None) };
+    let length = Opener::length(&header)?;
+    Ok(bytes.get_mut(HEADER..HEADER + length).map(|body| (header, body)))
+}
+
+/// The frame that is being read.
+struct Frames {
+    start: [u8; HEAD + MAX_FIXED],
+    have: usize,
+    kind: u8,
+    fixed: usize,
+    length: usize,
+    left: usize,
+    body: Buffer,
+    unacked_bytes: usize,
+    unacked_from: u64,
+    answer: bool,
+}
+
+impl Default for Frames {
+    fn default() -> Frames {
+        Frames {
+            start: [0; HEAD + MAX_FIXED],
+            have: 0,
+            kind: 0,
+            fixed: 0,
+            length: 0,
+            left: 0,
+            body: Buffer::small(Vec::new()),
+            unacked_bytes: 0,
+            unacked_from: 0,
+            answer: false,
+        }
+    }
+}
+
+impl Frames {
+    fn feed(&mut self, context: &Context<'_>, rx: &mut Rx, mut data: &[u8]) -> Result<(), End> {
+        loop {
+            let want = if self.have < HEAD { HEAD } else { HEAD + self.fixed };
+            if self.have < want {
+                let (now, later) = data.split_at((want - self.have).min(data.len()));
+                self.start[self.have..self.have + now.len()].copy_from_slice(now);
+                self.have += now.len();
+                data = later;
+                if self.have < want {
+                    return Ok(());
+                }
+                if want == HEAD {
+                    let mut head = [0; HEAD];
+                    head.copy_from_slice(&self.start[..HEAD]);
+                    (self.kind, self.length) = check_head(&head)?;
+                    self.fixed = fixed(self.kind).map_or(0, |(size, _)| size);
+                    continue;
+                }
+                self.left = self.length - self.fixed;
+                self.begin(context, rx)?;
+            }
+            let (now, later) = data.split_at(self.left.min(data.len()));
+            self.store(rx, now)?;
+            self.left -= now.len();
+            data = later;
+            if self.left > 0 {
+                return Ok(());
+            }
+            self.end(context, rx)?;
+            self.have = 0;
+        }
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        u64_at(&self.start, HEAD + at)
+    }
+
+    fn session(&self) -> SessionId {
+        let mut session = [0; 16];
+        session.copy_from_slice(&self.start[HEAD + 8..HEAD + 24]);
+        session
+    }
+
+    /// The id of a message in several frames.
+    fn id(&self) -> u32 {
+        let at = if self.kind == frame::FIRST { 24 } else { 8 };
+        u32_at(&self.start, HEAD + at)
+    }
+
+    fn total(&self) -> u64 {
+        self.word(28)
+    }
+
+    /// The fixed part is there: check it before anything is kept.
+    fn begin(&mut self, context: &Context<'_>, rx: &Rx) -> Result<(), String> {
+        if self.kind >= frame::MESSAGE && self.word(0) != rx.received + 1 {
+            return Err(format!("frame {} where frame {} was due", self.word(0), rx.received + 1));
+        }
+        let size = match self.kind {
+            frame::MESSAGE => self.left,
+            frame::FIRST => {
+                let total = self.total();
+                if total > context.config.max_message {
+                    return Err(format!("a message of {total} bytes (at most {})", context.config.max_message));
+                }
+                if self.left as u64 >= total || self.left == 0 || rx.partials.contains_key(&self.id()) {
+                    return Err("a message whose first frame contradicts itself".into());
+                }
+                if rx.partials.len() >= MAX_PARTIALS {
+                    return Err(format!("more than {MAX_PARTIALS} messages begun and not ended"));
+                }
+                (total as usize).min(RESERVE)
+            }
+            frame::NEXT => {
+                let partial = rx.partials.get(&self.id()).ok_or("the rest of a message that was not begun")?;
+                if self.left == 0 || self.left > partial.total - partial.filled {
+                    return Err("more of a message than was announced".into());
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let refused = || format!("no memory for a message of {size} bytes");
+        self.body = context.pool.get(size).ok_or_else(refused)?;
+        Ok(())
+    }
+
+    fn store(&mut self, rx: &mut Rx, data: &[u8]) -> Result<(), String> {
+        if self.kind != frame::NEXT {
+            self.body.bytes.extend_from_slice(data);
+            return Ok(());
+        }
+        let partial = rx.partials.get_mut(&self.id()).ok_or("the rest of a message that was not begun")?;
+        partial.filled += data.len();
+        if partial.inbox.is_none() {
+            return Ok(());
+        }
+        let body = &mut partial.body.bytes;
+        if body.capacity() - body.len() < data.len() {
+            let grow = (partial.total - body.len()).min(body.len()).max(data.len());
+            body.try_reserve_exact(grow).map_err(|_| format!("no memory for a message of {} bytes", partial.total))?;
+        }
+        body.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// The frame is whole.
+    fn end(&mut self, context: &Context<'_>, rx: &mut Rx) -> Result<(), End> {
+        let peer = context.peer;
+        match self.kind {
+            frame::ACK => peer.acknowledged(self.word(0))?,
+            frame::PING => {
+                peer.pong(self.word(0));
+                self.answer = true;
+            }
+            frame::PONG => {
+                let took = (context.micros)().saturating_sub(self.word(0));
+                peer.rtt.store(took.max(1), Relaxed);
+            }
+            frame::BYE => return Err(End::Bye),
+            _ => {
+                self.end_numbered(context, rx)?;
+                rx.received += 1;
+                self.unacked_bytes += self.length;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_numbered(&mut self, context: &Context<'_>, rx: &mut Rx) -> Result<(), String> {
+        let (peer, sessions) = (context.peer, context.sessions);
+        match self.kind {
+            frame::CREDIT => peer.credited(rx.life, &self.session(), self.word(24)),
+            frame::MESSAGE => {
+                let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
+                let inbox = sessions.begin(peer, rx.life, self.session(), cost(body.len()))?;
+                deliver(context, rx.life, self.session(), inbox.as_deref(), body);
+            }
+            frame::FIRST => {
+                let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
+                let total = self.total() as usize;
+                let inbox = sessions.begin(peer, rx.life, self.session(), cost(total))?;
+                let (filled, session) = (body.len(), self.session());
+                let partial = Partial { session, inbox, total, filled, committed: filled, body };
+                rx.partials.insert(self.id(), partial);
+            }
+            frame::NEXT => {
+                let Some(partial) = rx.partials.get_mut(&self.id()) else { return Ok(()) };
+                partial.committed = partial.filled;
+                if partial.committed < partial.total {
+                    return Ok(());
+                }
+                if let Some(Partial { session, inbox, total, body, .. }) = rx.partials.remove(&self.id()) {
+                    match inbox {
+                        Some(inbox) => deliver(context, rx.life, session, Some(&inbox), body),
+                        None => peer.credit(rx.life, session, cost(total)),
+                    }
+                }
+            }
+            _ => {
+                let ended = rx.partials.remove(&self.id()).ok_or("the end of a message that was not begun")?;
+                match ended.inbox {
+                    Some(inbox) => sessions.cancel(peer, rx.life, &inbox, cost(ended.total)),
+                    None => peer.credit(rx.life, ended.session, cost(ended.total)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After each read: what has arrived, and an answer when one is due.
+    fn report(&mut self, context: &Context<'_>, rx: &Rx) {
+        let due = self.unacked_bytes >= ACK_BYTES || rx.received - self.unacked_from >= ACK_FRAMES;
+        context.peer.arrived(rx.life, rx.received, due);
+        if due {
+            self.unacked_bytes = 0;
+            self.unacked_from = rx.received;
+        }
+        if due || std::mem::take(&mut self.answer) {
+            context.peer.flush();
+        }
+    }
+}
+
+fn deliver(context: &Context<'_>, life: u64, session: SessionId, inbox: Option<&Inbox>, body: Buffer) {
+    let stats = &context.peer.stats;
+    stats.received_messages.fetch_add(1, Relaxed);
+    stats.received_bytes.fetch_add(body.len() as u64, Relaxed);
+    match inbox {
+        Some(inbox) => context.sessions.finish(context.peer, life, inbox, body),
+        None => context.peer.credit(life, session, cost(body.len())),
+    }
+}
