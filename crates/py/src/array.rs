@@ -1,0 +1,380 @@
+//! NumPy arrays as slices, and fresh arrays: what every binding of kernels needs.
+
+use numpy::npyffi::{self, NpyTypes, PY_ARRAY_API};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use std::alloc::Layout;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Mutex;
+
+/// Work on fewer bytes keeps the GIL: giving it up and taking it back would cost more.
+const RELEASE: usize = 16 << 10;
+
+/// Run `work`, without the GIL if it handles more than a few thousand bytes.
+pub fn released<R: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> R + Send) -> R {
+    if bytes > RELEASE {
+        py.detach(work)
+    } else {
+        work()
+    }
+}
+
+/// Which ring an array is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    U32,
+    U64,
+    U128,
+}
+
+/// The ring of a dtype, if it is one.
+pub fn kind_of(dtype: &Bound<'_, PyArrayDescr>) -> Option<Kind> {
+    match (dtype.kind(), dtype.itemsize(), dtype.byteorder()) {
+        (_, _, b'>') => None,
+        (b'u', 4, _) => Some(Kind::U32),
+        (b'u', 8, _) => Some(Kind::U64),
+        (b'V', 16, _) => Some(Kind::U128),
+        _ => None,
+    }
+}
+
+/// An argument: a C-contiguous, aligned array in native byte order; what came is copied where it was none.
+pub struct Array<'py>(pub Bound<'py, PyUntypedArray>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Array<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Array<'py>> {
+        if let Ok(array) = object.cast::<PyUntypedArray>() {
+            let align = array.dtype().itemsize().min(8);
+            if array.is_c_contiguous() && is_aligned(&array, align) {
+                return Ok(Array(array.to_owned()));
+            }
+        }
+        contiguous(&object, None).map(Array)
+    }
+}
+
+impl<'py> Array<'py> {
+    pub fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn dtype(&self) -> Bound<'py, PyArrayDescr> {
+        self.0.dtype()
+    }
+
+    pub fn nbytes(&self) -> usize {
+        self.len() * self.dtype().itemsize()
+    }
+
+    /// The ring of its elements, or a TypeError.
+    pub fn kind(&self) -> PyResult<Kind> {
+        kind_of(&self.dtype()).ok_or_else(|| {
+            PyTypeError::new_err(format!(
+                "an array of {}; wanted uint32, uint64 or ring.Z128",
+                self.dtype()
+            ))
+        })
+    }
+
+    /// The elements. `T` has the size of the dtype's items, at most the alignment of a word, and no invalid values.
+    pub fn slice<T>(&self) -> &[T] {
+        assert_eq!(self.dtype().itemsize(), std::mem::size_of::<T>());
+        if self.len() == 0 {
+            return &[];
+        }
+        // SAFETY: C-contiguous and aligned as `extract` left it, and alive as long as `self`. Python code that writes
+        // to an argument of a running kernel gets some mixture of values, as with NumPy's own functions.
+        unsafe { std::slice::from_raw_parts(self.address() as *const T, self.len()) }
+    }
+
+    fn address(&self) -> usize {
+        address(&self.0)
+    }
+
+    pub fn span(&self) -> Range<usize> {
+        self.address()..self.address() + self.nbytes()
+    }
+}
+
+/// A result: a fresh array, or the caller's `out=`.
+pub struct Output<'py>(pub Bound<'py, PyUntypedArray>);
+
+impl<'py> Output<'py> {
+    /// `out` if given, which must have this shape and dtype, be writeable, C-contiguous and aligned; else a fresh one.
+    pub fn new(
+        py: Python<'py>,
+        out: Option<Bound<'py, PyUntypedArray>>,
+        shape: &[usize],
+        dtype: Bound<'py, PyArrayDescr>,
+    ) -> PyResult<Output<'py>> {
+        let Some(out) = out else {
+            return empty(py, shape, dtype).map(Output);
+        };
+        // SAFETY: reads the header of an array that is alive.
+        let flags = unsafe { (*out.as_array_ptr()).flags };
+        if out.shape() != shape || !out.dtype().is_equiv_to(&dtype) {
+            return Err(PyValueError::new_err(format!(
+                "out has shape {} and dtype {}; wanted shape {} and dtype {dtype}",
+                text(py, out.shape()),
+                out.dtype(),
+                text(py, shape),
+            )));
+        }
+        if !out.is_c_contiguous()
+            || flags & npyffi::NPY_ARRAY_WRITEABLE == 0
+            || !is_aligned(&out, dtype.itemsize().min(8))
+        {
+            return Err(PyValueError::new_err(
+                "out must be writeable, C-contiguous and aligned",
+            ));
+        }
+        Ok(Output(out))
+    }
+
+    /// The elements, to be written; `T` as in [`Array::slice`].
+    ///
+    /// No other slice of this memory may be in use: call [`Output::disjoint`] on every input first.
+    #[allow(clippy::mut_from_ref)]
+    pub fn slice<T>(&self) -> &mut [T] {
+        assert_eq!(self.0.dtype().itemsize(), std::mem::size_of::<T>());
+        if self.0.len() == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `Array::slice`; writeable; fresh, or disjoint from the inputs.
+        unsafe { std::slice::from_raw_parts_mut(address(&self.0) as *mut T, self.0.len()) }
+    }
+
+    /// The input itself, or a copy of it where it shares memory with this result.
+    pub fn disjoint(&self, input: Array<'py>) -> PyResult<Array<'py>> {
+        let start = address(&self.0);
+        let end = start + self.0.len() * self.0.dtype().itemsize();
+        let span = input.span();
+        if span.start < end && start < span.end {
+            // SAFETY: gives a new reference or an exception.
+            let copy = unsafe {
+                let py = input.0.py();
+                let copy = PY_ARRAY_API.PyArray_NewCopy(
+                    py,
+                    input.0.as_array_ptr(),
+                    npyffi::NPY_ORDER::NPY_CORDER,
+                );
+                Bound::from_owned_ptr_or_err(py, copy)?
+            };
+            return Ok(Array(copy.cast_into()?));
+        }
+        Ok(input)
+    }
+
+    /// Whether the result is exactly the memory of `input`.
+    pub fn is(&self, input: &Array<'py>) -> bool {
+        address(&self.0) == input.address() && self.0.len() == input.len()
+    }
+
+    pub fn into_array(self) -> Bound<'py, PyUntypedArray> {
+        self.0
+    }
+}
+
+fn address(array: &Bound<'_, PyUntypedArray>) -> usize {
+    // SAFETY: reads the header of an array that is alive.
+    unsafe { (*array.as_array_ptr()).data as usize }
+}
+
+fn is_aligned(array: &Bound<'_, PyUntypedArray>, align: usize) -> bool {
+    array.dtype().byteorder() != b'>' && (align <= 1 || address(array).is_multiple_of(align))
+}
+
+/// What `object` holds as a fresh C-contiguous array, of `dtype` if given (safe casts only).
+pub fn contiguous<'py>(
+    object: &Bound<'py, PyAny>,
+    dtype: Option<Bound<'py, PyArrayDescr>>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = object.py();
+    let descr = dtype.map_or(std::ptr::null_mut(), |d| d.into_ptr().cast());
+    let flags =
+        npyffi::NPY_ARRAY_CARRAY_RO | npyffi::NPY_ARRAY_NOTSWAPPED | npyffi::NPY_ARRAY_ENSUREARRAY;
+    // SAFETY: takes over the reference to the dtype; gives a new reference or an exception.
+    let array = unsafe {
+        let array =
+            PY_ARRAY_API.PyArray_FromAny(py, object.as_ptr(), descr, 0, 0, flags, std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, array)?
+    };
+    let array = array.cast_into::<PyUntypedArray>()?;
+    if is_aligned(&array, array.dtype().itemsize().min(8)) {
+        return Ok(array);
+    }
+    // A structure counts as aligned anywhere for NumPy.
+    let copy = array.call_method0("copy")?;
+    Ok(copy.cast_into::<PyUntypedArray>()?)
+}
+
+/// A shape as Python prints it.
+pub fn text(py: Python<'_>, shape: &[usize]) -> String {
+    PyTuple::new(py, shape).map_or_else(|_| format!("{shape:?}"), |tuple| tuple.to_string())
+}
+
+/// A ValueError naming both shapes.
+pub fn mismatch(py: Python<'_>, what: &str, x: &[usize], y: &[usize]) -> PyErr {
+    PyValueError::new_err(format!(
+        "{what}: shapes {} and {} do not match",
+        text(py, x),
+        text(py, y)
+    ))
+}
+
+/// A fresh C-contiguous array with unspecified contents; large ones reuse the memory of freed ones.
+pub fn empty<'py>(
+    py: Python<'py>,
+    shape: &[usize],
+    dtype: Bound<'py, PyArrayDescr>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let too_large = || PyValueError::new_err(format!("shape {} is too large", text(py, shape)));
+    let bytes = shape
+        .iter()
+        .try_fold(dtype.itemsize(), |product, n| product.checked_mul(*n))
+        .filter(|bytes| *bytes <= isize::MAX as usize / 2)
+        .ok_or_else(too_large)?;
+    let mut dims = [0 as npyffi::npy_intp; 64];
+    if shape.len() > dims.len() {
+        return Err(too_large());
+    }
+    for (dim, n) in dims.iter_mut().zip(shape) {
+        *dim = *n as npyffi::npy_intp;
+    }
+    if bytes < POOLED {
+        // SAFETY: takes over the reference to the dtype; gives a new array or an exception.
+        return unsafe {
+            let array = PY_ARRAY_API.PyArray_Empty(
+                py,
+                shape.len() as i32,
+                dims.as_mut_ptr(),
+                dtype.into_ptr().cast(),
+                0,
+            );
+            Ok(Bound::from_owned_ptr_or_err(py, array)?.cast_into::<PyUntypedArray>()?)
+        };
+    }
+    let memory = Memory::take(bytes).ok_or_else(|| {
+        PyMemoryError::new_err(format!("no memory for an array of {bytes} bytes"))
+    })?;
+    let data = memory.address.as_ptr();
+    let owner = Bound::new(py, memory)?;
+    // SAFETY: the data is at least `bytes` long and lives as long as its owner, which the array then holds; the calls
+    // take over the references to dtype and owner.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            npyffi::get_type_object(py, NpyTypes::PyArray_Type),
+            dtype.into_ptr().cast(),
+            shape.len() as i32,
+            dims.as_mut_ptr(),
+            std::ptr::null_mut(),
+            data.cast(),
+            npyffi::NPY_ARRAY_CARRAY,
+            std::ptr::null_mut(),
+        );
+        let array = Bound::from_owned_ptr_or_err(py, array)?.cast_into::<PyUntypedArray>()?;
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_array_ptr(), owner.into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}
+
+/// Arrays from here on come from the pool: fresh pages from the system would cost more than most kernels.
+const POOLED: usize = 512 << 10;
+/// Bytes that the pool keeps at most.
+const KEPT: usize = 256 << 20;
+/// Large pages, where the system gives them to whoever aligns to them.
+const ALIGN: usize = 4096;
+
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    free: Vec::new(),
+    bytes: 0,
+});
+
+struct Pool {
+    /// Oldest first.
+    free: Vec<Memory>,
+    bytes: usize,
+}
+
+/// Memory of one large array; goes to the pool when the array dies.
+#[pyclass(frozen, module = "argot._core")]
+struct Memory {
+    address: NonNull<u8>,
+    /// Zero once it has been given away.
+    size: usize,
+}
+
+// SAFETY: the memory belongs to whoever holds this object.
+unsafe impl Send for Memory {}
+// SAFETY: nothing can be done with a shared reference.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn take(bytes: usize) -> Option<Memory> {
+        // Sizes come in eighths of powers of two, so that nearly equal arrays can follow one another.
+        let size = bytes.next_multiple_of((bytes.next_power_of_two() / 16).max(ALIGN));
+        if let Ok(mut pool) = POOL.lock() {
+            if let Some(i) = pool.free.iter().rposition(|memory| memory.size == size) {
+                pool.bytes -= size;
+                return Some(pool.free.remove(i));
+            }
+        }
+        let layout = Layout::from_size_align(size, ALIGN).ok()?;
+        // SAFETY: the size is not zero.
+        let address = NonNull::new(unsafe { std::alloc::alloc(layout) })?;
+        Some(Memory { address, size })
+    }
+
+    fn free(&self) {
+        // SAFETY: allocated with this layout in `take`; nobody uses it any more.
+        unsafe {
+            std::alloc::dealloc(
+                self.address.as_ptr(),
+                Layout::from_size_align_unchecked(self.size, ALIGN),
+            );
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.size == 0 {
+            return;
+        }
+        let Ok(mut pool) = POOL.lock() else {
+            return self.free();
+        };
+        if self.size > KEPT {
+            drop(pool);
+            return self.free();
+        }
+        let mut evicted = Vec::new();
+        while pool.bytes + self.size > KEPT {
+            let oldest = pool.free.remove(0);
+            pool.bytes -= oldest.size;
+            evicted.push(oldest);
+        }
+        pool.bytes += self.size;
+        pool.free.push(Memory {
+            address: self.address,
+            size: self.size,
+        });
+        drop(pool);
+        for mut memory in evicted {
+            memory.free();
+            memory.size = 0;
+        }
+    }
+}
