@@ -3,7 +3,10 @@
 
 use pyo3::prelude::*;
 
+mod approx;
+mod array;
 mod link;
+mod mpc;
 mod prf;
 mod ring;
 mod sets;
@@ -22,6 +25,8 @@ fn submodule(
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(m, "ring", ring::register)?;
+    submodule(m, "approx", approx::register)?;
+    submodule(m, "mpc", mpc::register)?;
     submodule(m, "prf", prf::register)?;
     submodule(m, "sets", sets::register)?;
     submodule(m, "link", link::register)
