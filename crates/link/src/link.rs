@@ -225,6 +225,11 @@ impl Link {
         }
     }
 
+    /// False when `send` would wait for the peer to take earlier messages of the session.
+    pub fn room(&self, peer: &str, session: SessionId) -> Result<bool, Error> {
+        Ok(self.shared.peer(peer)?.has_room(&session))
+    }
+
     /// Open a session; see [`Sessions::open`].
     pub fn open(&self, session: SessionId, members: Option<HashSet<String>>) -> Result<Arc<Inbox>, Error> {
         if self.shared.is_closing() {

@@ -164,6 +164,10 @@ impl Out {
         queue.push_back(frame);
     }
 
+    fn has_room(&self, session: &SessionId) -> bool {
+        self.outstanding.get(session).is_none_or(|&sent| sent < self.window)
+    }
+
     /// The next new frame: credits first, then one of each session in turn.
     fn next_new(&mut self) -> Option<Frame> {
         if self.kept.len() < MAX_KEPT_WITH_CREDITS {
@@ -417,7 +421,7 @@ impl Peer {
         let cost = frame::cost(total);
         let out = self.out.hold();
         let life = out.life;
-        let room = |out: &Out| out.life != life || out.outstanding.get(&session).is_none_or(|&sent| sent < out.window);
+        let room = |out: &Out| out.life != life || out.has_room(&session);
         let mut out = self.wait_for(out, check, false, room)?;
         if total as u64 > out.max_message {
             return Err(Refused::TooLong(out.max_message));
@@ -434,6 +438,11 @@ impl Peer {
             self.stats.sent_bytes.fetch_add(total as u64, Relaxed);
         }
         sent
+    }
+
+    pub fn has_room(&self, session: &SessionId) -> bool {
+        let out = self.out.hold();
+        matches!(out.status, Status::Lost(..)) || out.has_room(session)
     }
 
     fn send_one(&self, message: &Outgoing, parts: &[&[u8]], check: Check<'_>) -> Result<(), Refused> {

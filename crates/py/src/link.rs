@@ -104,7 +104,7 @@ impl Link {
     /// Link(name, cert_der, key_der, listen="127.0.0.1:0" | None, **limits): certificate and PKCS#8 key in DER; times in
     /// seconds, sizes in bytes. Raises AddressInUse, ValueError.
     #[new]
-    #[pyo3(signature = (name, cert_der, key_der, listen=None, *, keepalive=None, resume=None, handshake=None,
+    #[pyo3(signature = (name, cert_der, key_der, listen=None, *, keep_alive=None, lost_after=None, handshake=None,
                         max_pending=None, unacknowledged=None, window=None, max_message=None, unopened_bytes=None,
                         unopened_sessions=None, unopened_age=None, rekey_records=None, linger=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of the Python constructor
@@ -114,8 +114,8 @@ impl Link {
         cert_der: &[u8],
         key_der: &[u8],
         listen: Option<&str>,
-        keepalive: Option<f64>,
-        resume: Option<f64>,
+        keep_alive: Option<f64>,
+        lost_after: Option<f64>,
         handshake: Option<f64>,
         max_pending: Option<usize>,
         unacknowledged: Option<usize>,
@@ -130,8 +130,8 @@ impl Link {
         let default = Config::default();
         let time = |given: Option<f64>, default: Duration| given.map_or(Ok(default), seconds);
         let config = Config {
-            keepalive: time(keepalive, default.keepalive)?,
-            resume: time(resume, default.resume)?,
+            keepalive: time(keep_alive, default.keepalive)?,
+            resume: time(lost_after, default.resume)?,
             handshake: time(handshake, default.handshake)?,
             max_pending: max_pending.unwrap_or(default.max_pending),
             unacknowledged: unacknowledged.unwrap_or(default.unacknowledged),
@@ -234,6 +234,12 @@ impl Link {
             (Some(signal), Err(Error::Timeout)) => Err(signal),
             (_, sent) => sent.map_err(|failure| convert(py, failure)),
         }
+    }
+
+    /// True when a send to this peer in this session would not wait for the peer to take what was sent before; also for a
+    /// peer that is lost, to which `send` raises.
+    fn room(&self, py: Python<'_>, peer: &str, session: &[u8]) -> PyResult<bool> {
+        self.link.room(peer, session_id(session)?).map_err(|failure| convert(py, failure))
     }
 
     /// Open a session; messages that came earlier are kept for it. With `peers`, only these are heard, and one that is lost
