@@ -38,7 +38,7 @@ class Link:
     def __init__(self, wires: Wires, name: str):
         self.wires, self.name = wires, name
 
-    def open(self, session: bytes) -> Inbox:
+    def open(self, session: bytes, peers: set[str] | None = None) -> Inbox:
         with self.wires.lock:
             inbox = self.wires.inboxes[self.name, session] = Inbox()
             for item in self.wires.early.pop((self.name, session), []):

@@ -45,7 +45,8 @@ _HEADER_BYTES, _NAME_BYTES = _HEADER.size, _NAME.size
 _PAD = tuple(bytes(-i % 8) for i in range(8))
 _SMALL = 4096  # payloads up to this size are copied into one buffer with their header
 
-Message = tuple[bytes, int, int, int]  # packet, offset of the payload, its length, depth
+Packet = bytes | memoryview
+Message = tuple[Packet, int, int, int]  # packet, offset of the payload, its length, depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +196,16 @@ class Party:
         if type(like) is np.ndarray:
             if size != like.nbytes:
                 raise self._wrong_length(task, peer, counter, size, like.nbytes)
-            return _view(packet, offset, like.shape, like.dtype)
+            return np.ndarray(like.shape, like.dtype, packet, offset)
         if like is bytes:
-            return packet[offset : offset + size]
+            return bytes(packet[offset : offset + size])
         wanted = _wire_size(like)
         if size != wanted:
             raise self._wrong_length(task, peer, counter, size, wanted)
         if isinstance(like, int):
-            return packet[offset : offset + size]
+            return bytes(packet[offset : offset + size])
         if type(like) is Spec:
-            return _view(packet, offset, like.shape, like.dtype)
+            return np.ndarray(like.shape, like.dtype, packet, offset)
         return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
 
     @coroutine
@@ -325,7 +326,7 @@ class Party:
         """The longest chain of messages among the tasks that have finished."""
         return self._scheduler.depth
 
-    def deliver(self, peer: int, packet: bytes) -> None:
+    def deliver(self, peer: int, packet: Packet) -> None:
         """Take a packet that `peer` sent.
 
         Raises:
@@ -340,7 +341,7 @@ class Party:
                     f"a packet of party {peer} ends within a header",
                     wanted=f"{_HEADER_BYTES} bytes at {offset} of {end}",
                 )
-            name = packet[offset : offset + _NAME_BYTES]
+            name = bytes(packet[offset : offset + _NAME_BYTES])
             depth, size = _AFTER_NAME.unpack_from(packet, offset + _NAME_BYTES)
             offset = payload + size + (-size & 7)
             if offset > end:
@@ -495,8 +496,3 @@ def _wire_size(like: Any) -> int:
         return prod(like.shape) * like.dtype.itemsize
     size: int = like.nbytes
     return size
-
-
-def _view(packet: bytes, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    view: Array = np.ndarray(shape, dtype, packet, offset)
-    return view.copy() if dtype.itemsize > 8 and offset & 15 else view  # bytes begin at a multiple of 16

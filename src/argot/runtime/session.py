@@ -60,7 +60,7 @@ from ..errors import (
     by_code,
 )
 from .meter import Record
-from .party import Job, Party, check_leftovers
+from .party import Job, Packet, Party, check_leftovers
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ _COMPUTE_NS = 1_000_000
 class Inbox(Protocol):
     """What arrives for one session of a link."""
 
-    def take(self, timeout: float | None) -> list[tuple[str, bytes | None]]: ...
+    def take(self, timeout: float | None) -> list[tuple[str, Packet | None]]: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
@@ -83,7 +83,7 @@ class Link(Protocol):
 
     def send(self, peer: str, session: bytes, parts: list[Any]) -> None: ...
     def room(self, peer: str, session: bytes) -> bool: ...
-    def open(self, session: bytes) -> Inbox: ...
+    def open(self, session: bytes, peers: set[str] | None = None) -> Inbox: ...
 
 
 class _Offer(msgspec.Struct, frozen=True, tag=True):
@@ -187,7 +187,7 @@ def agree_keys(
     wanted = [frozenset(s) for s in subsets] if subsets is not None else _pairs_and_all(n)
     mine = {_bitmap(s): os.urandom(32) for s in wanted if rank in s}
     session = prf.derive_key("argot 2026-11 link session of key agreement", device_id + _names(members))[:16]
-    inbox = link.open(session)
+    inbox = link.open(session, set(members) - {me})
     try:
         asked = _Exchange(link, inbox, me, members, session, monotonic() + timeout)
         offers = asked.all(
@@ -256,7 +256,7 @@ class _Exchange:
     def __init__(self, link: Link, inbox: Inbox, me: str, members: Sequence[str], session: bytes, until: float):
         self.link, self.inbox, self.me, self.members = link, inbox, me, members
         self.session, self.until = session, until
-        self.early: dict[int, deque[bytes]] = {rank: deque() for rank, name in enumerate(members) if name != me}
+        self.early: dict[int, deque[Packet]] = {rank: deque() for rank, name in enumerate(members) if name != me}
 
     def all(self, message: Callable[[int], Any], kind: type[T]) -> dict[int, T]:
         """Send `message(rank)` to all, return what came from each."""
@@ -275,9 +275,9 @@ class _Exchange:
         return {rank: _checked(queue.popleft(), kind, self.members[rank]) for rank, queue in self.early.items()}
 
 
-def _checked(data: bytes, kind: Any, peer: str) -> Any:
+def _checked(data: Packet, kind: Any, peer: str) -> Any:
     try:
-        message = _decode(memoryview(data)[len(_CONTROL) :]) if data.startswith(_CONTROL) else None
+        message = _decode(memoryview(data)[len(_CONTROL) :]) if data[:16] == _CONTROL else None
     except msgspec.MsgspecError as error:
         raise FrameError(f"a control message of {peer} is none: {error}", party=peer) from None
     if isinstance(message, _Abort):
@@ -290,7 +290,7 @@ def _checked(data: bytes, kind: Any, peer: str) -> Any:
 def _send(link: Link, peer: str, session: bytes, parts: list[Any]) -> None:
     try:
         link.send(peer, session, parts)
-    except (OSError, PartyError) as error:
+    except OSError as error:
         raise PartyLost(f"{peer} is gone: {error}", party=peer) from None
 
 
@@ -424,11 +424,11 @@ class _Run:
         self.ranks = {name: rank for rank, name in enumerate(self.members) if rank != self.rank}
         material = len(session.session_id).to_bytes(4, "little") + session.session_id + label
         self.address: bytes = prf.derive_key("argot 2026-11 link session of a run", material)[:16]
-        self.inbox = self.link.open(self.address)
+        self.inbox = self.link.open(self.address, set(self.ranks))
         self.cancelled = False
         self.party: Party | None = None
         self.hellos: dict[int, _Hello] = {}
-        self.early: list[tuple[int, bytes]] = []  # packets of peers that began before all hellos were here
+        self.early: list[tuple[int, Packet]] = []  # packets of peers that began before all hellos were here
         self.ended: dict[int, _End] = {}
         self.statuses: dict[int, _Status] = {}
         self.told: _Status | None = None  # the last status sent
@@ -613,7 +613,7 @@ class _Run:
             return _IDLE_SECONDS
         return max(0.0, min(_IDLE_SECONDS, self.until - monotonic()))
 
-    def _control(self, rank: int, data: bytes) -> None:
+    def _control(self, rank: int, data: Packet) -> None:
         name = self.members[rank]
         message = _checked(data, _Message, name)
         match message:
