@@ -8,6 +8,8 @@ pub mod group;
 pub mod items;
 pub mod matching;
 pub mod shuffle;
+#[cfg(target_arch = "x86_64")]
+pub mod wide;
 
 /// The operating system has no randomness to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

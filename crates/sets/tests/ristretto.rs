@@ -1,11 +1,55 @@
 //! The group against the vectors of RFC 9496, appendix A.
 
-use argot_sets::group::{decode, from_uniform, BadPoint, Blinder};
+use argot_sets::group::{decode, from_uniform, Backend, BadPoint, Blinder};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
+use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 
 fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+}
+
+fn backends() -> Vec<Backend> {
+    if Backend::best() == Backend::Ifma {
+        vec![Backend::Ifma, Backend::Dalek]
+    } else {
+        vec![Backend::Dalek]
+    }
+}
+
+fn scalars() -> Vec<Scalar> {
+    let mut scalars: Vec<Scalar> = [1u64, 2, 7, 8, 9, 15, 16, 0x8888_8888_8888_8888, u64::MAX]
+        .map(Scalar::from)
+        .into();
+    scalars.extend([
+        -Scalar::ONE,
+        -Scalar::from(8u64),
+        Scalar::from_bytes_mod_order([0x88; 32]),
+    ]);
+    scalars.extend((0..40).map(|i| Scalar::from_bytes_mod_order(*blake3::hash(&[i]).as_bytes())));
+    scalars
+}
+
+fn items(count: u32) -> Vec<[u8; 64]> {
+    let mut items: Vec<[u8; 64]> = vec![[0xff; 64], std::array::from_fn(|i| u8::from(i % 32 == 0))];
+    items.extend((0..count).map(|i| {
+        let mut item = [0; 64];
+        blake3::Hasher::new()
+            .update(&i.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut item);
+        item
+    }));
+    // Halves at the edges of the field: p - 1, p, p + 1, with and without the top bit, which is ignored.
+    for low in [0xec, 0xed, 0xee] {
+        for top in [0x7f, 0xff] {
+            let mut item = items[2];
+            item[..32].fill(0xff);
+            (item[0], item[31]) = (low, top);
+            items.push(item);
+        }
+    }
+    items
 }
 
 /// A.1: multiples 1 to 4 of the generator; its multiple 0, the identity, is refused.
@@ -24,11 +68,12 @@ fn multiples_of_the_generator() {
             point,
             RISTRETTO_BASEPOINT_POINT * Scalar::from(i as u64 + 1)
         );
-        let mut out = [[0; 32]];
-        Blinder::from_scalar(Scalar::from(i as u64 + 1))
-            .reblind(&[bytes(MULTIPLES[0])], &mut out)
-            .unwrap();
-        assert_eq!(out[0], bytes(hex));
+        for backend in backends() {
+            let mut out = [[0; 32]];
+            let blinder = Blinder::from_scalar(Scalar::from(i as u64 + 1), backend);
+            blinder.reblind(&[bytes(MULTIPLES[0])], &mut out).unwrap();
+            assert_eq!(out[0], bytes(hex), "{backend:?}");
+        }
     }
 }
 
@@ -101,41 +146,57 @@ fn uniform_bytes_to_points() {
         ),
     ] {
         assert_eq!(from_uniform(&bytes(uniform)), bytes(point));
+        for backend in backends() {
+            let mut out = [[0; 32]];
+            Blinder::from_scalar(Scalar::ONE, backend).blind(&[bytes(uniform)], &mut out);
+            assert_eq!(out[0], bytes(point), "{backend:?}");
+        }
+    }
+}
+
+/// Every backend, every scalar: blinded and blinded again, against dalek's own operators, one point at a time.
+#[test]
+fn backends_agree_with_plain_multiplication() {
+    let items = items(30);
+    for scalar in scalars() {
+        let want: Vec<_> = items
+            .iter()
+            .map(|item| RistrettoPoint::from_uniform_bytes(item) * scalar)
+            .collect();
+        let encoded: Vec<_> = want.iter().map(|p| p.compress().to_bytes()).collect();
+        let again: Vec<_> = want
+            .iter()
+            .map(|p| (p * scalar).compress().to_bytes())
+            .collect();
+        for backend in backends() {
+            let blinder = Blinder::from_scalar(scalar, backend);
+            let mut out = vec![[0; 32]; items.len()];
+            blinder.blind(&items, &mut out);
+            assert_eq!(out, encoded, "{backend:?}");
+            let mut twice = vec![[0; 32]; items.len()];
+            blinder.reblind(&encoded, &mut twice).unwrap();
+            assert_eq!(twice, again, "{backend:?}");
+        }
     }
 }
 
 #[test]
-fn blinding_commutes_and_agrees_with_plain_multiplication() {
-    let items: Vec<[u8; 64]> = (0..700u32)
-        .map(|i| {
-            let mut item = [0; 64];
-            blake3::Hasher::new()
-                .update(&i.to_le_bytes())
-                .finalize_xof()
-                .fill(&mut item);
-            item
-        })
-        .collect();
+fn blinding_commutes_over_many_points() {
+    let items = items(2500);
     let (a, b) = (
         Scalar::from_bytes_mod_order([0xd7; 32]),
         Scalar::from_bytes_mod_order([0x3b; 32]),
     );
-    let through = |first: Scalar, second: Scalar| {
+    let through = |first: Scalar, second: Scalar, backend: Backend| {
         let (mut once, mut twice) = (vec![[0; 32]; items.len()], vec![[0; 32]; items.len()]);
-        Blinder::from_scalar(first).blind(&items, &mut once);
-        Blinder::from_scalar(second)
+        Blinder::from_scalar(first, backend).blind(&items, &mut once);
+        Blinder::from_scalar(second, backend)
             .reblind(&once, &mut twice)
             .unwrap();
         twice
     };
-    let twice = through(a, b);
-    assert_eq!(twice, through(b, a));
-    for (item, got) in items.iter().zip(&twice) {
-        assert_eq!(
-            (decode(&from_uniform(item)).unwrap() * a * b)
-                .compress()
-                .to_bytes(),
-            *got
-        );
+    let want = through(a, b, Backend::Dalek);
+    for backend in backends() {
+        assert_eq!(want, through(b, a, backend));
     }
 }
