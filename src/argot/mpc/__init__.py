@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import UnknownNameError
 from .protocol import Protocol
 
-_NOT_PROTOCOLS = {"__init__", "protocol", "bits", "carry"}
+_NOT_PROTOCOLS = {"__init__", "protocol", "bits", "carry", "aby3_functions"}
 
 
 def names() -> list[str]:

@@ -62,26 +62,28 @@ class Aby3(Protocol):
 
     @cost(rounds="1", bits="k")
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
-        """The owner i has a draw in common with party i-1 as xi, and sends x - xi to party i+1 as xi+1; xi+2 = 0."""
-        p = self.party
+        """The owner i has a draw in common with party i-1 as xi, and sends the rest to party i+1 as xi+1. What the two
+        others share, xi+2, is a draw of all three: known, but uniform, so that truncations of x round without drift.
+        """
+        p, dtype = self.party, self.dtype
         after, before = (owner + 1) % 3, (owner + 2) % 3
-        if p.rank == owner:
-            assert x is not None
-            drawn = p.draw(x.shape, x.dtype, owner, before)
-            rest = ring.sub(x, drawn)
-            p.send(after, rest)
-            return Arith((drawn, rest))
-        assert shape is not None
-        nothing = full(0, tuple(shape), self.dtype)
+        shape = tuple(x.shape if shape is None else shape)
+        common = p.draw(shape, dtype, 0, 1, 2)
+        if p.rank == after:
+            return Arith((await p.recv(owner, Spec(shape, dtype)), common))
+        drawn = p.draw(shape, dtype, owner, before)
         if p.rank == before:
-            return Arith((nothing, p.draw(tuple(shape), self.dtype, owner, before)))
-        return Arith((await p.recv(owner, Spec(tuple(shape), self.dtype)), nothing))
+            return Arith((common, drawn))
+        assert x is not None
+        rest = ring.sub(ring.sub(x, common), drawn)
+        p.send(after, rest)
+        return Arith((drawn, rest))
 
     @cost(rounds="1", bits="w")
     async def share_bits(
         self, b: Bits | None, owner: int, shape: Sequence[int] | None = None, width: int | None = None
     ) -> Bool:
-        """As `share`."""
+        """As `share`, with zero for what the two others share."""
         p = self.party
         after, before = (owner + 1) % 3, (owner + 2) % 3
         if p.rank == owner:
@@ -324,7 +326,8 @@ class Aby3(Protocol):
         for level in plan.levels:
             state = await self._level(level, state, x.size)
         top = self._word_bits(bits, shares, plan, width - 1, width)
-        return self._bits(x.shape, [a ^ s[plan.result] for a, s in zip(top, state, strict=True)])
+        sums = [ring.bits_xor(a, part[plan.result]) for a, part in zip(top, state, strict=True)]
+        return self._bits(x.shape, sums)
 
     @cost(rounds=carry.WORD_ROUNDS, bits=carry.WORD_BITS)
     async def a2b(self, x: Arith, width: int | None = None) -> Bool:
@@ -378,9 +381,13 @@ class Aby3(Protocol):
         if p.rank == 0:
             mpc.leaf_products(bits, plan.leaves, shares)
             p.send(2, shares)
-            return shares, self._hidden(plan.leaf_outputs, n)
-        if shares is None:
+        elif shares is None:
             shares = await p.recv(0, self._planes_spec(plan.leaf_products, n))
+        if not plan.leaf_outputs:
+            nothing = np.zeros((0, bits.shape[1]), np.uint64)
+            return shares, (nothing, nothing)
+        if p.rank == 0:
+            return shares, self._hidden(plan.leaf_outputs, n)
         masks = self._draw_planes(plan.leaf_outputs, n, 0, p.rank)
         half = mpc.leaf_join(shares, bits, plan.leaves, p.rank == 1, masks)
         return shares, await self._joined_bits(masks, half)
@@ -454,6 +461,9 @@ class Aby3(Protocol):
         return self.party.key(rank, (rank + 1) % 3), self.party.key((rank + 2) % 3, rank)
 
     def _cross(self, x: Arith, y: Arith) -> Array:
+        if x.shape != y.shape:
+            shape = np.broadcast_shapes(x.shape, y.shape)
+            x, y = (s.map(lambda part: np.broadcast_to(part, shape)) for s in (x, y))
         z: Array = ring.cross(*x.parts, *y.parts, *self._zero_keys())
         return z
 
@@ -482,13 +492,18 @@ class Aby3(Protocol):
 
     async def _parts(self, operation: Callable[..., Awaitable[Any]], *shares: Arith | Bool) -> Any:
         """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
-        shape = shares[0].shape
-        n = shares[0].size
+        shares = tuple(_contiguous(share) for share in shares)
+        shape, n = shares[0].shape, shares[0].size
         if n <= PART or any(s.shape != shape for s in shares):
             return await operation(*shares)
         flat = [s.reshape((n,)) for s in shares]
         pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
         return _whole(await gather(*(operation(*piece) for piece in pieces)), shape)
+
+
+def _contiguous(x: Arith | Bool) -> Arith | Bool:
+    """In C order, as the fused kernels want it; nothing is copied that is so already."""
+    return x.map(lambda part: np.asarray(part, order="C")) if isinstance(x, Arith) else x
 
 
 def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:

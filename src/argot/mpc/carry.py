@@ -73,7 +73,7 @@ class Level:
 class Plan:
     """What to compute; see the module.
 
-    Rows of the state are the outputs of the leaves. `result` is the row of the single result. `plain[i]` is the row
+    Rows of the state are the outputs of the leaves. `result` is the row of the single result (as a slice). `plain[i]` is the row
     of the leaves' products that is bit i of the first addend. After the levels, row `carriers[j]` is the carry into
     position `carried[j]`, and output j of `inner` that into `within[j]`.
     """
@@ -82,7 +82,7 @@ class Plan:
     leaf_products: int
     leaf_outputs: int
     levels: tuple[Level, ...]
-    result: int
+    result: slice
     plain: Table
     inner: Table
     carried: Table
@@ -181,11 +181,13 @@ def _prefixes(ranges: list[_Range]) -> list[Level]:
         joins = []
         for j, high in enumerate(ranges):
             base, third = j - j % (3 * t), j // t % 3
+            if third == 0:
+                continue
             low = ranges[base + t - 1]
             low = _Range(low.generate, low.pass_ if base else -1)
             if third == 1:
                 joins.append(_join([low, high]))
-            elif third == 2:
+            else:
                 joins.append(_join([low, ranges[base + 2 * t - 1], high]))
         levels.append(_level(joins))
         t *= 3
@@ -234,7 +236,7 @@ def _finish(
         products,
         outputs,
         tuple(levels),
-        result,
+        slice(result, result + 1),
         _index(plain),
         _table(inner, 3),
         _index(carried),

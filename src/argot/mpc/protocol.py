@@ -47,6 +47,10 @@ RINGS: dict[int, np.dtype[Any]] = {
 }
 
 
+FRACTION_BITS = {32: 8, 64: 18, 128: 40}
+"""Bits after the binary point where none are asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arith:
     """Numbers in Z_2^k, shared. `parts` is what this party holds: ring arrays of one shape and dtype."""
@@ -131,16 +135,23 @@ class Protocol(ABC):
 
     parties: ClassVar[int]
 
-    def __init__(self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int = 18) -> None:
+    def __init__(
+        self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int | None = None
+    ) -> None:
         """
         Args:
             party: what this side sends, receives and draws through.
             ring: 32, 64 or 128.
-            fraction_bits: bits after the binary point of fixed-point numbers, below a third of the ring.
+            fraction_bits: bits after the binary point of fixed-point numbers; None: 8, 18 or 40 by the ring.
+
+        Raises:
+            ConfigError: no such ring, or fractions that leave no room for a product.
         """
         self.party = party
         self.dtype = ring_dtype(ring)
         self.k = self.dtype.itemsize * 8
+        if fraction_bits is None:
+            fraction_bits = FRACTION_BITS[self.k]
         if not 0 <= fraction_bits < self.k // 2 - 2:
             raise ConfigError(
                 f"{fraction_bits} fraction bits in a ring of {self.k}",
