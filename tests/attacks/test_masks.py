@@ -1,0 +1,81 @@
+"""No mask is ever used twice: one program run on x and on x + 1 leaves messages that tell nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from struct import unpack_from
+from typing import Any
+
+import numpy as np
+import pytest
+
+from argot.mpc.aby3 import Aby3
+from argot.runtime.world import World
+
+N = 4096
+Operation = Callable[[Any, Any, Any], Awaitable[Any]]
+
+OPERATIONS: dict[str, Operation] = {
+    "mul": lambda p, x, y: p.mul(x, y),
+    "mul_trunc": lambda p, x, y: p.mul_trunc(x, y, 18),
+    "trunc": lambda p, x, y: p.trunc(x, 18),
+    "msb": lambda p, x, y: p.msb(x),
+    "equal": lambda p, x, y: p.equal(x, y),
+    "a2b": lambda p, x, y: p.a2b(x, 32),
+}
+
+
+def transcript(world: World, operation: Operation, x: np.ndarray, y: np.ndarray) -> dict[tuple, bytes]:
+    """Every message of one run by sender, receiver and name."""
+    messages: dict[tuple, bytes] = {}
+
+    def note(sender: int, receiver: int, packet: bytes) -> list[bytes]:
+        offset = 0
+        while offset < len(packet):
+            (size,) = unpack_from("<Q", packet, offset + 24)
+            name = (sender, receiver, packet[offset : offset + 20])
+            messages[name] = packet[offset + 32 : offset + 32 + size]
+            offset += 32 + size + (-size % 8)
+        return [packet]
+
+    world.intercept = note
+
+    async def program(p: Any) -> None:
+        first = await p.share(x if p.party.rank == 0 else None, 0, x.shape)
+        second = await p.share(y if p.party.rank == 1 else None, 1, y.shape)
+        await operation(p, first, second)
+
+    world.run(program)
+    return messages
+
+
+def whole_words(payload: bytes) -> np.ndarray:
+    return np.frombuffer(payload[: len(payload) // 8 * 8], "<u8")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_runs_on_neighbouring_inputs_differ_like_noise(name: str) -> None:
+    """With a mask used twice, x + r and x + 1 + r would share all but a few low bits."""
+    world = World(lambda party: Aby3(party, ring=64), n=3, seed=3)
+    x, y = np.arange(N, dtype=np.uint64) << np.uint64(20), np.full(N, 5 << 18, np.uint64)
+    first = transcript(world, OPERATIONS[name], x, y)
+    second = transcript(world, OPERATIONS[name], x + np.uint64(1), y)
+    assert first.keys() == second.keys()
+    assert len(first) >= 5
+    for message, payload in first.items():
+        other = second[message]
+        assert len(other) == len(payload) >= N // 8
+        different = np.unpackbits(np.frombuffer(payload, np.uint8) ^ np.frombuffer(other, np.uint8))
+        # The number of differing bits is binomial: six standard deviations around half.
+        assert abs(int(different.sum()) - different.size / 2) < 3 * different.size**0.5, message
+        words = whole_words(other) - whole_words(payload)
+        assert np.unique(words).size == words.size, "a difference that repeats"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_message_repeats_within_a_run(name: str) -> None:
+    """Equal inputs everywhere, yet no 8 bytes are sent twice."""
+    world = World(lambda party: Aby3(party, ring=64), n=3, seed=4)
+    x = np.zeros(N, np.uint64)
+    sent = np.concatenate([whole_words(m) for m in transcript(world, OPERATIONS[name], x, x).values()])
+    assert np.unique(sent).size == sent.size
