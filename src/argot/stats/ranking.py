@@ -54,3 +54,15 @@ def ks(label: np.ndarray, score: np.ndarray) -> float:
     """Kolmogorov-Smirnov distance between the scores of the two classes: max |TPR - FPR|."""
     false_rate, rate, _ = roc_curve(label, score)
     return float(np.max(np.abs(rate - false_rate)))
+
+
+def evaluate(label: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray | float]:
+    """AUC, KS and the ROC curve of held-out predictions, computed at the label's owner.
+
+    Args:
+        label: (n,) of 0 and 1.
+        probability: (n,) or (n, 2); the last column is P(y = 1).
+    """
+    score = np.asarray(probability, dtype=np.float64).reshape(len(np.asarray(label)), -1)[:, -1]
+    false_rate, rate, _ = roc_curve(label, score)
+    return {"auc": auc(label, score), "ks": ks(label, score), "false_rate": false_rate, "rate": rate}

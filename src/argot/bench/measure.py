@@ -1,0 +1,43 @@
+"""Timing nodes of the graph: what the agents themselves measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..api.handles import Handle
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run of one node, or the median of several.
+
+    Attributes:
+        seconds: from the agents' agreement on the node to the slowest party's end.
+        bytes_total: payload sent by all parties together.
+        rounds: longest chain of dependent messages, as measured at the party that saw most.
+    """
+
+    seconds: float
+    bytes_total: int
+    rounds: int
+
+
+def cost(handle: Handle) -> Cost:
+    """What the call behind a handle cost; waits for it."""
+    handle.wait()
+    usages = handle.ref.product.record.done_at.values()
+    return Cost(
+        max(u.seconds for u in usages), sum(u.bytes_sent for u in usages), max((u.rounds for u in usages), default=0)
+    )
+
+
+def median(call: Callable[[], Handle], reps: int) -> tuple[Cost, Handle]:
+    """The median over `reps` runs after one that does not count, and the last result."""
+    cost(call())
+    costs = []
+    for _ in range(reps):
+        handle = call()
+        costs.append(cost(handle))
+    return Cost(statistics.median(c.seconds for c in costs), costs[-1].bytes_total, costs[-1].rounds), handle
