@@ -35,7 +35,7 @@ import ast
 import functools
 import math
 import operator
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Number = int | Fraction
+AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
 class Record:
@@ -228,11 +229,11 @@ class Cost:
     bits: Formula
 
 
-def cost(*, rounds: str, bits: str) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+def cost(*, rounds: str, bits: str) -> Callable[[AsyncFunction[P, R]], AsyncFunction[P, R]]:
     """Declare what an operation costs, and count what it does under its name. The module has the language."""
     declared = Cost(Formula(rounds), Formula(bits))
 
-    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    def decorate(function: AsyncFunction[P, R]) -> AsyncFunction[P, R]:
         name = function.__name__
 
         @functools.wraps(function)
