@@ -1,4 +1,4 @@
-"""Every protocol there is, by file name: what it gives compared with the reference, what it costs with what it declares.
+"""Every protocol there is, by file name: its results against the reference, its costs against those it declares.
 
 A new file in `argot/mpc` is picked up by itself.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from argot import mpc
 from argot.mpc.bits import Bits
 from argot.mpc.plain import Plain

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from argot.mpc.aby3 import Aby3
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import RINGS, Arith, Bool
@@ -78,17 +79,17 @@ def _same(a: Any, b: Any) -> bool:
     return a.shape == b.shape and bool((a == b).all())
 
 
-def corners(l: int) -> list[int]:
-    """Signed values at the ends and the middle of |v| < 2^(l-1)."""
-    top = 2 ** (l - 1) - 1
+def corners(bits: int) -> list[int]:
+    """Signed values at the ends and the middle of |v| < 2^(bits-1)."""
+    top = 2 ** (bits - 1) - 1
     return [v for v in (-top, -top + 1, -1, 0, 1, top - 1, top, top // 2, -(top // 2), top // 3) if abs(v) <= top]
 
 
-def integers(rng: np.random.Generator, l: int, n: int) -> list[int]:
-    """n random signed integers with |v| < 2^(l-1), of all magnitudes."""
+def integers(rng: np.random.Generator, limit: int, n: int) -> list[int]:
+    """n random signed integers with |v| < 2^(limit-1), of all magnitudes."""
     out = []
     for _ in range(n):
-        bits = int(rng.integers(1, l)) if l > 1 else 0
+        bits = int(rng.integers(1, limit)) if limit > 1 else 0
         value = int.from_bytes(rng.bytes(17), "little") % 2**bits
         out.append(-value if rng.integers(2) else value)
     return out

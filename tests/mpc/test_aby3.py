@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpc_worlds import corners, integers, ints, run, words
+
 from argot.mpc.aby3 import PART
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import Bool, full
 from argot.runtime import gather
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mpc_worlds import corners, integers, ints, run, words
 
 RINGS = [32, 64, 128]
 SIZES = [0, 1, 63, 64, 65, 130]
 
 
-def operands(k: int, l: int, n: int, seed: int = 0) -> list[int]:
-    rng = np.random.default_rng([k, l, n, seed])
-    return (corners(l) * (n // 10 + 1))[: n // 2] + integers(rng, l, n - n // 2)
+def operands(k: int, bits: int, n: int, seed: int = 0) -> list[int]:
+    rng = np.random.default_rng([k, bits, n, seed])
+    return (corners(bits) * (n // 10 + 1))[: n // 2] + integers(rng, bits, n - n // 2)
 
 
 def wrap(value: int, k: int) -> int:
@@ -226,13 +227,13 @@ def test_numbers_from_bits(k, n):
 
 @pytest.mark.parametrize("k", RINGS)
 def test_comparisons_at_the_ends_of_every_bound(k):
-    for l in (2, 3, 4, 5, 8, 11, 12, 16, 24, 29, 30, 31, k - 1, k):
-        d = corners(l) + operands(k, l, 60, l)
+    for bits in (2, 3, 4, 5, 8, 11, 12, 16, 24, 29, 30, 31, k - 1, k):
+        d = corners(bits) + operands(k, bits, 60, bits)
         x = operands(k, k, len(d), 7)
         y = [wrap(a - b, k) for a, b in zip(x, d, strict=True)]
 
-        async def all_of_them(p, x, y, l=l):
-            bound = None if l == p.k else l
+        async def all_of_them(p, x, y, bits=bits):
+            bound = None if bits == p.k else bits
             return await gather(p.less_than(x, y, bound), p.equal(x, y, bound), p.msb(p.sub(x, y), bound))
 
         less, equal, negative = run(all_of_them, words(x, k), words(y, k), k=k)

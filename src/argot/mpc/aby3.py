@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._core import mpc, prf, ring
+from .._core import mpc, ring
 from ..runtime import Spec, cost, gather
+from . import aby3_functions as functions
 from . import carry
 from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full
@@ -440,9 +441,7 @@ class Aby3(Protocol):
         rest = ring.bits_xor(half, await self.party.exchange(3 - self.party.rank, half))
         return (masks, rest) if self.party.rank == 1 else (rest, masks)
 
-    def _word_bits(
-        self, bits: Array, shares: Array, plan: carry.Plan, start: int, stop: int
-    ) -> tuple[Array, Array]:
+    def _word_bits(self, bits: Array, shares: Array, plan: carry.Plan, start: int, stop: int) -> tuple[Array, Array]:
         """Shares of the bits start..stop-1 of first ^ second addend; the first's travelled with the products."""
         mine, shared = bits[start:stop], shares[plan.plain[start:stop]]
         match self.party.rank:
@@ -452,6 +451,11 @@ class Aby3(Protocol):
                 return shared, mine.copy()
             case _:
                 return mine.copy(), shared
+
+    # ---- elementary functions ------------------------------------------------------------------------------------
+
+    exp, log, sigmoid, tanh = functions.exp, functions.log, functions.sigmoid, functions.tanh
+    reciprocal, divide, sqrt, rsqrt = functions.reciprocal, functions.divide, functions.sqrt, functions.rsqrt
 
     # ---- helpers ------------------------------------------------------------------------------------------------
 

@@ -33,11 +33,10 @@ def _formula(text: str, positions: str) -> str:
 
 
 TOP_ROUNDS = _formula(f"2 + {_LEVELS}", "(l-1)")
-TOP_BITS = _formula(
-    f"{_SHARED} + 1 + 2*(2*{{b}} - 1) + 6*({{b}} - 1) - 5*({_LEVELS}) + 2*{_LAST_OF_TWO}", "(l-1)"
-)
+TOP_BITS = _formula(f"{_SHARED} + 1 + 2*(2*{{b}} - 1) + 6*({{b}} - 1) - 5*({_LEVELS}) + 2*{_LAST_OF_TWO}", "(l-1)")
 ZERO_ROUNDS = _formula(f"2 + {_LEVELS}", "l")
 ZERO_BITS = _formula(f"{_SHARED} + 2*{{b}} + 3*({{b}} - 1)", "l")
+
 
 # In a stage that joins groups of t blocks, the second group of three costs 6 a block and the third 12, but 3 and 7
 # where they are the lowest, where no carry comes in.
@@ -73,9 +72,9 @@ class Level:
 class Plan:
     """What to compute; see the module.
 
-    Rows of the state are the outputs of the leaves. `result` is the row of the single result (as a slice). `plain[i]` is the row
-    of the leaves' products that is bit i of the first addend. After the levels, row `carriers[j]` is the carry into
-    position `carried[j]`, and output j of `inner` that into `within[j]`.
+    Rows of the state are the outputs of the leaves. `result` is the row of the single result, as a slice. `plain[i]`
+    is the row of the leaves' products that is bit i of the first addend. After the levels, row `carriers[j]` is the
+    carry into position `carried[j]`, and output j of `inner` that into `within[j]`.
     """
 
     leaves: Table

@@ -135,9 +135,7 @@ class Protocol(ABC):
 
     parties: ClassVar[int]
 
-    def __init__(
-        self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int | None = None
-    ) -> None:
+    def __init__(self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int | None = None) -> None:
         """
         Args:
             party: what this side sends, receives and draws through.
