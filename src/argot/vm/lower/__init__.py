@@ -1,0 +1,156 @@
+"""From a JAX function to a program: `trace(fn, args) -> Traced`. The driver's side; agents do not need it.
+
+    jax_adapter.py  the only contact with JAX
+    interpret.py    walks a jaxpr
+    rules/          one function for each primitive, found by name
+    named.py        kernels for named calls
+    builder.py      equations, constants, delayed factors, hoisting
+    simplify.py     identities and cheaper forms
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from .. import ranges
+from ..check import check
+from ..ir import NUMPY, SECRET, Program, TensorType, Visibility, attr_key, ir_dtype, renumber
+from ..visibility import place
+from . import jax_adapter
+from .builder import Builder, Ref
+from .interpret import interpret
+
+CAPTURED = 64  # arrays of more elements that a function brings along must be declared public
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input: shape, dtype (NumPy's names) and who knows it."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float64"
+    visibility: Visibility = SECRET
+    name: str = ""
+
+
+class PublicConstant:
+    """An array that all parties may know, for use inside a traced function: the report lists it by name and shape."""
+
+    def __init__(self, array: Any, name: str = "") -> None:
+        found = np.asarray(array)
+        ir_dtype(found.dtype)
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise InputError("a public constant with NaN or infinite values", wanted="finite numbers")
+        self.array, self.name = found, name or f"public{list(found.shape)}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def __jax_array__(self) -> Any:
+        _SEEN.found.append(self)
+        return jax_adapter.as_array(self.array)
+
+    def __repr__(self) -> str:
+        return f"<public {self.name} {self.array.dtype}{list(self.array.shape)}>"
+
+
+class _Seen(threading.local):
+    """Public constants met while this thread traces."""
+
+    def __init__(self) -> None:
+        self.found: list[PublicConstant] = []
+
+
+_SEEN = _Seen()
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A program, and the trees of its arguments and results.
+
+    `inputs[i]` is the position of parameter i among the leaves of `(args, kwargs)`; `out_tree` unflattens results.
+    """
+
+    program: Program
+    in_tree: Any
+    out_tree: Any
+    inputs: tuple[int, ...]
+
+
+def trace(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, *, name: str | None = None
+) -> Traced:
+    """The program of `fn(*args, **kwargs)`.
+
+    Leaves of the arguments that are `Spec` become inputs; `PublicConstant` and arrays of up to 64 elements become
+    constants; everything else is static Python.
+
+    Raises:
+        TraceError: fn raised; the user's exception is its cause.
+        UnsupportedError: a primitive has no rule, or a secret stands where the index or condition must be public.
+        ProgramError: an array of more than 64 elements was captured without being declared public.
+    """
+    leaves, tree = jax_adapter.flatten((tuple(args), dict(kwargs or {})), _is_leaf)
+    inputs = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Spec))
+    specs = [leaves[i] for i in inputs]
+    _SEEN.found.clear()
+    public = [leaf for leaf in leaves if isinstance(leaf, PublicConstant)]
+
+    def flat(*values: Any) -> Any:
+        filled = [leaf.__jax_array__() if isinstance(leaf, PublicConstant) else leaf for leaf in leaves]
+        for i, value in zip(inputs, values, strict=True):
+            filled[i] = value
+        a, k = tree.unflatten(filled)
+        return fn(*a, **k)
+
+    flat.__name__ = getattr(fn, "__name__", "function")
+    jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
+    b = Builder()
+    for constant in (*public, *_SEEN.found):
+        b.names[_constant_key(constant.array)] = constant.name
+    _SEEN.found.clear()
+    b.captured_limit = CAPTURED
+    params = [b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility) for s in specs]
+    results = [b.operand(x) for x in interpret(b, jaxpr, params)]
+    title = name or flat.__name__
+    names = tuple(s.name or f"input{i}" for i, s in enumerate(specs))
+    return Traced(_finish(b, title, names, results), tree, out_tree, inputs)
+
+
+def within(x: Any, low: float, high: float) -> Any:
+    """x, with the promise that low <= x <= high: comparisons and approximations of it then cost less.
+
+    Works in plain JAX too, under grad, vmap and jit. A false promise gives wrong results, not errors.
+    """
+    low, high = float(low), float(high)
+    if not low <= high:
+        raise InputError(f"a range from {low} to {high}", wanted="low <= high")
+    return jax_adapter.bind_within(x, low, high)
+
+
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, Spec | PublicConstant)
+
+
+def _constant_key(array: np.ndarray[Any, Any]) -> Any:
+    return attr_key(np.asarray(array.astype(NUMPY[ir_dtype(array.dtype)]), order="C").reshape(array.shape))
+
+
+def _finish(b: Builder, title: str, names: tuple[str, ...], results: list[Ref]) -> Program:
+    block, _ = b.close(b.scope, results)
+    program = Program(title, names, block)
+    program = renumber(ranges.annotate(place(renumber(program))))
+    check(program)
+    return program
+

@@ -1,0 +1,214 @@
+"""The only file that touches JAX: its semi-public types, its names, and how they differ between versions.
+
+What leaves this file are plain classes (`Jaxpr`, `Eqn`, `Atom`), NumPy arrays and primitive names. JAX is imported
+when something is traced, so that agents and `import argot` do without it. Supported: JAX 0.6 to 0.12.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import MissingExtra, TraceError
+from ..ir import TensorType, ir_dtype
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """An operand: a variable (by key) or a literal."""
+
+    type: TensorType
+    key: int | None
+    value: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Eqn:
+    """One equation of a jaxpr."""
+
+    primitive: str
+    inputs: tuple[Atom, ...]
+    outputs: tuple[Atom, ...]
+    params: dict[str, Any]
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jaxpr:
+    """A jaxpr; `consts` are the values of the first parameters."""
+
+    params: tuple[Atom, ...]
+    consts: tuple[Array, ...]
+    equations: tuple[Eqn, ...]
+    results: tuple[Atom, ...]
+
+
+@functools.cache
+def jax() -> Any:
+    """The module `jax`. Raises MissingExtra."""
+    try:
+        import jax as module
+        import jax.extend.core
+        import jax.extend.source_info_util
+        import jax.numpy
+    except ImportError as error:
+        raise MissingExtra(
+            "tracing a function needs JAX", todo="pip install 'argot[lab]' where the driver runs"
+        ) from error
+    return module
+
+
+def _x64() -> Any:
+    module = jax()
+    if hasattr(module, "enable_x64"):
+        return module.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
+def make(fn: Callable[..., Any], args: Sequence[Any]) -> tuple[Jaxpr, Any]:
+    """The jaxpr of `fn` at flat arguments ((shape, NumPy dtype) pairs), in 64 bits, and the tree of its results.
+
+    Raises TraceError, with the exception of the user as its cause, if `fn` raises.
+    """
+    module = jax()
+    with _x64():
+        specs = [module.ShapeDtypeStruct(shape, dtype) for shape, dtype in args]
+        try:
+            closed, out = module.make_jaxpr(fn, return_shape=True)(*specs)
+        except MissingExtra:
+            raise
+        except Exception as error:
+            raise _trace_error(error, fn) from error
+        return read(closed), module.tree_util.tree_structure(out)
+
+
+_ADVICE = {
+    "TracerBoolConversionError": "use jnp.where or jax.lax.cond instead of `if`, `and`, `or`, `not` on array values",
+    "TracerIntegerConversionError": "use a Python integer for shapes and static indices",
+    "TracerArrayConversionError": "use jax.numpy instead of numpy on array values",
+    "ConcretizationTypeError": "use jax.numpy functions, or pass the value as a plain Python argument",
+    "NonConcreteBooleanIndexError": "boolean masks have no fixed shape: use jnp.where",
+    "UnexpectedTracerError": "do not keep traced arrays outside of the function",
+}
+
+
+def _trace_error(error: Exception, fn: Callable[..., Any]) -> TraceError:
+    name = type(error).__name__
+    first = str(error).strip().splitlines()[0] if str(error).strip() else name
+    todo = _ADVICE.get(name, "the cause of this exception is the one your function raised")
+    title = getattr(fn, "__name__", "the function")
+    return TraceError(
+        f"{title} raised {name}: {first}", wanted="a function of jax.numpy", todo=todo, where=_place(error)
+    )
+
+
+def _place(error: Exception) -> str | None:
+    """file:line of the innermost frame that is neither JAX's nor ours."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = frame.filename.replace("\\", "/")
+        inside = any(part in path for part in ("/jax/", "/jaxlib/", "/numpy/", "/argot/vm/", "/argot/api/"))
+        if not inside and not path.startswith("<frozen"):
+            return f"{Path(path).name}:{frame.lineno}"
+    return None
+
+
+def read(closed: Any) -> Jaxpr:
+    """A ClosedJaxpr, or an open Jaxpr without constants, as plain classes. Dead equations are left out."""
+    open_ = getattr(closed, "jaxpr", closed)
+    consts = tuple(np.asarray(c) for c in getattr(closed, "consts", ()))
+    keys = _Keys()
+    params = tuple(keys.atom(v) for v in (*open_.constvars, *open_.invars))
+    results = tuple(keys.atom(v) for v in open_.outvars)
+    needed = {a.key for a in results}
+    equations = []
+    for eqn in reversed(open_.eqns):
+        outputs = tuple(keys.atom(v) for v in eqn.outvars)
+        if not any(a.key in needed for a in outputs):
+            continue
+        inputs = tuple(keys.atom(v) for v in eqn.invars)
+        needed.update(a.key for a in inputs)
+        equations.append(Eqn(str(eqn.primitive.name), inputs, outputs, dict(eqn.params), _line(eqn)))
+    return Jaxpr(params, consts, tuple(equations[::-1]), results)
+
+
+class _Keys:
+    """Numbers for variables, which hash by identity."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, int] = {}
+
+    def atom(self, v: Any) -> Atom:
+        if isinstance(v, jax().extend.core.Literal):
+            value = np.asarray(v.val)
+            return Atom(_type(v.aval), None, value)
+        return Atom(_type(v.aval), self.known.setdefault(v, len(self.known)))
+
+
+def _type(aval: Any) -> TensorType:
+    return TensorType(ir_dtype(aval.dtype), tuple(int(n) for n in aval.shape))
+
+
+def _line(eqn: Any) -> str:
+    try:
+        text = jax().extend.source_info_util.summarize(eqn.source_info)
+    except Exception:
+        return ""  # a description for messages: whatever is wrong with it must not stop a program
+    found = re.match(r"(.*?):(\d+)", text)
+    return f"{Path(found[1]).name}:{found[2]}" if found else ""
+
+
+def numbers(params: Any) -> dict[str, Any]:
+    """Dimension numbers of gather and scatter as plain tuples."""
+    return {
+        name: tuple(int(n) for n in getattr(params, name))
+        for name in dir(params)
+        if not name.startswith("_") and isinstance(getattr(params, name), tuple)
+    }
+
+
+def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Any]:
+    """Leaves and structure of a pytree."""
+    return jax().tree_util.tree_flatten(tree, is_leaf=is_leaf)  # type: ignore[no-any-return]
+
+
+def as_array(value: Array) -> Any:
+    """A NumPy array as JAX's, with its dtype."""
+    with _x64():
+        return jax().numpy.asarray(value)
+
+
+@functools.cache
+def _within() -> Any:
+    """The primitive `within`: the identity, with a derivative of 1, that leaves its range in the jaxpr."""
+    jax()
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
+
+    primitive = Primitive("within")
+    primitive.def_impl(lambda x, *, low, high: x)
+    primitive.def_abstract_eval(lambda x, *, low, high: x)
+    ad.defjvp(primitive, lambda g, x, *, low, high: g)
+    batching.defvectorized(primitive)
+    mlir.register_lowering(primitive, mlir.lower_fun(lambda x, *, low, high: x, multiple_results=False))
+    return primitive
+
+
+def bind_within(x: Any, low: float, high: float) -> Any:
+    return _within().bind(jax().numpy.asarray(x), low=low, high=high)
+
+
+def namespaces() -> Iterator[Any]:
+    """`jax`, `jax.numpy` and `jax.lax`, for the examples of the rules."""
+    module = jax()
+    yield from (module, module.numpy, module.lax)

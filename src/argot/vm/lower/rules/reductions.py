@@ -1,0 +1,109 @@
+"""Reductions, products of matrices, running sums."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from ...ir import ir_dtype
+from ..builder import Builder, Ref
+from ..example import bits, example, ints, reals
+
+
+def _axes(axes: Any) -> tuple[int, ...]:
+    return tuple(sorted(map(int, axes)))
+
+
+@example(lambda J, x: x.sum(0))
+@example(lambda J, x: J.jnp.mean(x * x))
+@example(lambda J, x: (x * x[::-1]).sum(1), reals(3, 4, 5))
+@example(lambda J, x: x.sum(), ints(3, 4))
+def reduce_sum(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Sums over axes; a sum of products is truncated once."""
+    return b.emit("reduce_sum", x, axes=_axes(axes))
+
+
+@example(lambda J, x: x.max(1))
+@example(lambda J, x: x.max(), reals(13))
+def reduce_max(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Maxima over axes, by a tree of comparisons."""
+    return _extreme(b, "reduce_max", "reduce_or", x, axes)
+
+
+@example(lambda J, x: x.min(0))
+def reduce_min(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Minima over axes, by a tree of comparisons."""
+    return _extreme(b, "reduce_min", "reduce_and", x, axes)
+
+
+def _extreme(b: Builder, op: str, boolean: str, x: Ref, axes: Any) -> Ref:
+    if x.type.dtype == "bool":
+        return b.emit(boolean, x, axes=_axes(axes))
+    return b.emit(op, x, axes=_axes(axes), bound=None) if axes else x
+
+
+@example(lambda J, x: J.jnp.argmax(x, 1))
+@example(lambda J, x: J.jnp.argmax(x), ints(11, low=0, high=3))
+def argmax(b: Builder, x: Ref, *, axes: Any, index_dtype: Any, **_: Any) -> Ref:
+    """The position of the first maximum."""
+    return _arg(b, "argmax", x, axes, index_dtype)
+
+
+@example(lambda J, x: J.jnp.argmin(x, 0), reals(5, 2))
+def argmin(b: Builder, x: Ref, *, axes: Any, index_dtype: Any, **_: Any) -> Ref:
+    """The position of the first minimum."""
+    return _arg(b, "argmin", x, axes, index_dtype)
+
+
+def _arg(b: Builder, op: str, x: Ref, axes: Any, dtype: Any) -> Ref:
+    if x.type.dtype == "bool":
+        x = b.emit("convert", x, dtype="i32")
+    return b.emit(op, x, axis=int(axes[0]), dtype=ir_dtype(dtype), bound=None)
+
+
+@example(lambda J, x: J.jnp.prod(x, 0), reals(5, 2, low=-2, high=2))
+def reduce_prod(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Products over axes, by a tree."""
+    return b.emit("reduce_prod", x, axes=_axes(axes))
+
+
+@example(lambda J, x: x.all(1), bits(9, 3))
+@example(lambda J, x: x.all(), bits(1))
+def reduce_and(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Whether all are true."""
+    return b.emit("reduce_and", x, axes=_axes(axes))
+
+
+@example(lambda J, x: x.any(0), bits(5, 9))
+def reduce_or(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
+    """Whether one is true."""
+    return b.emit("reduce_or", x, axes=_axes(axes))
+
+
+@example(lambda J, x: J.jnp.cumsum(x, 1))
+@example(lambda J, x: J.lax.cumsum(x, 0, reverse=True))
+def cumsum(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
+    """Running sums."""
+    return b.emit("cumsum", x, axis=int(axis), reverse=bool(reverse))
+
+
+@example(lambda J, x, y: x @ y, reals(3, 4), reals(4, 2))
+@example(lambda J, x, y: x @ y, reals(4), reals(4))
+@example(lambda J, x, y: J.jnp.einsum("bij,bkj->bki", x, y), reals(2, 3, 4), reals(2, 5, 4))
+@example(lambda J, x, y: J.lax.dot_general(x, y, (((2, 0), (1, 2)), ((), ()))), reals(2, 3, 4), reals(5, 4, 2))
+@example(lambda J, x, y: x @ y, ints(3, 4), ints(4, 2))
+@example(lambda J, x: x @ J.jnp.array([[1.0, 0.5], [0.25, 2.0]]), reals(3, 2))
+def dot_general(b: Builder, x: Ref, y: Ref, *, dimension_numbers: Any, **_: Any) -> Ref:
+    """Matrix products with any batch and contracted axes; each result is truncated once."""
+    (cx, cy), (bx, by) = ((tuple(map(int, p)) for p in pair) for pair in dimension_numbers)
+    fx = tuple(a for a in range(len(x.type.shape)) if a not in cx and a not in bx)
+    fy = tuple(a for a in range(len(y.type.shape)) if a not in cy and a not in by)
+    batch = tuple(x.type.shape[a] for a in bx)
+    rows, columns = tuple(x.type.shape[a] for a in fx), tuple(y.type.shape[a] for a in fy)
+    inner = prod(x.type.shape[a] for a in cx)
+    lead = (prod(batch),) if batch else ()
+    if x.type.dtype == "bool":
+        x, y = (b.emit("convert", v, dtype="i32") for v in (x, y))
+    left = b.emit("reshape", b.emit("transpose", x, axes=bx + fx + cx), shape=(*lead, prod(rows), inner))
+    right = b.emit("reshape", b.emit("transpose", y, axes=by + cy + fy), shape=(*lead, inner, prod(columns)))
+    return b.emit("reshape", b.emit("matmul", left, right), shape=(*batch, *rows, *columns))

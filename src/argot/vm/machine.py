@@ -1,0 +1,434 @@
+"""Runs a program over any protocol.
+
+    values = await run(program, inputs, protocol, plain)
+
+Public equations run in the clear at every party, private ones in the clear at their owner (under `plain`), all others
+on shares (under `protocol`). Equations that need messages become tasks: spawned in the order of the program, at most
+`window` of a block unfinished, so that independent ones share rounds. All other equations run as soon as their
+operands are there, in whichever task brought the last one; they send nothing, so no name depends on that. A loop is
+one task; its rounds follow one another in it, and the equations of all rounds are its children.
+
+Whatever decides which tasks exist is equal at all parties: the program, and public values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgotError, InputError, ProgramError
+from ..mpc.protocol import Arith, Protocol
+from ..runtime.scheduler import Scheduler, Task, join, spawn
+from . import ops
+from .engine import Engine
+from .ir import PUBLIC, SECRET, Block, Equation, Program, TensorType, Var
+from .ops.base import Op, Operand, Shared
+from .values import Private, Public, Secret, Share, Value
+
+WINDOW = 8
+MAX_WHILE = 10_000_000
+
+Progress = Callable[[str, int, int | None], None]
+
+
+async def run(
+    program: Program,
+    inputs: Sequence[Value],
+    protocol: Protocol,
+    plain: Protocol,
+    *,
+    window: int = WINDOW,
+    progress: Progress | None = None,
+) -> list[Value]:
+    """The results of a checked program.
+
+    Args:
+        inputs: one value for each parameter, of its type and visibility.
+        protocol: what computes on secrets.
+        plain: `Plain` with the same ring and fraction bits, for private values.
+        window: how many equations of a block may be unfinished.
+        progress: called as `progress(where, done, total)` after each round of an outermost loop.
+
+    Raises:
+        InputError: an input has another type or visibility than its parameter.
+        ProgramError: an equation failed; names the user's line.
+    """
+    if len(inputs) != len(program.body.params):
+        raise InputError(f"{len(inputs)} inputs", wanted=f"{len(program.body.params)}")
+    for name, value, param in zip(program.inputs, inputs, program.body.params, strict=True):
+        _matches(name, value, param)
+    machine = _Machine(protocol, plain, window, progress)
+    slots = [_Slot(value) for value in inputs]
+    results = await machine.block(program.body, slots, depth=0)
+    return [machine.as_declared(await machine.value(slot), v) for slot, v in zip(results, program.results, strict=True)]
+
+
+def _matches(name: str, value: Value, param: Var) -> None:
+    if value.type != param.type:
+        raise InputError(f"input {name!r} is {value.type}", wanted=str(param.type))
+    kind = {PUBLIC: Public, SECRET: Secret}.get(param.visibility, Private)
+    owned = not isinstance(value, Private) or value.owner == param.visibility.rank
+    if not isinstance(value, Public) and not (isinstance(value, kind) and owned):
+        raise InputError(f"input {name!r} is not {param.visibility}", wanted=f"a {param.visibility} value")
+
+
+class _Slot:
+    """A value that is there or will be. `roots` are the tasks that bring it; `waiting` what runs when it comes."""
+
+    __slots__ = ("roots", "value", "waiting")
+
+    def __init__(self, value: Value | None = None) -> None:
+        self.value = value
+        self.roots: tuple[Task, ...] = ()
+        self.waiting: list[_Deferred] | None = None
+
+
+@dataclass(slots=True)
+class _Deferred:
+    """An equation without messages whose operands are not all there."""
+
+    step: _Step
+    slots: list[_Slot]
+    out: _Slot
+    missing: int
+
+
+@dataclass(slots=True)
+class _Step:
+    """An equation as the machine needs it: looked up once for each block."""
+
+    eqn: Equation
+    op: Op
+    out: Var | None
+    types: tuple[TensorType, ...]
+    kind: str  # "public", "private", "share", "secret", "control"
+    last: tuple[int, ...]  # values that nothing after this equation uses
+    dead: tuple[int, ...]  # outputs that nothing uses
+
+
+@dataclass(slots=True)
+class _Plan:
+    """A block as the machine runs it."""
+
+    params: tuple[int, ...]
+    steps: list[_Step]
+    results: tuple[int, ...]
+    unused: tuple[int, ...]
+
+
+class _Machine:
+    def __init__(self, protocol: Protocol, plain: Protocol, window: int, progress: Progress | None) -> None:
+        self.protocol, self.plain = protocol, plain
+        self.secret, self.clear = Engine(protocol), Engine(plain)
+        self.rank = None if protocol.parties == 1 else protocol.party.rank  # None: this is all parties
+        self.window, self.progress = window, progress
+        self.plans: dict[int, _Plan] = {}
+
+    def owns(self, rank: int) -> bool:
+        return self.rank is None or self.rank == rank
+
+    # ---- blocks -----------------------------------------------------------------------------------------------------
+
+    async def block(self, block: Block, arguments: Sequence[_Slot], depth: int) -> list[_Slot]:
+        """Starts every equation; the results may still be on their way."""
+        plan = self.plans.get(id(block))
+        if plan is None:
+            plan = self.plans[id(block)] = _plan(block)
+        env = dict(zip(plan.params, arguments, strict=True))
+        for i in plan.unused:
+            del env[i]
+        for step in plan.steps:
+            slots = [env[i] for i in step.eqn.inputs]
+            if step.kind == "control":
+                outs = await self.control(step, slots, depth)
+                env.update((v.id, slot) for v, slot in zip(step.eqn.outputs, outs, strict=True))
+            else:
+                assert step.out is not None
+                env[step.out.id] = await self.start(step, slots)
+            for i in step.last:
+                del env[i]
+            for i in step.dead:
+                env.pop(i, None)
+        return [env[i] for i in plan.results]
+
+    async def value(self, slot: _Slot) -> Value:
+        for task in slot.roots:
+            if not task.done:
+                await join(task)
+        assert slot.value is not None
+        return slot.value
+
+    def as_declared(self, value: Value, var: Var) -> Value:
+        """A public value where the program says private or secret, in that form."""
+        if not isinstance(value, Public) or var.visibility == PUBLIC:
+            return value
+        if var.visibility == SECRET:
+            return Secret(self.secret.lift(value), value.type)
+        owner = var.visibility.rank
+        return Private(owner, self.clear.lift(value) if self.owns(owner) else None, value.type)
+
+    async def start(self, step: _Step, slots: list[_Slot]) -> _Slot:
+        """Begins one equation without blocks."""
+        out = _Slot()
+        if step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
+            roots = _roots(slots)
+            out.roots = (await spawn(self.task(step, slots, roots, out), self.window),)
+            return out
+        missing = {id(slot): slot for slot in slots if slot.value is None}
+        if not missing:
+            out.value = self.local(step, [slot.value for slot in slots])
+            return out
+        out.roots = _roots(slots)
+        deferred = _Deferred(step, slots, out, len(missing))
+        for slot in missing.values():
+            if slot.waiting is None:
+                slot.waiting = []
+            slot.waiting.append(deferred)
+        return out
+
+    def is_local(self, step: _Step, slots: Sequence[_Slot]) -> bool:
+        """Public operands are always there: nothing public waits."""
+        known = [slot.value if isinstance(slot.value, Public) else None for slot in slots]
+        return step.op.is_local(*known, **step.eqn.attrs)
+
+    async def task(self, step: _Step, slots: list[_Slot], roots: tuple[Task, ...], out: _Slot) -> None:
+        """An equation that needs messages."""
+        for root in roots:
+            if not root.done:
+                await join(root)
+        values = [slot.value for slot in slots]
+        slots.clear()
+        try:
+            if step.kind == "share":
+                share = await self.share(values[0], step)
+            else:
+                share = await step.op.share(self.secret, *map(_operand, values), **step.eqn.attrs)
+        except (ArgotError, ValueError, TypeError, IndexError) as error:
+            raise _located(error, step) from error
+        values.clear()
+        assert step.out is not None
+        self.bring(out, Secret(share, step.out.type))
+
+    def bring(self, slot: _Slot, value: Value) -> None:
+        """The value of a slot is there: run what waited for it, and what waited for that."""
+        ready = [(slot, value)]
+        while ready:
+            slot, value = ready.pop()
+            slot.value, waiting, slot.waiting = value, slot.waiting, None
+            for deferred in waiting or ():
+                deferred.missing -= 1
+                if deferred.missing == 0:
+                    made = self.local(deferred.step, [s.value for s in deferred.slots])
+                    deferred.slots = []
+                    ready.append((deferred.out, made))
+
+    # ---- equations --------------------------------------------------------------------------------------------------
+
+    def local(self, step: _Step, values: Sequence[Value | None]) -> Value:
+        """An equation that needs no messages."""
+        out = step.out
+        assert out is not None
+        try:
+            if step.kind == "public":
+                arrays = [v.array for v in values]  # type: ignore[union-attr]
+                return Public(step.op.clear(*arrays, **step.eqn.attrs), out.type)
+            operands = list(map(_operand, values))
+            if step.kind == "private":
+                owner = out.visibility.rank
+                if not self.owns(owner):
+                    return Private(owner, None, out.type)
+                made = alone(step.op.share(self.clear, *operands, **step.eqn.attrs))
+                return Private(owner, made, out.type)
+            return Secret(_at_once(step.op.share(self.secret, *operands, **step.eqn.attrs)), out.type)
+        except (ArgotError, ValueError, TypeError, IndexError) as error:
+            raise _located(error, step) from error
+
+    async def share(self, value: Value | None, step: _Step) -> Share:
+        """A private value, shared by its owner."""
+        if isinstance(value, Public):
+            return self.secret.lift(value)
+        assert isinstance(value, Private)
+        shape = value.type.shape
+        if value.type.dtype == "bool":
+            bits = value.share.parts[0] if value.share is not None else None
+            return await self.protocol.share_bits(bits, value.owner, shape, 1)  # type: ignore[arg-type]
+        words = value.share.parts[0] if value.share is not None else None
+        if words is not None:
+            words = np.asarray(words, order="C")  # type: ignore[assignment]
+        return await self.protocol.share(words, value.owner, shape)  # type: ignore[arg-type]
+
+    # ---- loops and branches -----------------------------------------------------------------------------------------
+
+    async def control(self, step: _Step, slots: list[_Slot], depth: int) -> list[_Slot]:
+        eqn = step.eqn
+        if eqn.op == "cond":
+            return await self.cond(eqn, slots, depth)
+        used = [v.visibility for v in eqn.outputs if v.id not in step.dead]
+        if any(visibility != SECRET for visibility in used):
+            # Public results decide what is spawned later, so they are there before anything after the loop.
+            return await self.loop(eqn, slots, depth)
+        outs = [_Slot() for _ in eqn.outputs]
+        task = await spawn(self.loop_task(eqn, slots, outs, depth), self.window)
+        for out in outs:
+            out.roots = (task,)
+        return outs
+
+    async def loop_task(self, eqn: Equation, slots: list[_Slot], outs: list[_Slot], depth: int) -> None:
+        found = await self.loop(eqn, slots, depth)
+        for out, slot in zip(outs, found, strict=True):
+            self.bring(out, await self.value(slot))
+
+    async def loop(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
+        return await (self.scan(eqn, slots, depth) if eqn.op == "loop" else self.while_(eqn, slots, depth))
+
+    async def scan(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
+        length, consts, carries = eqn.attrs["length"], eqn.attrs["consts"], eqn.attrs["carries"]
+        fixed, carry, arrays = slots[:consts], slots[consts : consts + carries], slots[consts + carries :]
+        body = eqn.blocks[0]
+        wholes = [await self.value(slot) for slot in arrays]
+        stacks: list[list[_Slot]] = [[] for _ in eqn.outputs[carries:]]
+        for i in range(length):
+            row = length - 1 - i if eqn.attrs["reverse"] else i
+            rows = [_Slot(_row(whole, row)) for whole in wholes]
+            found = await self.block(body, [*fixed, *carry, *rows], depth + 1)
+            carry = found[:carries]
+            for stack, slot in zip(stacks, found[carries:], strict=True):
+                stack.append(slot)
+            if depth == 0 and self.progress is not None:
+                self.progress(eqn.where, i + 1, length)
+        if eqn.attrs["reverse"]:
+            stacks = [stack[::-1] for stack in stacks]
+        stacked = [
+            _Slot(self.stack([await self.value(slot) for slot in stack], v))
+            for stack, v in zip(stacks, eqn.outputs[carries:], strict=True)
+        ]
+        return [*carry, *stacked]
+
+    def stack(self, rows: list[Value], out: Var) -> Value:
+        if out.visibility == PUBLIC:
+            arrays = [row.array for row in rows]  # type: ignore[union-attr]
+            return Public(np.stack(arrays) if arrays else np.zeros(out.type.shape, out.type.numpy), out.type)
+        if out.visibility.is_private and not self.owns(out.visibility.rank):
+            return Private(out.visibility.rank, None, out.type)
+        engine = self.clear if out.visibility.is_private else self.secret
+        made = _stack(engine, [_operand(row) for row in rows], out.type)
+        return Private(out.visibility.rank, made, out.type) if out.visibility.is_private else Secret(made, out.type)
+
+    async def while_(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
+        first, second = eqn.attrs["cond_consts"], eqn.attrs["body_consts"]
+        test, body = eqn.blocks
+        a, b, carry = slots[:first], slots[first : first + second], slots[first + second :]
+        for done in range(MAX_WHILE):
+            (verdict,) = await self.block(test, [*a, *carry], depth + 1)
+            value = verdict.value
+            assert isinstance(value, Public)
+            if not bool(value.array):
+                return carry
+            carry = await self.block(body, [*b, *carry], depth + 1)
+            if depth == 0 and self.progress is not None:
+                self.progress(eqn.where, done + 1, None)
+        raise ProgramError(f"a while loop of more than {MAX_WHILE} rounds", where=eqn.where or None)
+
+    async def cond(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
+        index = slots[0].value
+        assert isinstance(index, Public)
+        block = eqn.blocks[min(max(int(index.array), 0), len(eqn.blocks) - 1)]
+        return await self.block(block, slots[1:], depth + 1)
+
+
+def _plan(block: Block) -> _Plan:
+    """Which values each equation is the last to use."""
+    known = block.vars()
+    seen = set(block.results)
+    steps: list[_Step] = []
+    for eqn in reversed(block.equations):
+        last = tuple(i for i in dict.fromkeys(eqn.inputs) if i not in seen)
+        dead = tuple(v.id for v in eqn.outputs if v.id not in seen)
+        seen.update(eqn.inputs)
+        out = eqn.outputs[0] if len(eqn.outputs) == 1 else None
+        steps.append(
+            _Step(eqn, ops.find(eqn.op), out, tuple(known[i].type for i in eqn.inputs), _kind(eqn), last, dead)
+        )
+    unused = tuple(p.id for p in block.params if p.id not in seen)
+    return _Plan(tuple(p.id for p in block.params), steps[::-1], block.results, unused)
+
+
+def _kind(eqn: Equation) -> str:
+    if eqn.blocks:
+        return "control"
+    if eqn.op == "share":
+        return "share"
+    visibility = eqn.outputs[0].visibility
+    return "private" if visibility.is_private else str(visibility)
+
+
+def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:
+    """The unfinished tasks that bring these values."""
+    return tuple(dict.fromkeys(task for slot in slots for task in slot.roots if not task.done))
+
+
+def _operand(value: Value | None) -> Operand:
+    if isinstance(value, Public):
+        return value
+    assert value is not None
+    return Shared(value.share, value.type)  # type: ignore[arg-type]  # None only where nothing is computed
+
+
+def _at_once(coro: Coroutine[Any, Any, Share]) -> Share:
+    """The result of a coroutine that never waits."""
+    try:
+        coro.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coro.close()
+    raise AssertionError("an operation that said it is local waits")
+
+
+def alone(coro: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that waits for nobody else, such as any under `Plain`."""
+    scheduler = Scheduler(1)
+    root = scheduler.start(coro, None)  # type: ignore[arg-type]
+    scheduler.run()
+    if scheduler.failure is not None:
+        raise scheduler.failure
+    return root.result
+
+
+def _located(error: Exception, step: _Step) -> ArgotError:
+    """The error with the user's line; what kernels raise becomes a ProgramError that names the operation."""
+    if isinstance(error, ArgotError):
+        error.where = error.where or step.eqn.where or None
+        return error
+    types = ", ".join(map(str, step.types))
+    return ProgramError(f"{step.eqn.op} of {types} failed: {error}", where=step.eqn.where or None)
+
+
+def _row(whole: Value, i: int) -> Value:
+    type_ = whole.type.with_shape(whole.type.shape[1:])
+    if isinstance(whole, Public):
+        return Public(whole.array[i], type_)
+    share = None if whole.share is None else _share_row(whole.share, i)
+    if isinstance(whole, Private):
+        return Private(whole.owner, share, type_)
+    assert share is not None
+    return Secret(share, type_)
+
+
+def _share_row(share: Share, i: int) -> Share:
+    if isinstance(share, Arith):
+        return share.map(lambda part: part[i : i + 1].reshape(part.shape[1:]))
+    rest = share.shape[1:]
+    starts, limits = (i, *(0 for _ in rest)), (i + 1, *rest)
+    return share.map(lambda part: part.slice(starts, limits, (1,) * len(limits)).reshape(rest))
+
+
+def _stack(engine: Engine, rows: list[Operand], type_: TensorType) -> Share:
+    if not rows:
+        return engine.lift(Public(np.zeros(type_.shape, type_.numpy), type_))
+    wide = [
+        Shared(engine.lift(row).reshape((1, *row.type.shape)), row.type.with_shape((1, *row.type.shape))) for row in rows
+    ]
+    return _at_once(ops.find("concat").share(engine, *wide, axis=0))

@@ -1,0 +1,151 @@
+"""Real functions. On shares they are approximations with the domains and errors that `mpc/derived` documents.
+
+`bound=b` promises |x| < 2^b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...mpc import derived
+from ...mpc.protocol import Arith
+from .. import clear
+from ..engine import Engine
+from ..ir import TensorType
+from ..values import Share
+from .base import Array, Op, Operand, elementwise, is_bound
+
+
+class _Function(Op):
+    arity = 1
+    attrs = {"bound": is_bound}
+    function: ClassVar[Callable[..., Awaitable[Arith]]]
+    exact: ClassVar[Callable[[Array], Array]]
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, ("fixed",))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(type(self).exact(arrays[0]))
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        bound = e.ring_bound(attrs["bound"], operands[0].type)
+        return await type(self).function(e.p, e.arith(operands[0]), bound=bound)
+
+
+class Exp(_Function):
+    """e^x."""
+
+    name = "exp"
+    function = staticmethod(derived.exp)
+    exact = staticmethod(clear.exp)
+    cost = 10.0
+
+
+class Log(_Function):
+    """The natural logarithm."""
+
+    name = "log"
+    function = staticmethod(derived.log)
+    exact = staticmethod(clear.log)
+    cost = 20.0
+
+
+class Sigmoid(_Function):
+    """1 / (1 + e^-x)."""
+
+    name = "sigmoid"
+    function = staticmethod(derived.sigmoid)
+    exact = staticmethod(clear.sigmoid)
+    cost = 15.0
+
+
+class Tanh(_Function):
+    """The hyperbolic tangent."""
+
+    name = "tanh"
+    function = staticmethod(derived.tanh)
+    exact = staticmethod(clear.tanh)
+    cost = 15.0
+
+
+class Sqrt(_Function):
+    """The square root; 0 below 0."""
+
+    name = "sqrt"
+    function = staticmethod(derived.sqrt)
+    cost = 20.0
+
+    @staticmethod
+    def exact(x: Array) -> Array:
+        return np.sqrt(np.maximum(x, 0.0))
+
+
+class Rsqrt(_Function):
+    """1 / sqrt(x)."""
+
+    name = "rsqrt"
+    function = staticmethod(derived.rsqrt)
+    cost = 20.0
+
+    @staticmethod
+    def exact(x: Array) -> Array:
+        return np.where(x > 0, 1.0 / np.sqrt(np.where(x > 0, x, 1.0)), np.inf)
+
+
+class Reciprocal(_Function):
+    """1 / x."""
+
+    name = "reciprocal"
+    function = staticmethod(derived.reciprocal)
+    cost = 20.0
+
+    @staticmethod
+    def exact(x: Array) -> Array:
+        return np.divide(1.0, x)
+
+
+class Log1p(Op):
+    """log(1 + x), in the clear only: on shares programs say log(1 + x)."""
+
+    name = "log1p"
+    arity = 1
+    clear_only = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, ("fixed",))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.log1p(arrays[0])
+
+
+class Expm1(Op):
+    """e^x - 1, in the clear only: on shares programs say exp(x) - 1."""
+
+    name = "expm1"
+    arity = 1
+    clear_only = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, ("fixed",))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.expm1(arrays[0])
+
+
+class Power(Op):
+    """x^y, in the clear only: on shares programs say products, or exp(y log x)."""
+
+    name = "power"
+    arity = 2
+    clear_only = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, ("fixed",))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.power(*arrays)

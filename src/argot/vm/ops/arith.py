@@ -1,0 +1,304 @@
+"""Sums, products and what is made of them. Integers wrap at the ring's width, not at their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...mpc import derived
+from ...mpc.protocol import Arith
+from .. import clear
+from ..engine import Engine
+from ..ir import INTEGERS, TensorType
+from ..values import Public, Share
+from .base import NUMBERS, Array, Op, Operand, elementwise, is_ints, require, whole
+
+LINEAR_PRICE = 1.5  # a truncation, in elements sent
+
+
+def _shape(*operands: Operand) -> tuple[int, ...]:
+    return elementwise([x.type for x in operands]).shape
+
+
+class Add(Op):
+    """x + y."""
+
+    name = "add"
+    arity = 2
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return _quiet(np.add, *arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, y = operands
+        shape = _shape(x, y)
+        if isinstance(x, Public):
+            x, y = y, x
+        if isinstance(y, Public):
+            return e.p.add_public(e.arith(x, shape), e.words(y))
+        return e.p.add(e.arith(x, shape), e.arith(y, shape))
+
+
+class Sub(Op):
+    """x - y."""
+
+    name = "sub"
+    arity = 2
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return _quiet(np.subtract, *arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        shape = _shape(*operands)
+        return e.p.sub(e.arith(operands[0], shape), e.arith(operands[1], shape))
+
+
+class Neg(Op):
+    """-x."""
+
+    name = "neg"
+    arity = 1
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return _quiet(np.negative, *arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        return e.p.neg(e.arith(operands[0]))
+
+
+class Mul(Op):
+    """x * y; reals are truncated once. A public factor keeps its own precision, however small it is."""
+
+    name = "mul"
+    arity = 2
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return _quiet(np.multiply, *arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return any(isinstance(x, Public) and (x.type.dtype != "fixed" or whole(x.array)) for x in operands)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, y = operands
+        shape = _shape(x, y)
+        if isinstance(x, Public):
+            x, y = y, x
+        a, fixed = e.arith(x, shape), x.type.dtype == "fixed"
+        if isinstance(y, Public):
+            return await e.scale(a, y.array) if fixed else e.p.mul_public(a, e.words(y))
+        b = e.arith(y, shape)
+        return await (e.p.mul_trunc(a, b) if fixed else e.p.mul(a, b))
+
+    def price(self, shared: Any, types: Any, out: TensorType) -> float:
+        return LINEAR_PRICE * out.size
+
+
+class Square(Op):
+    """x * x."""
+
+    name = "square"
+    arity = 1
+    cost = 1.5
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return _quiet(np.multiply, arrays[0], arrays[0])
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x = e.arith(operands[0])
+        return await (e.p.square_trunc(x) if operands[0].type.dtype == "fixed" else e.p.square(x))
+
+
+class Div(Op):
+    """x / y of reals, 0 / 0 = 0. A shared x over a public 0 is 0; over a shared 0 it saturates with x's sign."""
+
+    name = "div"
+    arity = 2
+    cost = 20.0
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, ("fixed",))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.divide(*arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        y = operands[1]
+        return isinstance(y, Public) and whole(_reciprocal(y.array))
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, y = operands
+        shape = _shape(x, y)
+        if isinstance(y, Public):
+            return await e.scale(e.arith(x, shape), _reciprocal(y.array))
+        return await derived.divide(e.p, e.arith(x, shape), e.arith(y, shape))
+
+
+class Divide(Op):
+    """x / y of integers, rounded towards zero, in the clear only; x / 0 is -1."""
+
+    name = "int_div"
+    arity = 2
+    clear_only = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, INTEGERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        x, y = np.broadcast_arrays(*arrays)
+        safe = np.where(y == 0, 1, y).astype(x.dtype)
+        with np.errstate(all="ignore"):
+            quotient = np.floor_divide(x, safe)
+            wrong = (quotient * safe != x) & ((x < 0) != (safe < 0))
+            return np.where(y == 0, np.array(-1).astype(x.dtype), quotient + wrong).astype(x.dtype)
+
+
+class Rem(Op):
+    """The remainder of x / y with x's sign, in the clear only; 0 where y = 0."""
+
+    name = "rem"
+    arity = 2
+    clear_only = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        x, y = np.broadcast_arrays(*arrays)
+        with np.errstate(all="ignore"):
+            return np.where(y == 0, np.zeros_like(x), np.fmod(x, np.where(y == 0, np.ones_like(y), y)))
+
+
+class Matmul(Op):
+    """(..., m, k) @ (..., k, n) with equal leading dimensions; the sum is truncated once."""
+
+    name = "matmul"
+    arity = 2
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, y = types
+        shown = f"matmul of {x} and {y}"
+        require(x.dtype == y.dtype and x.dtype in NUMBERS, shown, "one dtype of numbers")
+        require(len(x.shape) == len(y.shape) >= 2, shown, "two axes or more, as many on both sides")
+        require(x.shape[:-2] == y.shape[:-2] and x.shape[-1] == y.shape[-2], shown, "(..., m, k) @ (..., k, n)")
+        return x.with_shape((*x.shape[:-1], y.shape[-1]))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.matmul(*arrays)
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return any(isinstance(x, Public) and (x.type.dtype != "fixed" or whole(x.array)) for x in operands)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, y = operands
+        fixed = x.type.dtype == "fixed"
+        if isinstance(x, Public):
+            return await self._public(e, e.arith(y), x, "left")
+        if isinstance(y, Public):
+            return await self._public(e, e.arith(x), y, "right")
+        return await (e.p.matmul_trunc if fixed else e.p.matmul)(e.arith(x), e.arith(y))
+
+    async def _public(self, e: Engine, x: Arith, c: Public, side: Any) -> Arith:
+        if c.type.dtype != "fixed":
+            return e.p.matmul_public(x, e.words(c), side)
+        if whole(c.array):
+            return e.p.matmul_public(x, e.words(Public(np.rint(c.array).astype(np.int64), _I64)), side)
+        return await e.p.trunc(e.p.matmul_public(x, e.words(c), side), e.p.fraction_bits)
+
+    def price(self, shared: Any, types: Any, out: TensorType) -> float:
+        return LINEAR_PRICE * out.size
+
+
+_I64 = TensorType("i64")
+
+
+def _reciprocal(y: Array) -> Array:
+    return np.where(y == 0, 0.0, clear.divide(np.float64(1.0), y))
+
+
+def _quiet(function: Any, *arrays: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(function(*arrays))
+
+
+class ReduceSum(Op):
+    """The sum over axes."""
+
+    name = "reduce_sum"
+    arity = 1
+    attrs = {"axes": is_ints}
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        elementwise(types, NUMBERS)
+        return reduced(types[0], attrs["axes"])
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.total(arrays[0], attrs["axes"])
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        return e.p.sum(e.arith(operands[0]), attrs["axes"])
+
+
+class Cumsum(Op):
+    """Running sums along an axis, from its end if `reverse`."""
+
+    name = "cumsum"
+    arity = 1
+    attrs = {"axis": lambda v: type(v) is int, "reverse": lambda v: type(v) is bool}
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        require(0 <= attrs["axis"] < len(types[0].shape), f"axis {attrs['axis']} of {types[0]}")
+        return elementwise(types, NUMBERS)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        x, axis = arrays[0], attrs["axis"]
+        x = np.flip(x, axis) if attrs["reverse"] else x
+        x = np.cumsum(x, axis, dtype=x.dtype)  # sequential, hence the same everywhere
+        return np.flip(x, axis) if attrs["reverse"] else x
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, axis = e.arith(operands[0]), attrs["axis"]
+
+        def flip(part: Array) -> Array:
+            return np.asarray(np.flip(part, axis), order="C") if attrs["reverse"] else part
+
+        return e.p.cumsum(x.map(flip), axis).map(flip)
+
+
+def reduced(type_: TensorType, axes: tuple[int, ...]) -> TensorType:
+    """The type after a reduction over axes. Raises ProgramError for axes that are not there."""
+    ok = all(0 <= a < len(type_.shape) for a in axes) and len(set(axes)) == len(axes)
+    require(ok, f"axes {axes} of {type_}", "different axes of the operand")
+    return type_.with_shape([n for a, n in enumerate(type_.shape) if a not in axes])
+
+

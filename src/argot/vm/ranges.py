@@ -1,0 +1,331 @@
+"""Provable intervals of values, and the bounds that follow for comparisons and approximations.
+
+Intervals come from constants, `within`, booleans, small integers, comparisons, sigmoid and tanh, `x - max(x)`, and
+arithmetic on those. A loop's carries keep the interval of their start only if a round stays inside. Every inexact
+operation widens by `SLACK`, which is far above the errors of truncation and of the approximations.
+
+`annotate` writes the bounds into a program (attribute `bound`: |v| < 2^bound for the value compared or approximated);
+`verify` refuses bounds that are narrower than what follows from the program itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import ProgramError
+from .ir import INTEGERS, NUMPY, PUBLIC, Block, Equation, Program, TensorType, Var
+
+SLACK = 2.0**-6
+MAX_BOUND = 64  # wider bounds say nothing in any ring
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """low <= x <= high."""
+
+    low: float
+    high: float
+
+    @property
+    def magnitude(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+    def widen(self, by: float = SLACK) -> Interval:
+        return Interval(self.low - by, self.high + by)
+
+    def join(self, other: Interval) -> Interval:
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
+    def contains(self, other: Interval) -> bool:
+        return self.low <= other.low and other.high <= self.high
+
+
+UNKNOWN = Interval(-math.inf, math.inf)
+BIT = Interval(0.0, 1.0)
+
+
+def annotate(program: Program) -> Program:
+    """The program with every `bound` that can be proved."""
+    return Program(program.name, program.inputs, _Walk(write=True).block(program.body, None)[0])
+
+
+def verify(program: Program) -> None:
+    """ProgramError where a `bound` is narrower than the program proves."""
+    _Walk(write=False).block(program.body, None)
+
+
+def bound_of(x: Interval) -> int | None:
+    """The smallest b with |v| < 2^b for every v in the interval, or None."""
+    m = x.magnitude
+    if not m < 2.0**MAX_BOUND:
+        return None
+    return max(math.frexp(m)[1], -8)
+
+
+class _Walk:
+    def __init__(self, write: bool) -> None:
+        self.write = write
+
+    def block(self, block: Block, given: Sequence[Interval] | None) -> tuple[Block, list[Interval]]:
+        """The block, annotated, and the intervals of its results."""
+        known = {p.id: _default(p) for p in block.params}
+        if given is not None:
+            known.update({p.id: _meet(g, known[p.id]) for p, g in zip(block.params, given, strict=True)})
+        source: dict[int, Equation] = {}
+        types = block.vars()
+        equations = []
+        for eqn in block.equations:
+            operands = [known[i] for i in eqn.inputs]
+            eqn, found = self.equation(eqn, operands, [types[i].type for i in eqn.inputs], source)
+            equations.append(eqn)
+            for out, interval in zip(eqn.outputs, found, strict=True):
+                known[out.id] = _meet(_tidy(interval, out), _default(out))
+                source[out.id] = eqn
+        return Block(block.params, tuple(equations), block.results), [known[i] for i in block.results]
+
+    def equation(
+        self, eqn: Equation, operands: list[Interval], types: list[TensorType], source: dict[int, Equation]
+    ) -> tuple[Equation, list[Interval]]:
+        if eqn.op == "loop":
+            return self.loop(eqn, operands)
+        if eqn.op in ("while", "cond"):
+            return self.branches(eqn, operands)
+        if "bound" in eqn.attrs:
+            eqn = self.bound(eqn, operands)
+        rule = _RULES.get(eqn.op)
+        if rule is None:
+            return eqn, [UNKNOWN]
+        found = rule(operands, types, eqn)
+        if eqn.op == "sub" and _is_own_maximum(eqn, source):
+            found = Interval(found.low, min(found.high, SLACK))
+        return eqn, [found]
+
+    def bound(self, eqn: Equation, operands: list[Interval]) -> Equation:
+        proved = bound_of(_compared(eqn.op, operands))
+        given = eqn.attrs["bound"]
+        if self.write:
+            return replace(eqn, attrs={**eqn.attrs, "bound": proved})
+        if given is not None and (proved is None or given < proved):
+            raise ProgramError(f"bound {given} of {eqn.op}", wanted=f"{proved}, which is proved", where=eqn.where)
+        return eqn
+
+    def loop(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval]]:
+        consts, carries = eqn.attrs["consts"], eqn.attrs["carries"]
+        start = operands[consts : consts + carries]
+        rows = operands[consts + carries :]
+        for _ in range(3):
+            body, found = self.block(eqn.blocks[0], [*operands[:consts], *start, *rows])
+            if all(a.contains(b) for a, b in zip(start, found[:carries], strict=True)):
+                return replace(eqn, blocks=(body,)), [*start, *found[carries:]]
+            start = [a if a.contains(b) else UNKNOWN for a, b in zip(start, found[:carries], strict=True)]
+        start = [UNKNOWN] * carries
+        body, found = self.block(eqn.blocks[0], [*operands[:consts], *start, *rows])
+        return replace(eqn, blocks=(body,)), [*start, *found[carries:]]
+
+    def branches(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval]]:
+        if eqn.op == "while":
+            done = [self.block(b, None) for b in eqn.blocks]
+            return replace(eqn, blocks=tuple(b for b, _ in done)), [UNKNOWN] * len(eqn.outputs)
+        done = [self.block(b, operands[1:]) for b in eqn.blocks]
+        joined = [_joined([found[i] for _, found in done]) for i in range(len(eqn.outputs))]
+        return replace(eqn, blocks=tuple(b for b, _ in done)), joined
+
+
+def _default(v: Var) -> Interval:
+    """What the type alone says. Shared integers may have left their dtype's range: they wrap at the ring's width."""
+    if v.type.dtype == "bool":
+        return BIT
+    if v.type.dtype in INTEGERS and v.visibility == PUBLIC:
+        info = np.iinfo(NUMPY[v.type.dtype])
+        return Interval(float(info.min), float(info.max))
+    return UNKNOWN
+
+
+def _meet(x: Interval, y: Interval) -> Interval:
+    low, high = max(x.low, y.low), min(x.high, y.high)
+    return Interval(low, high) if low <= high else y
+
+
+def _tidy(x: Interval, out: Var) -> Interval:
+    """Unknown instead of NaN, and for public integers that may have wrapped."""
+    if math.isnan(x.low) or math.isnan(x.high):
+        return UNKNOWN
+    if out.type.dtype in INTEGERS and out.visibility == PUBLIC and not _default(out).contains(x):
+        return UNKNOWN
+    return x
+
+
+def _joined(parts: Sequence[Interval]) -> Interval:
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.join(part)
+    return found
+
+
+def _compared(op: str, x: list[Interval]) -> Interval:
+    if op in ("lt", "eq"):
+        return _sub(x)
+    if op in ("reduce_max", "reduce_min", "argmax", "argmin"):
+        return Interval(x[0].low - x[0].high, x[0].high - x[0].low)
+    return x[0]
+
+
+def _is_own_maximum(eqn: Equation, source: dict[int, Equation]) -> bool:
+    """Whether x - y is x minus a broadcast maximum of x."""
+    x, y = eqn.inputs
+    seen = 0
+    while y in source and source[y].op in ("broadcast", "reshape") and seen < 8:
+        y, seen = source[y].inputs[0], seen + 1
+    return y in source and source[y].op == "reduce_max" and source[y].inputs[0] == x
+
+
+# ---- one rule an operation: (operands, their types, equation) -> interval -------------------------------------------
+
+Rule = Callable[[list[Interval], list[TensorType], Equation], Interval]
+
+
+def _add(x: list[Interval]) -> Interval:
+    return Interval(x[0].low + x[1].low, x[0].high + x[1].high)
+
+
+def _sub(x: list[Interval]) -> Interval:
+    return Interval(x[0].low - x[1].high, x[0].high - x[1].low)
+
+
+def _product(x: Interval, y: Interval) -> Interval:
+    if UNKNOWN in (x, y):
+        return UNKNOWN
+    corners = [a * b for a in (x.low, x.high) for b in (y.low, y.high)]
+    if any(map(math.isnan, corners)):
+        return UNKNOWN
+    return Interval(min(corners), max(corners))
+
+
+def _mul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _product(x[0], x[1]).widen(SLACK if t[0].dtype == "fixed" else 0)
+
+
+def _square(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    a, b = x[0].low * x[0].low, x[0].high * x[0].high
+    low = 0.0 if x[0].low <= 0 <= x[0].high else min(a, b)
+    return Interval(low, max(a, b)).widen(SLACK if t[0].dtype == "fixed" else 0)
+
+
+def _matmul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    one = _product(x[0], x[1])
+    return _times(one, t[0].shape[-1]).widen()
+
+
+def _times(x: Interval, n: int) -> Interval:
+    return Interval(x.low * n, x.high * n) if n else Interval(0.0, 0.0)
+
+
+def _reduce_sum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _times(x[0], t[0].size // max(eqn.outputs[0].type.size, 1))
+
+
+def _cumsum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _times(x[0], t[0].shape[eqn.attrs["axis"]]).join(x[0])
+
+
+def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    value = eqn.attrs["value"]
+    if not value.size:
+        return Interval(0.0, 0.0)
+    return Interval(float(np.min(value)), float(np.max(value)))
+
+
+def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return Interval(0.0, float(max(eqn.attrs["shape"][eqn.attrs["axis"]] - 1, 0)))
+
+
+def _within(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _meet(Interval(eqn.attrs["low"], eqn.attrs["high"]), x[0])
+
+
+def _monotone(function: Callable[[float], float]) -> Rule:
+    def rule(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+        return Interval(function(x[0].low), function(x[0].high)).widen()
+
+    return rule
+
+
+def _exp(v: float) -> float:
+    return math.exp(min(v, 700.0)) * (1 + 2.0**-10) if v < 700 else math.inf
+
+
+def _same(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return x[0]
+
+
+def _with_zero(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return x[0].join(Interval(0.0, 0.0))
+
+
+def _all(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _joined(x)
+
+
+def _argument(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return Interval(0.0, float(t[0].shape[eqn.attrs["axis"]] - 1))
+
+
+def _bit(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return BIT if eqn.outputs[0].type.dtype == "bool" else UNKNOWN
+
+
+def _division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    y = x[1]
+    if y.low > SLACK or y.high < -SLACK:
+        return _product(x[0], Interval(1 / y.high, 1 / y.low)).widen()
+    return UNKNOWN
+
+
+_RULES: dict[str, Rule] = {
+    "add": lambda x, t, eqn: _add(x),
+    "sub": lambda x, t, eqn: _sub(x),
+    "neg": lambda x, t, eqn: Interval(-x[0].high, -x[0].low),
+    "mul": _mul,
+    "square": _square,
+    "div": _division,
+    "matmul": _matmul,
+    "reduce_sum": _reduce_sum,
+    "cumsum": _cumsum,
+    "const": _const,
+    "iota": _iota,
+    "within": _within,
+    "exp": _monotone(_exp),
+    "sigmoid": lambda x, t, eqn: BIT.widen(),
+    "tanh": lambda x, t, eqn: Interval(-1.0, 1.0).widen(),
+    "floor": lambda x, t, eqn: x[0].widen(1.0),
+    "round": lambda x, t, eqn: x[0].widen(1.0),
+    "select": lambda x, t, eqn: x[1].join(x[2]),
+    "concat": _all,
+    "pad": _with_zero,
+    "take": _with_zero,
+    "put": lambda x, t, eqn: x[0].join(x[2]),
+    "dynamic_update": lambda x, t, eqn: x[0].join(x[1]),
+    "argmax": _argument,
+    "argmin": _argument,
+    **{name: _bit for name in ("lt", "eq", "not", "and", "or", "xor", "reduce_and", "reduce_or")},
+    **{
+        name: _same
+        for name in (
+            "reshape",
+            "transpose",
+            "broadcast",
+            "slice",
+            "reverse",
+            "dynamic_slice",
+            "convert",
+            "share",
+            "reduce_max",
+            "reduce_min",
+        )
+    },
+}
+
