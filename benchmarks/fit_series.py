@@ -1,0 +1,79 @@
+"""The coefficients in src/argot/mpc/derived/series.py and their largest errors. Needs NumPy alone.
+
+    python benchmarks/fit_series.py
+
+Each function is fitted on an interval by a trigonometric sum whose period is longer than the interval: between the
+interval's end and the period's the sum may do what it likes, which makes it converge geometrically although the function
+is not periodic (a Fourier extension). The fit minimises the largest error, by Lawson's reweighted least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def minimax(basis: Array, wanted: Array, weight: Array, rounds: int = 4000) -> tuple[Array, float]:
+    """Coefficients c that nearly minimise max |basis @ c - wanted| * weight, and that maximum."""
+    rows, values = basis * weight[:, None], wanted * weight
+    emphasis = np.full(len(values), 1.0 / len(values))
+    best, smallest = np.zeros(basis.shape[1]), np.inf
+    for _ in range(rounds):
+        root = np.sqrt(emphasis)
+        c = np.linalg.lstsq(rows * root[:, None], values * root, rcond=1e-15)[0]
+        error = np.abs(rows @ c - values)
+        if error.max() < smallest:
+            best, smallest = c, float(error.max())
+        emphasis *= error + 1e-3 * error.max()
+        emphasis /= emphasis.sum()
+    return best, smallest
+
+
+def mantissa(function: Callable[[Array], Array], harmonics: int, relative: bool) -> tuple[Array, float]:
+    """f(m) for m in [1/2, 1] as a sum of period 2 in m: (constant, cosines, sines)."""
+    m = 0.75 - 0.25 * np.cos(np.linspace(0, np.pi, 1000))
+    angles = np.pi * np.outer(m, np.arange(1, harmonics + 1))
+    basis = np.concatenate([np.ones((len(m), 1)), np.cos(angles), np.sin(angles)], axis=1)
+    wanted = function(m)
+    return minimax(basis, wanted, 1 / np.abs(wanted) if relative else np.ones(len(m)))
+
+
+def logistic(reach: float, period: float, harmonics: int, rounds: int = 4000) -> tuple[Array, float]:
+    """sigmoid(x) - 1/2 for |x| <= reach as a sum of sines."""
+    x = reach * np.sin(np.linspace(0, np.pi / 2, 1500))
+    basis = np.sin(2 * np.pi / period * np.outer(x, np.arange(1, harmonics + 1)))
+    return minimax(basis, 0.5 * np.tanh(x / 2), np.ones(len(x)), rounds)
+
+
+def show(name: str, numbers: Array) -> None:
+    print(f"    {name}=(")
+    for number in numbers:
+        print(f"        {float(number)!r},")
+    print("    ),")
+
+
+def main() -> None:
+    reach, harmonics = 9.25, 10
+    periods = np.linspace(2.3 * reach, 3.2 * reach, 37)
+    period = min(periods, key=lambda p: logistic(reach, float(p), harmonics, 400)[1])
+    period = round(float(period), 2)
+    sines, error = logistic(reach, period, harmonics)
+    print(f"# |x| <= {reach}, period {period}: error {error:.1e}")
+    show("sin", sines)
+    for name, function, k, relative in (
+        ("reciprocal", lambda m: 1 / m, 5, True),
+        ("sqrt", np.sqrt, 5, True),
+        ("rsqrt", lambda m: 1 / np.sqrt(m), 5, True),
+        ("log", np.log, 4, False),
+    ):
+        c, error = mantissa(function, k, relative)
+        print(f"# {name}: {'relative ' if relative else ''}error {error:.1e}\n    constant={float(c[0])!r},")
+        show("cos", c[1 : k + 1])
+        show("sin", c[k + 1 :])
+
+
+if __name__ == "__main__":
+    main()

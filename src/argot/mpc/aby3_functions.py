@@ -1,0 +1,558 @@
+"""ABY3: elementary functions of x = a + c, evaluated as functions of the two addends.
+
+The first addend a is known to party 0, the second c to parties 1 and 2 (aby3.py). A sum of products "function of a
+times function of c" costs one message of party 0 per product and one exchange of parties 1 and 2. Three kinds of
+function have that form for any split of x:
+
+* trigonometric sums, by the addition theorems: `_fourier`. The angle is a word mod 2^64, so no wrap exists.
+* powers of two, in Z_M with M = 2^128 - 1, where 2 has order 128: `_power`. The exponent counts mod 128.
+* x times a power of two, likewise: `_scale`.
+
+sigmoid and tanh are trigonometric sums with two comparisons that cut off what is beyond the sum's reach; exp is a power
+of two with two comparisons. The others first bring x to m in [1/2, 1], x = m 2^E: bits of x, the place of the highest,
+E as an additive share mod 256 (`_length`), 2^-E as a share (`_power`), one product; then a trigonometric sum of m.
+
+What each message hides is argued in aby3_functions.md. Edges and errors: docs/reference/accuracy.md. Common arguments:
+
+* `bound`: |x| < 2^(bound-1) as a ring integer; None promises |x| < 2^(k-2).
+* Party 0 passes None where the others have a half of something, and returns None where they return one.
+* An addend that a party knows is called `mine`: a at party 0, c at the others, always one-dimensional.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._core import approx, ring
+from ..runtime import Spec, gather
+from . import derived
+from .derived import series
+from .derived.leading import leading_one, repeat, stack
+from .protocol import Arith, Array, Bool, full
+
+if TYPE_CHECKING:
+    from .aby3 import Aby3
+
+U8, U32, U64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.uint64)
+
+WIDE = 56
+"""Bits of the products of trigonometric sums of a mantissa."""
+
+
+# ---- exp -----------------------------------------------------------------------------------------------------------
+
+
+async def exp(
+    p: Aby3, x: Arith, bound: int | None = None, low: float | None = None, high: float | None = None
+) -> Arith:
+    """[e^x], between 0 and the largest number that can be encoded.
+
+    `low` and `high` promise low <= x <= high: a comparison is left out for each that is within what the power of two
+    can hold. Without them: 0 below -(f+1) ln 2, the largest number above its logarithm.
+    """
+    if p.k == 128:
+        return await derived.exp.general(p, x, bound, low, high)
+    return await p._parts(lambda part: _exp(p, part, bound, low, high), x)
+
+
+async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: float | None) -> Arith:
+    f, l = p.fraction_bits, bound or p.k
+    largest = (1 << (p.k - f - 2)) - 1
+    floor_ = math.floor((f + 1) * math.log(2)) + 2  # e^(2 - floor_) is about half a step
+    ceiling = math.log(largest) - f * math.log(2)
+    cut_low = low is None or low < -floor_
+    cut_high = high is None or high > ceiling
+    above = below = None
+    if cut_low:
+        below = _at_least(p, x, f, -floor_, l)
+    if cut_high:
+        coarse = max(f - 15, 0)
+        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - 2, l)
+    tests = await gather(*(test for test in (below, above) if test is not None))
+    inside = tests[0] if cut_low else None
+    over = tests[-1] if cut_high else None
+    if over is not None:
+        inside = p.not_(over) if inside is None else p.xor(inside, over)
+    exponent = _circle(p, x, math.log2(math.e) / 128)
+    gate = None if inside is None else _flags(p, inside)
+    # 2^(exponent + 64 + f) / 2^64
+    (half,) = await _power(p, exponent, 64 + f, None, gate, [0])
+    if over is not None:
+        extra = await _times(p, _flags(p, over), largest)
+        half = None if half is None else ring.add(half, extra)
+    return await _joined(p, half, x.shape)
+
+
+async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Bool:
+    """[x >= t] for a t between limit 2^drop and (limit + 2) 2^drop that depends on the sharing; limit, if drop is 0.
+
+    Dropping the low bits of all three addends, which is local, makes the comparison cheaper and costs 2 in the last
+    place of what is compared.
+    """
+    coarse = p.add_public(x.map(lambda part: ring.shr(part, drop)), -limit)
+    return p.not_(await p.msb(coarse, min(bound + 1, p.k) - drop))
+
+
+# ---- sigmoid and tanh ----------------------------------------------------------------------------------------------
+
+
+async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[1 / (1 + e^-x)], exactly 0 below -9.25 and 1 from 9.25 on."""
+    if p.k == 128:
+        return await derived.sigmoid.general(p, x, bound)
+    return await p._parts(lambda part: _logistic(p, part, bound, 0), x)
+
+
+async def tanh(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[tanh x] = 2 sigmoid(2x) - 1, exactly -1 below -4.625 and 1 from 4.625 on."""
+    if p.k == 128:
+        return await derived.tanh.general(p, x, bound)
+    doubled = await p._parts(lambda part: _logistic(p, part, bound, 1), x)
+    return p.add_public(doubled, -(1 << p.fraction_bits))
+
+
+async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arith:
+    """[2^d sigmoid(2^d x)] for d = `doubling`.
+
+    The sum is right for 2^d |x| <= 9.25. Two comparisons in eighths, each off by at most two, decide between 0, the
+    sum and 1, so from 9 on either may be taken: 1 - sigmoid(9) = 1.24e-4. All this in Z_2^32, with 29 fraction bits;
+    one conversion at the end brings the result to the ring.
+    """
+    f, scale, width = p.fraction_bits, 29, 32
+    eighths = max(f - 3 - doubling, 0)
+    edge = round(9.25 * 2 ** (f - doubling)) >> eighths
+    slack = 2 if eighths else 0
+    phase = _circle(p, x, 2**doubling / series.SIGMOID_PERIOD)
+    over, reached, half = await gather(
+        _at_least(p, x, eighths, edge - slack, bound or p.k),
+        _at_least(p, x, eighths, -edge, bound or p.k),
+        _fourier(p, phase, _scaled(series.SIGMOID, scale, width)),
+    )
+    inside = p.xor(over, reached)
+    chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
+    return await _lift(p, chosen, width, scale - f - doubling, x.shape)
+
+
+async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: int, n: int) -> Array | None:
+    """Halves of inside * z + over * one in Z_2^32, from halves of z.
+
+    With z shared anew as a + c and a bit b = u ^ v = v + u (1 - 2v):  b z = v z + (u a)(1 - 2v) + u ((1 - 2v) c), and
+    v z is local at parties 1 and 2.
+    """
+    mine = ring.cast(await _reshared(p, half, n, U32), U64)
+    i, o = ring.cast(inside, U64), ring.cast(over, U64)
+    none = _Sum((), (), (), 0, 4)
+    if half is None:
+        await _fourier(p, mine, none, left=[ring.mul(i, mine), i, o])
+        return None
+    i_sign, o_sign = _plus_minus(i), _plus_minus(o)
+    right = [i_sign, ring.mul(i_sign, mine), ring.mul(o_sign, full(one, (), U64))]
+    mixed = await _fourier(p, mine, none, right=right)
+    assert mixed is not None
+    local = ring.mul(i, half)
+    if p.party.rank == 1:
+        local = ring.add(local, ring.mul(o, full(one, (), U64)))
+    total: Array = ring.and_(ring.add(mixed, local), full(2**32 - 1, (n,), U64))
+    return total
+
+
+# ---- functions of a mantissa ---------------------------------------------------------------------------------------
+
+
+async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
+    if p.k == 128:
+        return await derived.reciprocal.general(p, x, bound)
+    return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x)
+
+
+async def _reciprocal(p: Aby3, x: Arith, l: int) -> Arith:
+    f = p.fraction_bits
+    guard = 2 if p.k > 32 else 1
+    q = p.k - 4 - 2 * f - guard
+    inverse, (scale,), _, _ = await _signed_inverse(p, x, l, q, [2 * f + guard])
+    return await p.mul_trunc(inverse, scale, q + guard)
+
+
+async def divide(
+    p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None
+) -> Arith:
+    """[x / y] for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
+
+    `bound` is that of y. x must be encodable, or below 2^(bound_x-1): the relative error is about 2^(bound_x - k + 1).
+    """
+    if p.k == 128:
+        return await derived.divide.general(p, x, y, bound, bound_x)
+    return await p._parts(lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y)
+
+
+async def _divide(p: Aby3, x: Arith, y: Arith, l: int, l_x: int) -> Arith:
+    f = p.fraction_bits
+    q = min(p.k - 2 - l_x, 24)
+    inverse, _, length, sign = await _signed_inverse(p, y, l, q, [])
+    product = await p.mul(x, inverse)
+    half = await _scale(p, _word(_mine(p, product)), _exponent(p, length, -1), p.k + f - q, sign)
+    return await _joined(p, half, x.shape)
+
+
+async def _signed_inverse(
+    p: Aby3, x: Arith, l: int, q: int, scales: Sequence[int]
+) -> tuple[Arith, list[Arith], Array, Array]:
+    """For x = +-m 2^E: (1/m with q fraction bits, +-2^(s-E) for each s of `scales`, E and the sign as addends).
+
+    E is the number of bits of |x|, or of |x| - 1 if x < 0: flipping all bits is local, negating is not. m is then 1
+    where x is minus a power of two. x = 0 gives m = 1, E = 0.
+    """
+    bits = await p.a2b(x, l)
+    negative = bits.bits_at(l - 1, l)
+    place, found = await leading_one(p, p.xor(bits.bits_at(0, l - 1), repeat(negative, l - 1)))
+    found = await p.or_(found, negative)
+    length, sign = await _length(p, place, found), _flags(p, negative)
+    halves = await _power(p, _exponent(p, length, -1), 64, sign, None, [p.k - 1, *scales])
+    normaliser, *powers = await gather(*(_joined(p, half, x.shape) for half in halves))
+    phase = await _mantissa(p, x, normaliser, found)
+    inverse = await _mantissa_sum(p, phase, series.RECIPROCAL, q, x.shape)
+    return inverse, powers, length, sign
+
+
+async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[sqrt x], 0 for x <= 0."""
+    if p.k == 128:
+        return await derived.sqrt.general(p, x, bound)
+    return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x)
+
+
+async def _sqrt(p: Aby3, x: Arith, l: int) -> Arith:
+    f = p.fraction_bits
+    q = min(p.k - 3 - math.ceil((l - 1 + f) / 2), 24)
+    positive, length = await _positive_length(p, x, l)
+    # A garbage mantissa of x <= 0 is multiplied by 0 in the end.
+    (normaliser,), (scale,) = await gather(
+        _power(p, _exponent(p, length, -1), 64, None, None, [p.k - 1]),
+        _power(p, _exponent(p, length, 1, f, halved=True), 64, None, _flags(p, positive), [0]),
+    )
+    c, power = await gather(_joined(p, normaliser, x.shape), _joined(p, scale, x.shape))
+    phase = await _mantissa(p, x, c, None)
+    mantissa = await _mantissa_sum(p, phase, series.SQRT, q, x.shape)
+    return await p.mul_trunc(mantissa, power, q)
+
+
+async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
+    if p.k == 128:
+        return await derived.rsqrt.general(p, x, bound)
+    return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x)
+
+
+async def _rsqrt(p: Aby3, x: Arith, l: int) -> Arith:
+    f = p.fraction_bits
+    room = p.k - 4 - math.ceil(1.5 * f)
+    q = min(room * 3 // 4, 24)
+    guard = room - q
+    positive, length = await _positive_length(p, x, l)
+    (normaliser,), (scale,) = await gather(
+        _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1]),
+        _power(p, _exponent(p, length, -1, 3 * f + 2 * guard, halved=True), 64, None, None, [0]),
+    )
+    c, power = await gather(_joined(p, normaliser, x.shape), _joined(p, scale, x.shape))
+    phase = await _mantissa(p, x, c, positive)
+    mantissa = await _mantissa_sum(p, phase, series.RSQRT, q, x.shape)
+    return await p.mul_trunc(mantissa, power, q + guard)
+
+
+async def log(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
+    if p.k == 128:
+        return await derived.log.general(p, x, bound)
+    return await p._parts(lambda part: _log(p, part, bound or p.k), x)
+
+
+async def _log(p: Aby3, x: Arith, l: int) -> Arith:
+    """log m + (E - f) ln 2, the second part in the same sum of products as the first."""
+    positive, length = await _positive_length(p, x, l)
+    (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1])
+    phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), positive)
+
+    scale = WIDE - 8
+    offset = series.LOG.constant - p.fraction_bits * math.log(2)
+    sum_ = _scaled(series.LOG, scale, WIDE, offset)
+    # E = a + c mod 256 and E < 64: as integers E = a + c + 256 u v for a, c read as signed, u and v their signs.
+    number, negative = ring.cast(length, U64, signed=True), ring.cast(ring.cast(length, U64, signed=True), U64)
+    negative = ring.shr(negative, 63)
+    ln2 = full(round(math.log(2) * 2**scale), (), U64)
+    if p.party.rank == 0:
+        await _fourier(p, phase, sum_, left=[number, negative])
+        return await _lift(p, None, WIDE, scale - p.fraction_bits, x.shape)
+    ones = full(1, number.shape, U64)
+    right = [ring.mul(ones, ln2), ring.mul(ring.shl(negative, 8), ln2)]
+    half = await _fourier(p, phase, sum_, right=right)
+    assert half is not None
+    if p.party.rank == 1:
+        half = ring.and_(ring.add(half, ring.mul(number, ln2)), full(2**WIDE - 1, half.shape, U64))
+    return await _lift(p, half, WIDE, scale - p.fraction_bits, x.shape)
+
+
+async def _positive_length(p: Aby3, x: Arith, l: int) -> tuple[Bool, Array]:
+    """([x > 0], the number of bits of x as an addend mod 256): 0 for x <= 0."""
+    bits = await p.a2b(x, l)
+    place, found = await leading_one(p, bits.bits_at(0, l - 1))
+    word = stack([place, found])
+    word = await p.and_(word, p.not_(repeat(bits.bits_at(l - 1, l), word.width)))
+    positive = word.bits_at(place.width, place.width + 1)
+    return positive, await _length(p, word.bits_at(0, place.width), positive)
+
+
+async def _mantissa(p: Aby3, x: Arith, normaliser: Arith, found: Bool | None) -> Array:
+    """This party's addend of m 2^63 as a 64-bit angle, so that m in [1/2, 1] is a quarter to a half turn; m = 1 where
+    `found` is 0. A bit times 2^(k-1) is a number without interaction: mod 2^k only its parity counts."""
+    product = await p.mul(x, normaliser)
+    if found is not None:
+        missing = p.not_(found)
+        top = Arith(tuple(ring.shl(part.to_ring(x.dtype), p.k - 1) for part in missing.parts))
+        product = p.add(product, top)
+    return _word(_mine(p, product))
+
+
+async def _mantissa_sum(p: Aby3, phase: Array, s: series.Series, q: int, shape: tuple[int, ...]) -> Arith:
+    """[f(m)] with q fraction bits, f in (-4, 4)."""
+    scale = WIDE - 4
+    half = await _fourier(p, phase, _scaled(s, scale, WIDE))
+    return await _lift(p, half, WIDE, scale - q, shape)
+
+
+# ---- the three kinds of cross product --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A trigonometric sum scaled by 2^s: factors of cos(ka) and sin(ka), of cos(kc) and sin(kc), and the constant."""
+
+    gains: tuple[float, ...]
+    cos: tuple[float, ...]
+    sin: tuple[float, ...]
+    constant: int
+    bytes: int
+
+
+def _scaled(s: series.Series, scale: int, width: int, constant: float | None = None) -> _Sum:
+    """Both factors of a product are rounded to integers of like size, which keeps the sum of the errors small."""
+    sizes = [math.hypot(c, d) for c, d in zip(s.cos, s.sin, strict=True)]
+    gains = tuple(math.sqrt(size * 2.0**scale) for size in sizes)
+    rest = [2.0**scale / gain for gain in gains]
+    constant = s.constant if constant is None else constant
+    return _Sum(
+        gains,
+        tuple(c * r for c, r in zip(s.cos, rest, strict=True)),
+        tuple(d * r for d, r in zip(s.sin, rest, strict=True)),
+        round(constant * 2**scale) % 2**width,
+        width // 8,
+    )
+
+
+async def _fourier(
+    p: Aby3, phase: Array, s: _Sum, left: Sequence[Array] = (), right: Sequence[Array] = ()
+) -> Array | None:
+    """Halves of the sum at the angle shared as `phase`, plus the products of `left` and `right`, in Z_2^(8 bytes).
+
+    Party 0 has `left` and sends; the others have `right` and get halves. 1 round.
+    """
+    party, n = p.party, phase.size
+    rows = 2 * len(s.gains) + len(left or right)
+    cost = n * (20 + 6 * rows)
+    if party.rank == 0:
+        key = party.key(0, 1)
+        party.send(
+            2,
+            await party.compute(
+                approx.fourier_left, phase, s.gains, list(left), s.bytes, key, cost_ns=cost
+            ),
+        )
+        return None
+    if party.rank == 1:
+        given, constant = party.key(0, 1), s.constant
+    else:
+        given, constant = await party.recv(0, Spec((n * rows * s.bytes,), U8)), 0
+    half: Array = await party.compute(
+        approx.fourier_right, phase, s.cos, s.sin, list(right), s.bytes, given, constant, cost_ns=cost
+    )
+    return half
+
+
+async def _power(
+    p: Aby3, exponent: Array, shift: int, sign: Array | None, gate: Array | None, rotations: Sequence[int]
+) -> list[Array | None]:
+    """For each r of `rotations` halves of (-1)^sign * gate * 2^(exponent / 2^57 + shift + r - 64), rounded, in Z_2^64.
+
+    `exponent`, `sign` and `gate` are addends. 1 round.
+    """
+    party, n = p.party, exponent.size
+    shift = (shift - 2 * approx.POWER_BITS) % 128
+    turns = [r % 128 for r in rotations]
+    cost = n * 25
+    if party.rank == 0:
+        key = party.key(0, 1)
+        message = await party.compute(approx.power_left, exponent, shift, sign, gate, key, cost_ns=cost)
+        party.send(2, message)
+        return [None] * len(turns)
+    if party.rank == 1:
+        given = party.key(0, 1)
+    else:
+        given = await party.recv(0, Spec((n * (2 if gate is None else 4),), U64))
+    halves: list[Array | None] = await party.compute(
+        approx.power_right, exponent, sign, gate, given, turns, cost_ns=cost
+    )
+    return halves
+
+
+async def _scale(p: Aby3, x: Array, exponent: Array, shift: int, sign: Array | None) -> Array | None:
+    """Halves of x * (-1)^sign * 2^(exponent / 2^57 + shift - 64), rounded, for |x| < 2^62 shared as 64-bit words.
+
+    1 round.
+    """
+    party, n = p.party, x.size
+    cost = n * 40
+    if party.rank == 0:
+        key, shift = party.key(0, 1), (shift - 2 * approx.POWER_BITS) % 128
+        party.send(2, await party.compute(approx.scale_left, x, exponent, shift, sign, key, cost_ns=cost))
+        return None
+    given = party.key(0, 1) if party.rank == 1 else await party.recv(0, Spec((n * 6,), U64))
+    half: Array = await party.compute(approx.scale_right, x, exponent, sign, given, cost_ns=cost)
+    return half
+
+
+async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
+    """Halves of bit * c in Z_2^64 for a bit shared as flags: v c + u (1 - 2v) c. 1 round."""
+    wide = ring.cast(bit, U64)
+    constant = full(c, (), U64)
+    none = _Sum((), (), (), 0, 8)
+    if p.party.rank == 0:
+        return await _fourier(p, wide, none, left=[wide])
+    half = await _fourier(p, wide, none, right=[ring.mul(_plus_minus(wide), constant)])
+    if p.party.rank == 2:
+        return half
+    total: Array = ring.add(half, ring.mul(wide, constant))
+    return total
+
+
+async def _length(p: Aby3, place: Bool, found: Bool) -> Array:
+    """This party's addend mod 256 of place + found, for a place of at most 6 bits. 2 rounds, 7 bytes an element."""
+    bits = place.bits_at(0, place.width)
+    if place.width < 6:
+        missing = bits.bits_at(0, 1).map(lambda part: part ^ part)
+        bits = stack([bits, *[missing] * (6 - place.width)])
+    party, word = p.party, stack([bits, found])
+    own, following = word.parts
+    mine = own ^ following if party.rank == 0 else following if party.rank == 1 else own
+    flat = ring.cast(mine.reshape((word.size,)).to_ring(U32), U8)
+    half = None
+    if party.rank == 0:
+        party.send(2, approx.length_left(flat, party.key(0, 1)))
+    elif party.rank == 1:
+        half = approx.length_right(flat, party.key(0, 1))
+    else:
+        half = approx.length_right(flat, await party.recv(0, Spec((flat.size * approx.LENGTH_BYTES,), U8)))
+    return await _reshared(p, half, flat.size, U8)
+
+
+# ---- from halves to shares -------------------------------------------------------------------------------------------
+
+
+async def _joined(p: Aby3, half: Array | None, shape: tuple[int, ...]) -> Arith:
+    """[half1 + half2] of 64-bit halves, in the protocol's ring. 1 round."""
+    if half is not None:
+        half = ring.cast(half, p.dtype).reshape(shape)
+    return await p.join(half, shape)
+
+
+async def _reshared(p: Aby3, half: Array | None, n: int, dtype: np.dtype) -> Array:
+    """This party's addend of a fresh sharing of half1 + half2 in a small ring. 1 round."""
+    party = p.party
+    if half is None:
+        return _plus(party.draw((n,), dtype, 0, 2), party.draw((n,), dtype, 0, 1))
+    mask = party.draw((n,), dtype, 0, party.rank)
+    hidden = _minus(half.astype(dtype), mask)
+    return _plus(hidden, await party.exchange(3 - party.rank, hidden))
+
+
+def _plus(x: Array, y: Array) -> Array:
+    # Bytes are not a ring of the kernels; NumPy's sums of unsigned arrays wrap as they should.
+    total: Array = np.add(x, y) if x.dtype == U8 else ring.add(x, y)
+    return total
+
+
+def _minus(x: Array, y: Array) -> Array:
+    difference: Array = np.subtract(x, y) if x.dtype == U8 else ring.sub(x, y)
+    return difference
+
+
+async def _lift(p: Aby3, half: Array | None, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
+    """[round(z / 2^drop)] in the protocol's ring, from halves of z in Z_2^width, |z| < 2^(width-2).
+
+    2 rounds; bits: `2 + 8 ceil((k - width + drop) / 8)` for the product of two bits, 2k for the shares.
+    """
+    party, n = p.party, int(np.prod(shape, dtype=np.int64))
+    size = max(-(-(p.k - width + drop) // 8), 1)
+    cost = n * 6
+    if party.rank == 0:
+        keys = party.key(0, 1), party.key(0, 2), party.key(0, 1)
+        party.send(2, await party.compute(approx.lift_deal, n, size, *keys, cost_ns=cost))
+        return await p.join(None, shape)
+    assert half is not None
+    key, first = party.key(0, party.rank), party.rank == 1
+    products = party.key(0, 1) if first else await party.recv(0, Spec((n * size,), U8))
+    theirs = await party.exchange(3 - party.rank, approx.lift_bits(half, width, key, first))
+    wide = await party.compute(
+        approx.lift_finish, half, width, drop, key, first, products, size, theirs, cost_ns=cost
+    )
+    return await _joined(p, wide, shape)
+
+
+# ---- addends ---------------------------------------------------------------------------------------------------------
+
+
+def _mine(p: Aby3, x: Arith) -> Array:
+    first, second = p.addends(x)
+    addend: Array | None = second if first is None else first
+    assert addend is not None
+    return np.ascontiguousarray(addend).reshape(-1)
+
+
+def _flags(p: Aby3, bit: Bool) -> Array:
+    """This party's addend (exclusive or) of a bit: 0 or 1 in a byte."""
+    own, following = bit.parts
+    mine = own ^ following if p.party.rank == 0 else following if p.party.rank == 1 else own
+    return mine.to_bool().reshape(-1).view(np.uint8)
+
+
+def _word(x: Array) -> Array:
+    """Addends mod 2^k as addends mod 2^64 of the value times 2^(64-k)."""
+    word: Array = x if x.dtype == U64 else ring.shl(ring.cast(x, U64), 64 - 8 * x.dtype.itemsize)
+    return word
+
+
+def _circle(p: Aby3, x: Arith, turns: float) -> Array:
+    """This party's addend of `turns` times the number x, as a word that counts 2^-64 turns."""
+    factor = round(turns * 2.0 ** (p.k - p.fraction_bits))
+    mine = _mine(p, x)
+    return _word(ring.mul(mine, full(factor, (), mine.dtype)))
+
+
+def _exponent(p: Aby3, length: Array, sign: int, constant: int = 0, halved: bool = False) -> Array:
+    """This party's addend of sign * length + constant, or of half of it, as an exponent with 57 fraction bits."""
+    point = 56 if halved else 57
+    word = ring.shl(ring.cast(length, U64), point)
+    word = ring.neg(word) if sign < 0 else word
+    if p.party.rank == 0 and constant:
+        word = ring.add(word, full(constant << point, (), U64))
+    return word
+
+
+def _plus_minus(flags: Array) -> Array:
+    """1 - 2 * flags."""
+    signs: Array = ring.sub(full(1, flags.shape, U64), ring.shl(flags, 1))
+    return signs

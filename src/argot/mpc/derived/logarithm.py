@@ -1,0 +1,39 @@
+"""The natural logarithm: the place of the highest one, and a polynomial of the mantissa."""
+
+from __future__ import annotations
+
+import math
+
+from ..protocol import Arith, Protocol
+from .dispatch import derived
+from .mantissa import normalised, polynomial
+
+# log((3 + t) / 4) for t in [-1, 1], error 3.4e-8.
+COEFFICIENTS = (
+    -0.2876820768,
+    0.333333083,
+    -0.0555553421,
+    0.012348969,
+    -0.0030881011,
+    0.000811479,
+    -0.0002240366,
+    8.00299e-05,
+    -2.40292e-05,
+)
+
+
+@derived
+async def log(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
+    """log x; x <= 0 counts as the smallest positive number, so that it gives -f ln 2. |x| < 2^(k-4)."""
+    f = p.fraction_bits
+    q = min((p.k - 4) // 2, 28)
+    m, _, place, found, negative = await normalised(p, x, bound, q)
+    t = p.add_public(p.shl(m, 2), -3 << q)
+    mantissa = await polynomial(p, t, COEFFICIENTS, q)
+    # x = m 2^(place - 2) grid steps
+    whole = p.mul_public(await p.b2a(place), round(math.log(2) * 2**q))
+    value = p.add_public(p.add(mantissa, whole), -round((2 + f) * math.log(2) * 2**q))
+    value = await p.trunc(value, q - f) if q > f else p.shl(value, f - q)
+    positive = await p.and_(found, p.not_(negative))
+    lowest = p.public(p.constant(round(-f * math.log(2) * 2**f), x.shape))
+    return await p.select(positive, value, lowest)
