@@ -40,7 +40,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _HEADER = Struct("<16sIIQ")
 _NAME = Struct("<16sI")
 _AFTER_NAME = Struct("<IQ")
-_DRAW = Struct("<cQI")  # kind, bitmap of the ranks, counter
+_DRAW = Struct("<cQI").pack  # kind, bitmap of the ranks, counter
 _HEADER_BYTES, _NAME_BYTES = _HEADER.size, _NAME.size
 _PAD = tuple(bytes(-i % 8) for i in range(8))
 _SMALL = 4096  # payloads up to this size are copied into one buffer with their header
@@ -82,6 +82,7 @@ class Party:
         "_run_id",
         "_scheduler",
         "_seen",
+        "_subsets",
         "_waiting",
         "_weight",
         "compute_ns",
@@ -119,6 +120,7 @@ class Party:
         self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes
         self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
         self._keys = keys
+        self._subsets: dict[tuple[int, ...], tuple[frozenset[int], int, bytes]] = {}  # by the arguments of `key`
         self._run_id = run_id
         self._scheduler = Scheduler(n)
         self._outbox: list[list[Any]] = [[] for _ in range(n)]
@@ -229,17 +231,13 @@ class Party:
             ProgramError: this party is not in `ranks`, or the session has no key for that subset.
         """
         task = self._scheduler.task
-        subset = frozenset(ranks)
+        subset, bitmap, subset_key = self._subsets.get(ranks) or self._subset(ranks)
         counts = task.drawn
         if counts is None:
             counts = task.drawn = {}
-        counter = counts.get(subset, 0)
-        counts[subset] = counter + 1
-        try:
-            subset_key = self._keys[subset]
-        except KeyError:
-            raise self._no_key(subset) from None
-        name = task.path + _DRAW.pack(b"\x02", sum(1 << rank for rank in subset), counter)
+        counter = counts.get(bitmap, 0)
+        counts[bitmap] = counter + 1
+        name = task.path + _DRAW(b"\x02", bitmap, counter)
         key: bytes = prf.derive(subset_key, self._run_id, name)
         if self.debug:
             self._note_draw(task, subset, name, key)
@@ -396,11 +394,16 @@ class Party:
             todo="all parties must run the same program on the same shapes",
         )
 
-    def _no_key(self, subset: frozenset[int]) -> ProgramError:
-        return ProgramError(
-            f"party {self.rank} draws with parties {sorted(subset)}",
-            wanted=f"one of the subsets {sorted(sorted(s) for s in self._keys)}",
-        )
+    def _subset(self, ranks: tuple[int, ...]) -> tuple[frozenset[int], int, bytes]:
+        """The subset that ranks in this order name, its bitmap and its key."""
+        subset = frozenset(ranks)
+        if subset not in self._keys:
+            raise ProgramError(
+                f"party {self.rank} draws with parties {sorted(subset)}",
+                wanted=f"one of the subsets {sorted(sorted(s) for s in self._keys)}",
+            )
+        found = self._subsets[ranks] = subset, sum(1 << rank for rank in subset), self._keys[subset]
+        return found
 
     def _note_send(self, task: Task, peer: int, counter: int, payload: Any, size: int) -> None:
         self._known[task.name()] = task.path

@@ -69,7 +69,7 @@ class Task:
         self.digest: bytes | None = None
         self.sent = [0] * n  # messages so far, per peer
         self.received = [0] * n
-        self.drawn: dict[frozenset[int], int] | None = None
+        self.drawn: dict[int, int] | None = None  # draws so far, per bitmap of ranks
         self.spawned = 0  # children so far: the index of the next one
         self.live = 0  # children that have not finished
         self.blocked: tuple[Coro, int] | None = None  # a spawn that waits for a place in its window
