@@ -20,6 +20,7 @@
     │   ├── AddressInUse       the listening port is taken
     │   ├── PeerRejected       certificate not pinned, or a peer nobody knows
     │   └── FrameError         bytes that are not a frame, or not the expected one
+    ├── ReportMismatch         an agent's journal says something else than the graph
     └── MissingExtra           an optional library is not installed; names the pip line
 
 Each says what came, what was wanted, and what to do. Across parties only a code and public fields travel
@@ -154,6 +155,10 @@ class PeerRejected(LinkError):
 
 class FrameError(LinkError):
     """Bytes that are not a frame, or not the one that was expected."""
+
+
+class ReportMismatch(ArgotError):
+    """An agent's own journal of opened values does not agree with the graph of the driver."""
 
 
 class MissingExtra(ArgotError):

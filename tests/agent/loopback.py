@@ -71,6 +71,9 @@ class LoopbackLink:
             raise OSError(f"{peer} is not there")
         other.arrive(self.name, session, data)
 
+    def room(self, peer: str, session: bytes) -> bool:
+        return True
+
     def arrive(self, peer: str, session: bytes, data: bytes) -> None:
         self.network.received[self.name].append((peer, session, data))
         with self.lock:

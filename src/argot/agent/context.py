@@ -88,6 +88,11 @@ class Context:
             self._told = now
             self.report(done, total)
 
+    def rounds(self, where: str, done: int, total: int | None) -> None:
+        """`progress` for the rounds of a loop of a program."""
+        if total is not None:
+            self.progress(done, total)
+
     def cancel(self) -> None:
         """End the run as soon as it next waits for a message."""
         if self.node.device.name in self.sessions:

@@ -1,4 +1,5 @@
-"""Secrets at rest: each party keeps its own share, encrypted under a key made from its identity key.
+"""Values at rest: each party keeps its own share of a secret, or its own value, encrypted under a key made from its
+identity key.
 
 A file is `nonce (12) | AES-256-GCM`, with the name as associated data. Inside are the shares and what is needed to
 use them again: the device, the schema, from whose columns they come, and the `set` they belong to, which all
@@ -10,11 +11,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
-from argot._core import prf
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from argot._core import prf
 
 from ..devices.schema import Schema
 from ..errors import ConfigError, InputError, UnknownNameError
@@ -35,52 +38,55 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
+    """`data` are shares in the form of `devices.mpc.to_bytes`, or a private value in that of `codec`."""
+
     header: Header
-    shares: bytes
+    data: bytes
 
 
-def _path(directory: Path, name: str) -> Path:
+Kind = Literal["share", "value"]
+
+
+def _path(directory: Path, kind: Kind, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
         raise public(ConfigError(f"{name!r} is not a name to save under", wanted="letters, digits, '.', '_' and '-'"))
-    return directory / "saved" / f"{name}.share"
+    return directory / "saved" / f"{name}.{kind}"
 
 
 def _cipher(secret: bytes) -> AESGCM:
     return AESGCM(bytes(prf.derive_key("argot saved secrets 1", secret)))
 
 
-def write(directory: Path, secret: bytes, name: str, file: File) -> None:
+def write(directory: Path, secret: bytes, kind: Kind, name: str, file: File) -> None:
     """Replace what was saved under this name, all of it or nothing."""
-    path = _path(directory, name)
+    path = _path(directory, kind, name)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     nonce = os.urandom(12)
-    sealed = nonce + _cipher(secret).encrypt(nonce, msgspec.msgpack.encode(file), name.encode())
-    part = path.with_suffix(".part")
+    sealed = nonce + _cipher(secret).encrypt(nonce, msgspec.msgpack.encode(file), path.name.encode())
+    part = path.with_name(f"{path.name}.part")
     part.write_bytes(sealed)
     part.chmod(0o600)
     part.replace(path)
 
 
-def read(directory: Path, secret: bytes, name: str) -> File:
+def read(directory: Path, secret: bytes, kind: Kind, name: str) -> File:
     """UnknownNameError if nothing was saved; InputError if the file was changed or is another party's."""
-    path = _path(directory, name)
+    path = _path(directory, kind, name)
     if not path.is_file():
-        names = sorted(p.stem for p in path.parent.glob("*.share")) if path.parent.is_dir() else []
+        names = sorted(p.stem for p in path.parent.glob(f"*.{kind}")) if path.parent.is_dir() else []
         raise public(
             UnknownNameError(f"nothing was saved under {name!r}", wanted=f"one of {', '.join(names) or '(none)'}")
         )
     sealed = path.read_bytes()
     try:
-        return msgspec.msgpack.decode(_cipher(secret).decrypt(sealed[:12], sealed[12:], name.encode()), type=File)
+        return msgspec.msgpack.decode(_cipher(secret).decrypt(sealed[:12], sealed[12:], path.name.encode()), type=File)
     except (InvalidTag, ValueError) as error:
         raise public(
             InputError(f"what was saved under {name!r} cannot be opened", wanted="this party's own, unchanged file")
         ) from error
 
 
-def describe(directory: Path, secret: bytes, name: str) -> Header:
-    return read(directory, secret, name).header
-
-
 def delete(directory: Path, name: str) -> None:
-    _path(directory, name).unlink(missing_ok=True)
+    """Forget what was saved under this name, if anything was."""
+    for kind in get_args(Kind):
+        _path(directory, kind, name).unlink(missing_ok=True)

@@ -231,7 +231,9 @@ class Agent:
             case "usage":
                 found = {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
             case "saved":
-                return msgspec.msgpack.encode(saved.describe(self.directory, self.secret, message.name))
+                found = saved.read(self.directory, self.secret, "share", message.name).header
+            case "saved value":
+                found = saved.read(self.directory, self.secret, "value", message.name).header
             case _:
                 raise failures.public(InputError(f"no question {message.what!r}", wanted="log, usage or saved"))
         return msgspec.msgpack.encode(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from argot._core import prf
 
 from ..devices.schema import Path, Schema

@@ -13,7 +13,7 @@ from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
 from ..graph.graph import Lowered, Ref
 from .handles import Handle
 from .places import MpcDevice, Party
-from .public import SMALL, PublicArray, is_large
+from .public import SMALL, PublicConstant, is_large
 from .tracing import lower
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -112,7 +112,7 @@ def _slots(value: Any, handles: list[Handle], function: Callable[..., Any]) -> A
 
 
 def _open_public(value: Any) -> Any:
-    if isinstance(value, PublicArray):
+    if isinstance(value, PublicConstant):
         return value.array
     if type(value) in (list, tuple):
         return type(value)(map(_open_public, value))
@@ -150,7 +150,7 @@ def _installed(function: Callable[..., Any], party: Party) -> str:
     if name is None:
         raise public_error(
             PermissionRefused(
-                f"{party.name} runs no code from the driver (rule code), and {_name(function)} is no installed function",
+                f"{party.name} runs no code from the driver (rule code); {_name(function)} is not installed",
                 wanted="a function at the top of an installed module",
                 party=party.name,
                 todo="move it into a package that is installed at the party and allowed by its configuration",

@@ -38,6 +38,7 @@ class Client:
         self.execution = Execution(self.job)
         self.acts_for: set[str] = set()
         self.code: dict[str, str] = {}
+        self.fetched: list[tuple[str, str, int]] = []  # owner, object, number of the node that made it
         self.progress: dict[int, tuple[int, int]] = {}
         self.lost: PartyLost | None = None
         self.closed = False

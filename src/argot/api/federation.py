@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..agent import wire
-from ..agent.ops import psi as psi_op
-from ..agent.ops import reveal as reveal_op
+from ..agent import bodies, wire
 from ..agent.saved import Header
 from ..config import check_name
 from ..devices import codec, mpc
@@ -229,7 +227,7 @@ class Federation:
                     wanted="arrays, tables, numbers, text",
                     todo="turn it into such a value in a function at its owner",
                 )
-            return Lowered(msgspec.msgpack.encode(reveal_op.Body(name, schema)), schema)
+            return Lowered(msgspec.msgpack.encode(bodies.Reveal(name, schema)), schema)
 
         (revealed,) = self.submit(
             device,
@@ -274,7 +272,7 @@ class Federation:
         others = (self._name(helper),) if helper is not None else ()
         if set(others) & set(owners):
             raise InputError(f"{others[0]} owns one of the tables", wanted="a helper without a table")
-        body = msgspec.msgpack.encode(psi_op.Body(keys, allow_empty))
+        body = msgspec.msgpack.encode(bodies.Psi(keys, allow_empty))
         device = self._shared("psi", (*owners, *others))
         first, second = self.submit(
             device,
@@ -288,43 +286,42 @@ class Federation:
         return first, second
 
     def save(self, handle: Handle, name: str) -> None:
-        """Each party of the handle's device keeps its share under this name, encrypted with its own key."""
+        """Keep a value beyond the job: each party of a device its share, or the owner its value, encrypted with its
+        own key. Waits until it is written."""
         product = handle.ref.product
-        if product.visibility == "private":
-            raise InputError(f"{handle!r} is no secret", wanted="a value on an MPC device")
-        device = self._devices[product.owner].spec
-        self.wait_for(
-            self._record(
-                device,
-                "save",
-                name,
-                [handle],
-                lambda _: Lowered(b""),
-                (),
-                "secret",
-                (),
-                None,
-                True,
-                (),
-                (),
-                (),
-                _caller(),
-            )
+        device = self.place(product.owner).spec
+        record = self._record(
+            device,
+            "save",
+            name,
+            [handle],
+            lambda _: Lowered(b""),
+            owners=(),
+            visibility=product.visibility,
+            recipients=(),
+            schema=None,
+            needs_schemas=True,
+            keys=(),
+            origins=(),
+            leaves=(),
+            where=_caller(),
         )
+        self.wait_for(record)
 
-    def load(self, device: MpcDevice, name: str) -> Handle:
-        """What `save` kept, back on a device of the same parties, protocol and ring."""
-        first = device.spec.parties[0]
-        answer = self.client.ask(first, lambda request: wire.Query(self.client.job, request, "saved", name))
+    def load(self, place: MpcDevice | Party, name: str) -> Handle:
+        """What `save` kept under this name: by a device of the same parties, protocol and ring, or by this party."""
+        spec = place.spec
+        question = "saved" if isinstance(place, MpcDevice) else "saved value"
+        answer = self.client.ask(spec.parties[0], lambda request: wire.Query(self.client.job, request, question, name))
         header = msgspec.msgpack.decode(answer, type=Header)
         (handle,) = self.submit(
-            device.spec,
+            spec,
             "load",
             name,
             [],
             lambda _: Lowered(header.set, header.schema, header.leaves),
-            owners=[device.name],
-            visibility="secret",
+            owners=[spec.name],
+            visibility="secret" if isinstance(place, MpcDevice) else "private",
             schema=header.schema,
             leaves=header.leaves,
             origins=header.origins,
@@ -361,9 +358,12 @@ class Federation:
                 todo="reveal the value to a party that the driver acts for",
                 party=product.owner,
             )
-        ask = lambda request: wire.Fetch(self.client.job, request, product.object, path)  # noqa: E731
-        value = codec.decode(self.client.ask(product.owner, ask, timeout=600.0))
-        return value
+        client = self.client
+        data = client.ask(
+            product.owner, lambda request: wire.Fetch(client.job, request, product.object, path), timeout=600.0
+        )
+        client.fetched.append((product.owner, product.object, product.record.number))
+        return codec.decode(data)
 
     def hold(self, handle: Handle, product: Product) -> None:
         """Count the handles of an object; the agents drop it after the last."""

@@ -39,6 +39,10 @@ class Handle:
         return self._federation.place(self._product.owner)
 
     @property
+    def federation(self) -> Federation:
+        return self._federation
+
+    @property
     def ref(self) -> Ref:
         return Ref(self._product, self._path)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..agent.ops.table import Wanted
+from ..agent import bodies
 from ..graph.graph import Lowered
 from ..graph.node import DeviceSpec
 
@@ -32,10 +32,14 @@ class Party:
 
         Errors of reading (no such file or column) are raised when the handle is used.
         """
-        wanted = Wanted(None if columns is None else tuple(columns), tuple(text or ()))
+        wanted = bodies.Table(None if columns is None else tuple(columns), tuple(text or ()))
         body = msgspec.msgpack.encode(wanted)
         (handle,) = self.federation.submit(self.spec, "table", name, [], lambda _: Lowered(body), owners=[self.name])
         return handle
+
+    def load(self, name: str) -> Handle:
+        """A value of this party that `Federation.save` kept under this name."""
+        return self.federation.load(self, name)
 
     def __repr__(self) -> str:
         return f"Party({self.name!r})"

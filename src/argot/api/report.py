@@ -1,8 +1,270 @@
-"""Placeholder until the report is written."""
+"""The report: what a job cost and who learned what. Computed from the graph, checked against the agents' journals."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..agent import wire
+from ..errors import ArgotError, ReportMismatch
+from ..graph.disclosures import Disclosure, constants, failure_bits, of_graph, shapes
+from ..graph.graph import Record
+
+if TYPE_CHECKING:
+    from .federation import Federation
+
+EMBEDDED = "The driver started the agents and acts for every party: it is trusted by all of them."
 
 
-class Report: ...
+@dataclass(frozen=True)
+class NodeCost:
+    """Seconds of the slowest agent, bytes and messages of all, rounds of the longest chain."""
+
+    node: str
+    device: str
+    where: str
+    state: str
+    seconds: float
+    bytes: int
+    rounds: int
+    messages: int
+    packets: int
 
 
-def make_report(federation):
-    return Report()
+@dataclass(frozen=True)
+class OperationCost:
+    """One kind of operation over all nodes: calls and seconds at the slowest agent, bytes of all."""
+
+    operation: str
+    calls: int
+    seconds: float
+    bytes: int
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines."""
+
+    trust: str
+    learned: tuple[Disclosure, ...]
+    fetched: tuple[str, ...]
+    failure_bits: tuple[Disclosure, ...]
+    public_constants: tuple[str, ...]
+    shapes_seen_by_driver: tuple[str, ...]
+    nodes: tuple[NodeCost, ...]
+    operations: tuple[OperationCost, ...]
+    peak_memory: dict[str, int]
+    unchecked: tuple[str, ...]
+    graph_hash: str
+
+    @property
+    def bytes_total(self) -> int:
+        return sum(node.bytes for node in self.nodes)
+
+    @property
+    def rounds(self) -> int:
+        return sum(node.rounds for node in self.nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain lists, dicts, numbers and text."""
+        return {**asdict(self), "bytes_total": self.bytes_total, "rounds": self.rounds}
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Titles and lines, as both printed forms show them."""
+        checked = "the agents' own journals agree"
+        if self.unchecked:
+            checked = f"not checked against the journals of {', '.join(self.unchecked)}, which are gone"
+        found = [
+            (f"Who learned what ({checked})", [str(line) for line in self.learned] or ["nobody learned anything"]),
+            ("Values fetched by the driver", list(self.fetched)),
+            ("Failures that others learned of", [str(line) for line in self.failure_bits]),
+            ("Public constants", list(self.public_constants)),
+            ("Shapes and row counts the driver saw", list(self.shapes_seen_by_driver)),
+        ]
+        return [(title, lines) for title, lines in found if lines]
+
+    def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
+        """Titles, heads and rows of the cost tables."""
+        nodes = [
+            [n.node, n.device, _seconds(n.seconds), _bytes(n.bytes), str(n.rounds), str(n.packets), n.where]
+            for n in self.nodes
+        ]
+        operations = [
+            [o.operation, str(o.calls), _seconds(o.seconds), _bytes(o.bytes), str(o.rounds)] for o in self.operations
+        ]
+        memory = [[party, _bytes(size)] for party, size in self.peak_memory.items()]
+        total = f"Cost by node (sum: {_bytes(self.bytes_total)}, {self.rounds} rounds)"
+        return [
+            (total, ["node", "device", "seconds", "bytes", "rounds", "packets", "line"], nodes),
+            ("Cost by operation", ["operation", "calls", "seconds", "bytes", "rounds"], operations),
+            ("Peak memory", ["party", "resident"], memory),
+        ]
+
+    def __str__(self) -> str:
+        blocks = [self.trust]
+        blocks += ["\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in self.sections()]
+        blocks += [_text_table(title, head, rows) for title, head, rows in self.tables() if rows]
+        blocks.append(f"graph {self.graph_hash[:16]}")
+        return "\n\n".join(blocks)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>{_escape(self.trust)}</b></p>"]
+        for title, lines in self.sections():
+            items = "".join(f"<li>{_escape(line)}</li>" for line in lines)
+            parts.append(f"<h4>{_escape(title)}</h4><ul>{items}</ul>")
+        for title, head, rows in self.tables():
+            if rows:
+                cells = "".join(f"<th>{_escape(name)}</th>" for name in head)
+                body = "".join(f"<tr>{''.join(f'<td>{_escape(c)}</td>' for c in row)}</tr>" for row in rows)
+                parts.append(f"<h4>{_escape(title)}</h4><table><tr>{cells}</tr>{body}</table>")
+        return "".join(parts)
+
+
+def make_report(federation: Federation) -> Report:
+    """Wait for what is under way, collect the journals, check, compute.
+
+    Raises ReportMismatch if an agent's journal and the graph disagree.
+    """
+    client, graph = federation.client, federation.graph
+    client.wait(lambda: all(record.state in ("ready", "failed") for record in list(graph)) or client.closed)
+    journals, memory, unchecked = _collect(federation)
+    for party, journal in journals.items():
+        _check(federation, party, journal)
+    names = [party.name for party in federation.parties]
+    acted = [name for name in names if name in client.acts_for]
+    deployed = f"The driver acts for {', '.join(acted)}; the other agents follow their own policies."
+    driver = "the driver" if not federation.embedded else "the driver (trusted)"
+    return Report(
+        trust=EMBEDDED if federation.embedded else deployed,
+        learned=tuple(of_graph(graph, driver)),
+        fetched=tuple(f"{owner}: {name} ({graph.records[number].where})" for owner, name, number in client.fetched),
+        failure_bits=tuple(failure_bits(graph)),
+        public_constants=tuple(constants(graph)),
+        shapes_seen_by_driver=tuple(shapes(graph)),
+        nodes=tuple(_node_cost(record) for record in graph if record.node is not None),
+        operations=tuple(_operation_costs(graph.records)),
+        peak_memory=memory,
+        unchecked=tuple(unchecked),
+        graph_hash=graph.digest(),
+    )
+
+
+def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int], list[str]]:
+    """Journals of this job and peak memory, of every agent that is there."""
+    client = federation.client
+    journals, memory, gone = {}, {}, []
+    for party in federation.parties:
+        name = party.name
+        try:
+            log = client.ask(name, lambda request: wire.Query(client.job, request, "log"))
+            usage = client.ask(name, lambda request: wire.Query(client.job, request, "usage"))
+        except ArgotError:
+            gone.append(name)
+            continue
+        journals[name] = msgspec.msgpack.decode(log)
+        memory[name] = msgspec.msgpack.decode(usage)["peak_memory"]
+    return journals, memory, gone
+
+
+def _check(federation: Federation, party: str, journal: list[dict[str, Any]]) -> None:
+    """The journal of one agent against the graph: every opened value, PSI, fetch and failure, and nothing else."""
+    told = Counter(_entry(entry) for entry in journal if entry["event"] in ("opened", "psi", "fetched", "failed"))
+    wanted: Counter[tuple[Any, ...]] = Counter()
+    maybe: Counter[tuple[Any, ...]] = Counter()
+    for record in federation.graph:
+        if record.node is None or party not in record.device.parties:
+            continue
+        hash_ = record.node.digest().hex()
+        if record.op == "reveal":
+            (product,) = record.products
+            (wanted if record.state == "ready" else maybe)[("opened", record.number, hash_, product.owner)] += 1
+        if record.op == "psi":
+            (wanted if record.state == "ready" else maybe)[("psi", record.number, hash_)] += 1
+        if party in record.failed_at:
+            wanted[("failed", record.number, hash_)] += 1
+    wanted.update(("fetched", name) for owner, name, _ in federation.client.fetched if owner == party)
+    extra, missing = told - wanted - maybe, wanted - told
+    if extra or missing:
+        lines = [f"only in the journal: {e}" for e in extra] + [f"only in the graph: {e}" for e in missing]
+        raise ReportMismatch(
+            f"the journal of {party} and the graph disagree: " + "; ".join(lines),
+            wanted="the same opened values in both",
+            todo=f"compare with journal.jsonl of {party}",
+            party=party,
+        )
+
+
+def _entry(entry: dict[str, Any]) -> tuple[Any, ...]:
+    event = entry["event"]
+    if event == "fetched":
+        return (event, entry["object"])
+    extra = (entry["to"],) if event == "opened" else ()
+    return (event, entry["node"], entry["hash"], *extra)
+
+
+def _node_cost(record: Record) -> NodeCost:
+    usages: list[wire.Usage] = list(record.done_at.values())
+    return NodeCost(
+        node=record.name,
+        device=str(record.device),
+        where=record.where,
+        state=record.state,
+        seconds=max((u.seconds for u in usages), default=0.0),
+        bytes=sum(u.bytes_sent for u in usages),
+        rounds=max((u.rounds for u in usages), default=0),
+        messages=sum(u.messages for u in usages),
+        packets=sum(u.packets for u in usages),
+    )
+
+
+def _operation_costs(records: list[Record]) -> list[OperationCost]:
+    """By operation, the outermost of a path only, so that nothing is counted twice; the most expensive first."""
+    calls: dict[str, int] = defaultdict(int)
+    seconds: dict[str, float] = defaultdict(float)
+    sent: dict[str, int] = defaultdict(int)
+    rounds: dict[str, int] = defaultdict(int)
+    for record in records:
+        largest: dict[str, tuple[int, float, int]] = {}
+        for usage in record.done_at.values():
+            for path, count, time, size, depth in usage.operations:
+                if "/" not in path:
+                    sent[path] += size
+                    before = largest.get(path, (0, 0.0, 0))
+                    largest[path] = (max(before[0], count), max(before[1], time), max(before[2], depth))
+        for path, (count, time, depth) in largest.items():
+            calls[path] += count
+            seconds[path] += time
+            rounds[path] += depth
+    found = [OperationCost(p, calls[p], seconds[p], sent[p], rounds[p]) for p in sent]
+    return sorted(found, key=lambda cost: -cost.bytes)
+
+
+def _text_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join([title, *lines])
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 100 else f"{value:.0f}"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

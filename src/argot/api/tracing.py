@@ -1,5 +1,114 @@
+"""A frozen function and the schemas of its inputs become a program: the driver's side of an MPC device."""
+
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
 
-def lower(frozen, title, refs, spec, schema):
-    raise NotImplementedError
+import msgspec
+from argot._core import prf
+
+from ..agent import bodies
+from ..devices import plain
+from ..devices.mpc import tensor
+from ..devices.schema import Fields, Items, Nothing, Schema, Tensor, build, leaves, same
+from ..errors import InputError, ProgramError, UnsupportedError
+from ..graph.graph import Lowered, Ref
+from ..graph.node import DeviceSpec
+from ..vm.ir import Visibility, private
+from ..vm.lower import Spec, trace
+
+CACHE = 256
+_cache: OrderedDict[bytes, Lowered] = OrderedDict()
+
+
+def lower(frozen: bytes, title: str, refs: list[Ref], device: DeviceSpec, returns: Schema | None) -> Lowered:
+    """Trace the function. What was traced before, of the same bytes and types, is not traced again.
+
+    Raises what `vm.lower.trace` raises, and InputError for inputs that are no numbers.
+    """
+    inputs = [list(_specs(ref, device)) for ref in refs]
+    key = _key(frozen, title, inputs, returns)
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    lowered = _cache[key] = _lower(frozen, title, refs, inputs, returns)
+    if len(_cache) > CACHE:
+        _cache.popitem(last=False)
+    return lowered
+
+
+def _lower(frozen: bytes, title: str, refs: list[Ref], inputs: list[list[Spec]], returns: Schema | None) -> Lowered:
+    function, arguments = plain.thaw(frozen)
+    numbered = iter(range(sum(map(len, inputs))))
+    named = [[Spec(s.shape, s.dtype, s.visibility, f"x{next(numbered)}") for s in specs] for specs in inputs]
+    trees = [_tree(ref, iter(specs)) for ref, specs in zip(refs, named, strict=True)]
+    args, kwargs = plain.fill(arguments, trees)
+    traced = trace(function, args, kwargs, name=title)
+    program = traced.program
+    schema = _schema(traced.out_tree.unflatten([tensor(v.type) for v in program.results]), title)
+    if returns is not None and not same(schema, returns):
+        raise ProgramError(f"{title} gives {schema}", wanted=f"{returns}, as declared by returns=")
+    order = tuple(int(name[1:]) for name in program.inputs)
+    body = bodies.Run(program.to_bytes(), schema, order)
+    return Lowered(
+        body=msgspec.msgpack.encode(body),
+        schema=schema,
+        leaves=tuple(v.visibility for v in program.results),
+        constants=tuple(f"{name}: {type_}" for name, type_ in program.constants),
+        program=program,
+    )
+
+
+def _specs(ref: Ref, device: DeviceSpec) -> Iterator[Spec]:
+    """What is known of every leaf of an input: shape, dtype, and who knows it."""
+    schema, product = ref.schema, ref.product
+    assert schema is not None
+    visibility = _visibilities(ref, device)
+    for path, leaf in leaves(schema):
+        if not isinstance(leaf, Tensor) or leaf.dtype == "str":
+            column = "".join(f"[{step!r}]" for step in (*ref.path, *path))
+            raise InputError(
+                f"{product.record.title}(){column} of {product.owner} is {leaf}",
+                wanted="numbers or booleans on an MPC device",
+                todo="choose numeric columns, or encode it in a function at its owner",
+            )
+        yield Spec(leaf.shape, leaf.dtype, visibility(path))
+
+
+def _visibilities(ref: Ref, device: DeviceSpec) -> Callable[[Any], Visibility]:
+    product = ref.product
+    if product.visibility == "private":
+        owner = private(device.parties.index(product.owner))
+        return lambda _: owner
+    assert product.schema is not None
+    known = dict(zip((path for path, _ in leaves(product.schema)), product.leaves, strict=True))
+    prefix = ref.path[:-1] if ref.path and isinstance(ref.path[-1], tuple) else ref.path
+    return lambda path: known[(*prefix, *path)]
+
+
+def _tree(ref: Ref, specs: Iterator[Spec]) -> Any:
+    assert ref.schema is not None
+    return build(ref.schema, specs)
+
+
+def _schema(tree: Any, title: str) -> Schema:
+    """The schema of a tree of tensors, as JAX builds it."""
+    if tree is None:
+        return Nothing()
+    if isinstance(tree, Tensor):
+        return tree
+    if isinstance(tree, list | tuple):
+        return Items(tuple(_schema(item, title) for item in tree))
+    if isinstance(tree, dict) and all(isinstance(name, str) for name in tree):
+        return Fields(tuple(tree), tuple(_schema(item, title) for item in tree.values()))
+    raise UnsupportedError(
+        f"{title} returns a {type(tree).__name__}", wanted="arrays in lists, tuples, and dicts with text keys"
+    )
+
+
+def _key(frozen: bytes, title: str, inputs: list[list[Spec]], returns: Schema | None) -> bytes:
+    described = [[(list(s.shape), s.dtype, s.visibility.rank) for s in specs] for specs in inputs]
+    rest = msgspec.msgpack.encode([title, described, returns])
+    return bytes(prf.hash(len(rest).to_bytes(8, "little") + rest + frozen))

@@ -65,15 +65,24 @@ class Execution:
         self.described(number, schemas)
 
     def failed(self, number: int, party: str, error: ArgotError) -> None:
-        """One agent failed. The word of the party that knows most is kept: the one where it happened."""
+        """One agent failed. Final is the word of the party where it happened, which knows most, or else of all."""
         record = self.graph.records[number]
         record.failed_at[party] = error
-        first = record.failure is None
-        if first or (error.party == party and record.failure is not None and record.failure.party != party):
-            record.failure = error
-        record.settle("failed")
-        if first:
+        if record.state not in ("pending", "sent"):
+            return
+        knows = error.party in (None, party) or error.party not in record.device.parties
+        gone = isinstance(error, PartyLost)
+        if knows or gone or set(record.failed_at) >= set(record.device.parties):
+            record.fail(self._first_cause(record, error))
             self._advance()
+
+    def _first_cause(self, record: Record, error: ArgotError) -> ArgotError:
+        """The failure of an input as it was first told, if that is what this one comes from."""
+        for ref in record.inputs:
+            cause = ref.product.record.failure
+            if cause is not None and cause.reference == error.reference:
+                return cause
+        return error
 
     def lost(self, party: str, all_: bool) -> None:
         """A party is gone: what needs it fails, or everything that is unfinished."""
@@ -130,7 +139,7 @@ class Execution:
     def _lower(self, record: Record) -> None:
         bindings = tuple(_bind(ref, record.needs_schemas) for ref in record.inputs)
         lowered = record.lower(record.inputs)
-        record.constants, record.text = lowered.constants, lowered.text
+        record.constants, record.program = lowered.constants, lowered.program
         if lowered.schema is not None:
             record.products[0].schema = lowered.schema
             record.products[0].leaves = lowered.leaves

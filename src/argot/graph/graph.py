@@ -57,7 +57,7 @@ class Lowered:
     schema: Schema | None = None
     leaves: tuple[Any, ...] = ()
     constants: tuple[str, ...] = ()
-    text: str = ""
+    program: Any = None
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Record:
     node: Node | None = None
     failure: ArgotError | None = None
     constants: tuple[str, ...] = ()
-    text: str = ""
+    program: Any = None  # of the VM, for reading: `print(record.program)`
     done_at: dict[str, Any] = field(default_factory=dict)  # party -> wire.Usage
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)  # party -> facts of the operation
     failed_at: dict[str, ArgotError] = field(default_factory=dict)

@@ -13,20 +13,14 @@ from ...graph.lineage import table_of
 from ...psi import ecdh
 from ...psi.keys import Keys, read_keys
 from ...runtime.party import Party
+from .. import bodies
 from ..context import Context, Results
 from ..failures import public
 
 
-class Body(msgspec.Struct, frozen=True):
-    """The key columns of each of the two owners, and whether an empty intersection is accepted."""
-
-    keys: tuple[tuple[str, ...], tuple[str, ...]]
-    allow_empty: bool = False
-
-
-def prepare(context: Context) -> tuple[Body, Columns | None, Keys | None]:
+def prepare(context: Context) -> tuple[bodies.Psi, Columns | None, Keys | None]:
     """The own table and its keys. InputError for missing columns, missing or repeated keys."""
-    body = msgspec.msgpack.decode(context.node.body, type=Body)
+    body = msgspec.msgpack.decode(context.node.body, type=bodies.Psi)
     if context.rank > 1:
         return body, None, None
     entry, binding = context.inputs[context.rank], context.node.inputs[context.rank]

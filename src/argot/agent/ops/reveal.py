@@ -8,22 +8,16 @@ import msgspec
 import numpy as np
 
 from ...devices import codec, mpc
-from ...devices.schema import Schema, build, describe, walk
+from ...devices.schema import build, describe, walk
 from ...errors import ProgramMismatch
 from ...runtime.party import Party
+from .. import bodies
 from ..context import Context, Results
-from .run import select
+from ..parts import select
 
 
-class Body(msgspec.Struct, frozen=True):
-    """Who gets it, and what it looks like."""
-
-    to: str
-    schema: Schema
-
-
-def prepare(context: Context) -> Body:
-    body = msgspec.msgpack.decode(context.node.body, type=Body)
+def prepare(context: Context) -> bodies.Reveal:
+    body = msgspec.msgpack.decode(context.node.body, type=bodies.Reveal)
     (output,) = context.node.outputs
     if output.owner != body.to or output.recipients != (body.to,) or body.to not in context.node.parties:
         raise ProgramMismatch(f"a reveal to {body.to} whose output is for {', '.join(output.recipients)}")
@@ -32,7 +26,7 @@ def prepare(context: Context) -> Body:
 
 def execute(context: Context) -> Results:
     """The value at its recipient; nothing at the others. Every party that takes part writes it down."""
-    body: Body = context.prepared
+    body: bodies.Reveal = context.prepared
     (binding,) = context.node.inputs
     (output,) = context.node.outputs
     value = _from_device(context, body) if binding.visibility != "private" else _from_party(context, body)
@@ -49,7 +43,7 @@ def execute(context: Context) -> Results:
     return {output.object: (value, body.schema if value is None else describe(value))} if context.me == body.to else {}
 
 
-def _from_device(context: Context, body: Body) -> Any:
+def _from_device(context: Context, body: bodies.Reveal) -> Any:
     spec = context.node.device
     protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
     (entry,), (binding,) = context.inputs, context.node.inputs
@@ -64,7 +58,7 @@ def _from_device(context: Context, body: Body) -> Any:
     return None if arrays is None else build(body.schema, iter(arrays))
 
 
-def _from_party(context: Context, body: Body) -> Any:
+def _from_party(context: Context, body: bodies.Reveal) -> Any:
     """The owner sends, the recipient checks that it is what was agreed."""
     (entry,), (binding,) = context.inputs, context.node.inputs
     owner, to = context.node.parties.index(binding.owner), context.node.parties.index(body.to)

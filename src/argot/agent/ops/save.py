@@ -1,12 +1,13 @@
-"""A secret to disk: each party of the device writes its own share."""
+"""A value to disk: each party of a device its own share, or the owner its own value; encrypted."""
 
 from __future__ import annotations
 
-from ...devices import mpc
+from ...devices import codec, mpc
+from ...devices.schema import walk
 from ...vm.values import Private, Public
 from .. import saved
 from ..context import Context, Results
-from .run import select
+from ..parts import select
 
 
 def prepare(context: Context) -> None:
@@ -14,22 +15,28 @@ def prepare(context: Context) -> None:
 
 
 def execute(context: Context) -> Results:
-    """Written when this returns; parties that stop in between are found out by `set` when it is loaded."""
+    """Written when this returns. If another party stops in between, `set` tells on loading."""
     node, spec = context.node, context.node.device
     (entry,), (binding,) = context.inputs, node.inputs
     assert entry is not None and binding.schema is not None
-    values = select(entry, binding)
-    leaves = tuple(-1 if isinstance(v, Public) else v.owner if isinstance(v, Private) else -2 for v in values)
+    leaves: tuple[int, ...] = ()
+    if spec.kind == "plain":
+        data = b"".join(bytes(part) for part in codec.encode(walk(entry.value, binding.path)))
+    else:
+        values = select(entry, binding)
+        data = mpc.to_bytes(values)
+        leaves = tuple(-1 if isinstance(v, Public) else v.owner if isinstance(v, Private) else -2 for v in values)
     header = saved.Header(
-        node.digest(),
-        spec.parties,
-        spec.protocol,
-        spec.ring,
-        spec.fraction_bits,
-        binding.schema,
-        leaves,
-        binding.origins,
+        set=node.digest(),
+        parties=spec.parties,
+        protocol=spec.protocol,
+        ring=spec.ring,
+        fraction_bits=spec.fraction_bits,
+        schema=binding.schema,
+        leaves=leaves,
+        origins=binding.origins,
     )
-    saved.write(context.directory, context.secret, node.title, saved.File(header, mpc.to_bytes(values)))
+    kind: saved.Kind = "value" if spec.kind == "plain" else "share"
+    saved.write(context.directory, context.secret, kind, node.title, saved.File(header, data))
     context.journal.write("saved", node.job, node.number, name=node.title, hash=node.digest().hex())
     return {}

@@ -11,6 +11,7 @@ from ...config import TableSource
 from ...devices.plain import load_installed
 from ...devices.schema import Columns, describe
 from ...errors import InputError, PermissionRefused
+from .. import bodies
 from ..context import Context, Results
 from ..failures import UserError, public
 from ..wire import Usage
@@ -18,16 +19,9 @@ from ..wire import Usage
 READER = "argot.frame.owner:read_csv"
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """Which columns, all by default; and which of them are text whatever they look like."""
-
-    columns: tuple[str, ...] | None = None
-    text: tuple[str, ...] = ()
-
-
-def prepare(context: Context) -> tuple[TableSource, Wanted]:
+def prepare(context: Context) -> tuple[TableSource, bodies.Table]:
     """Where the table is and which columns of it. PermissionRefused for columns that are not offered."""
-    wanted = msgspec.msgpack.decode(context.node.body, type=Wanted)
+    wanted = msgspec.msgpack.decode(context.node.body, type=bodies.Table)
     title = context.node.title
     if context.config is None:
         return TableSource(path=title), wanted

@@ -1,0 +1,39 @@
+"""What the body of a node holds, by operation; the driver writes it, the agents read it. All of it msgpack.
+
+A `call` has one byte, "P" or "I", and then a frozen function or the arguments of an installed one (`devices.plain`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..devices.schema import Schema
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Which columns, all by default; and which of them are text whatever they look like."""
+
+    columns: tuple[str, ...] | None = None
+    text: tuple[str, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A program, the tree that its results form, and which leaf of the inputs each parameter takes."""
+
+    program: bytes
+    schema: Schema
+    order: tuple[int, ...]
+
+
+class Reveal(msgspec.Struct, frozen=True):
+    """Who gets the value, and what it looks like."""
+
+    to: str
+    schema: Schema
+
+
+class Psi(msgspec.Struct, frozen=True):
+    """The key columns of each of the two owners, and whether an empty intersection is accepted."""
+
+    keys: tuple[tuple[str, ...], tuple[str, ...]]
+    allow_empty: bool = False

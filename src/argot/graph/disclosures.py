@@ -1,0 +1,104 @@
+"""Who learned what, computed from the executed graph alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..devices.schema import Table
+from ..psi import ecdh
+from .graph import Graph, Record
+from .lineage import inherited
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """One thing that one participant learned: `what`, from whose columns, at which node and line of the program."""
+
+    to: str
+    what: str
+    origins: tuple[str, ...]
+    node: str
+    where: str
+
+    def __str__(self) -> str:
+        source = "; ".join(self.origins) or "public values"
+        return f"{self.to} learned {self.what}, from {source} ({self.node}, {self.where})"
+
+
+def of_graph(graph: Graph, driver: str = "the driver") -> list[Disclosure]:
+    """Everything that was opened by nodes that have run, in their order."""
+    found: list[Disclosure] = []
+    for record in graph:
+        if record.state == "ready" and record.node is not None:
+            found += _of_record(record, graph, driver)
+    return found
+
+
+def _of_record(record: Record, graph: Graph, driver: str) -> Iterator[Disclosure]:
+    assert record.node is not None
+    origins = readable(inherited(record.node.inputs), graph)
+    if record.op == "reveal":
+        for product in record.products:
+            for party in product.recipients:
+                yield Disclosure(party, f"the value {product.schema}", origins, record.name, record.where)
+    if record.op == "psi":
+        owners = (record.device.parties[0], record.device.parties[1])
+        observers = [*record.device.parties[2:], driver]
+        for told in ecdh.disclosed(owners, observers):
+            about = tuple(o for o in origins if o.partition(":")[0] in told.of)
+            yield Disclosure(told.to, told.what, about, record.name, record.where)
+
+
+def failure_bits(graph: Graph) -> list[Disclosure]:
+    """That a node has failed, and where, is one bit about the data of the party where it happened."""
+    bits = []
+    for record in graph:
+        if record.state != "failed" or record.node is None or not record.failed_at:
+            continue
+        for party in record.device.parties:
+            error = record.failed_at.get(party)
+            if error is not None and error.party not in (None, party):
+                bits.append(
+                    Disclosure(party, f"that {error.party} ended it ({error.code})", (), record.name, record.where)
+                )
+    return bits
+
+
+def shapes(graph: Graph) -> list[str]:
+    """Shapes and row counts that the driver was told: what functions and tables of the owners made."""
+    return [
+        f"{product.owner}: {product.schema} ({record.name}, {record.where})"
+        for record in graph
+        if record.op in ("call", "table", "psi")
+        for product in record.products
+        if product.schema is not None
+    ]
+
+
+def constants(graph: Graph) -> list[str]:
+    """Arrays that the program made public."""
+    return [f"{text} ({record.name}, {record.where})" for record in graph for text in record.constants]
+
+
+def readable(origins: Iterable[str], graph: Graph) -> tuple[str, ...]:
+    """Origins by table: "alice:patients[age, income]"; a whole table is spelled out if its columns are known."""
+    tables: dict[str, list[str]] = {}
+    for origin in origins:
+        table, _, column = origin.rpartition(".")
+        tables.setdefault(table or origin, []).extend([column] if table else [])
+    return tuple(_spelled(table, columns, graph) for table, columns in sorted(tables.items()))
+
+
+def _spelled(table: str, columns: list[str], graph: Graph) -> str:
+    if "*" in columns:
+        columns = next(
+            (
+                list(product.schema.names)
+                for record in graph
+                for product in record.products
+                if product.columns_of == table and isinstance(product.schema, Table)
+            ),
+            [],
+        )
+    return f"{table}[{', '.join(columns)}]" if columns else table
