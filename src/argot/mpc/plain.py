@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from .._core import ring
 from .bits import Bits
+from .derived import clear
 from .protocol import Arith, Array, Bool, Protocol, full
 
 
@@ -100,3 +101,36 @@ class Plain(Protocol):
         for u, v in zip(left or (), right or (), strict=True):
             total = ring.add(total, ring.mul(u, v))
         return Arith((total,))
+
+    # ---- elementary functions: correctly rounded, the same on every machine ---------------------------------------
+
+    async def exp(
+        self, x: Arith, bound: int | None = None, low: float | None = None, high: float | None = None
+    ) -> Arith:
+        return self._function("exp", x)
+
+    async def log(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("log", x)
+
+    async def sigmoid(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("sigmoid", x)
+
+    async def tanh(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("tanh", x)
+
+    async def reciprocal(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("reciprocal", x)
+
+    async def sqrt(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("sqrt", x)
+
+    async def rsqrt(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("rsqrt", x)
+
+    async def divide(
+        self, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None
+    ) -> Arith:
+        return Arith((clear.divide(x.parts[0], y.parts[0], self.fraction_bits),))
+
+    def _function(self, name: str, x: Arith) -> Arith:
+        return Arith((clear.apply(name, x.parts[0], self.fraction_bits),))
