@@ -80,6 +80,13 @@ def test_what_is_no_key_is_refused(columns: tuple, text: str) -> None:
         read_keys(*columns)
 
 
+def test_messages_name_the_column() -> None:
+    with pytest.raises(InputError, match="key column 'year' is of float64"):
+        read_keys(["a"], np.array([1.0]), names=("name", "year"))
+    with pytest.raises(InputError, match="key column 'name' has NoneType in a column of text, first in row 1"):
+        read_keys(["a", None], np.array([1, 2]), names=("name", "year"))
+
+
 def test_duplicates_are_counted_and_a_few_rows_named() -> None:
     names = [f"customer {i % 90}" for i in range(100)]
     with pytest.raises(InputError) as caught:

@@ -8,6 +8,7 @@ compare one by one: ("ab", "c") differs from ("a", "bc").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,24 +42,26 @@ class Keys:
         return f"Keys({len(self)} rows of {', '.join(self.kinds)})"
 
 
-def read_keys(*columns: Any) -> Keys:
+def read_keys(*columns: Any, names: Sequence[str] = ()) -> Keys:
     """The keys made of these columns, together.
 
     Args:
         columns: each one-dimensional, of the same length: an array, a list, a pandas or polars column.
+        names: of the columns, for messages; otherwise their positions.
 
     Raises:
         InputError: a column is not of integers, text or bytes, has values missing or of mixed types; lengths differ;
-            keys repeat. Tells columns by position, counts and a few row numbers (from 0), never a value.
+            keys repeat. Tells columns, counts and a few row numbers (from 0), never a value.
     """
     if not columns:
         raise InputError("no key column", wanted="at least one")
+    titles = [repr(name) for name in names] or [str(place) for place in range(len(columns))]
     try:
-        items, kinds = sets.uniform([_plain(column, i) for i, column in enumerate(columns)], _DOMAIN)
+        items, kinds = sets.uniform([_plain(c, title) for c, title in zip(columns, titles, strict=True)], _DOMAIN)
     except sets.BadKey as error:
         reason, column, row = error.args
         raise InputError(
-            f"key column {column} has {reason}, first in row {row}",
+            f"key column {titles[column]} has {reason}, first in row {row}",
             wanted="integers, text or bytes, all of one type, none missing",
             todo="drop or fill rows without a key; convert the column to one type",
         ) from None
@@ -68,13 +71,13 @@ def read_keys(*columns: Any) -> Keys:
     return Keys(items, tuple(kinds))
 
 
-def _plain(column: Any, place: int) -> Any:
+def _plain(column: Any, title: str) -> Any:
     """An int64 or uint64 array, or a list of Python objects."""
     array = column if isinstance(column, list) else np.asarray(column)
     if isinstance(array, list):
         return array
     if array.ndim != 1:
-        raise InputError(f"key column {place} has shape {array.shape}", wanted="one dimension")
+        raise InputError(f"key column {title} has shape {array.shape}", wanted="one dimension")
     kind = array.dtype.kind
     if kind == "i":
         return array.astype(np.int64)
@@ -83,7 +86,7 @@ def _plain(column: Any, place: int) -> Any:
     if kind in "OUST":
         return array.tolist()
     raise InputError(
-        f"key column {place} is of {array.dtype}",
+        f"key column {title} is of {array.dtype}",
         wanted="integers, text or bytes",
         todo="floats and dates have no one exact form: convert them, at both owners alike"
         + ("; integers with values missing are read as floats" if kind == "f" else ""),

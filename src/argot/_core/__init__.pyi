@@ -1,0 +1,8 @@
+"""Types of the Rust module. Submodules without a file here are untyped."""
+
+from typing import Any
+
+from . import prf as prf
+from . import sets as sets
+
+def __getattr__(name: str) -> Any: ...
