@@ -41,7 +41,7 @@ pub fn kind_of(dtype: &Bound<'_, PyArrayDescr>) -> Option<Kind> {
     }
 }
 
-/// An argument: a C-contiguous, aligned array in native byte order; what came is copied where it was none.
+/// An argument: a C-contiguous, aligned array; what came is copied where it was none.
 pub struct Array<'py>(pub Bound<'py, PyUntypedArray>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Array<'py> {
@@ -190,7 +190,7 @@ fn address(array: &Bound<'_, PyUntypedArray>) -> usize {
 }
 
 fn is_aligned(array: &Bound<'_, PyUntypedArray>, align: usize) -> bool {
-    array.dtype().byteorder() != b'>' && (align <= 1 || address(array).is_multiple_of(align))
+    align <= 1 || address(array).is_multiple_of(align)
 }
 
 /// What `object` holds as a fresh C-contiguous array, of `dtype` if given (safe casts only).
@@ -200,8 +200,7 @@ pub fn contiguous<'py>(
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = object.py();
     let descr = dtype.map_or(std::ptr::null_mut(), |d| d.into_ptr().cast());
-    let flags =
-        npyffi::NPY_ARRAY_CARRAY_RO | npyffi::NPY_ARRAY_NOTSWAPPED | npyffi::NPY_ARRAY_ENSUREARRAY;
+    let flags = npyffi::NPY_ARRAY_CARRAY_RO | npyffi::NPY_ARRAY_ENSUREARRAY;
     // SAFETY: takes over the reference to the dtype; gives a new reference or an exception.
     let array = unsafe {
         let array =
