@@ -409,7 +409,7 @@ def _located(error: Exception, step: _Step) -> ArgotError:
 def _row(whole: Value, i: int) -> Value:
     type_ = whole.type.with_shape(whole.type.shape[1:])
     if isinstance(whole, Public):
-        return Public(whole.array[i], type_)
+        return Public(whole.array[i, ...], type_)
     share = None if whole.share is None else _share_row(whole.share, i)
     if isinstance(whole, Private):
         return Private(whole.owner, share, type_)

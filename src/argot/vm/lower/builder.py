@@ -148,6 +148,8 @@ class Builder:
     def emit(self, op: str, *refs: Ref, **attrs: Any) -> Ref:
         """The result of an operation: folded, found again, or a new equation."""
         rule = ops.find(op)
+        if op in _ELEMENTWISE and len({x.type.shape for x in refs if x.type.shape}) > 1:
+            refs = self._alike(refs)
         if all(x.value is not None for x in refs):
             folded = self._fold(rule, refs, attrs)
             if folded is not None:
@@ -158,6 +160,16 @@ class Builder:
         refs, scale = self._scales(op, refs, attrs)
         made = self._place(rule, refs, attrs)
         return made if scale == 1.0 else self.scaled(made, scale)
+
+    def _alike(self, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        """Operands of one shape: axes of length 1 repeated, as newer versions of JAX leave to the operation."""
+        shape = np.broadcast_shapes(*(x.type.shape for x in refs))
+        return tuple(
+            x
+            if x.type.shape in ((), shape)
+            else self.emit("broadcast", x, shape=shape, dims=tuple(range(len(shape) - len(x.type.shape), len(shape))))
+            for x in refs
+        )
 
     def scaled(self, x: Ref, factor: float) -> Ref:
         """x times a public factor, delayed where that is safe."""

@@ -35,7 +35,7 @@ async def tree(x: Arith, pair: Callable[[Arith, Arith], Awaitable[Arith]]) -> Ar
         n = x.shape[0]
         joined = await pair(rows(x, 0, n - 1, 2), rows(x, 1, n, 2))
         x = join([joined, rows(x, n - 1, n)], 0) if n % 2 else joined
-    return x.map(lambda part: part[0])
+    return x.map(lambda part: part[0, ...])
 
 
 class _Reduction(Op):
@@ -180,7 +180,7 @@ class _Arg(Op):
             best, where = await gather(e.p.select(bit, b, a), e.p.select(bit, q, p))
             x = join([best, rows(x, n - 1, n)], 0) if n % 2 else best
             place = join([where, rows(place, n - 1, n)], 0) if n % 2 else where
-        return place.map(lambda part: part[0])
+        return place.map(lambda part: part[0, ...])
 
 
 class Argmax(_Arg):

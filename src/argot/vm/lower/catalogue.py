@@ -1,0 +1,63 @@
+"""`docs/reference/primitives.md`: what programs may use, from the rules themselves.
+
+    python -m argot.vm.lower.catalogue > docs/reference/primitives.md
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .. import ops
+from . import rules
+
+# Names that a primitive has in other versions of JAX than the one tested; their rules call the one that is.
+ALIASES = {
+    "pjit": "jit",
+    "checkpoint": "remat2",
+    "closed_call": "jit",
+    "custom_vjp_call_jaxpr": "custom_vjp_call",
+    "copy_p": "copy",
+    "lt_to": "lt",
+    "le_to": "le",
+    "log2": "log",
+    "expand_dims": "reshape",
+}
+
+_INTRODUCTION = """# Primitives and operations
+
+A function on an MPC device is plain JAX: `jax.numpy`, `jax.nn`, `jax.lax`, `jax.grad`, `jax.jit`, `jax.vmap`. It is
+traced to JAX primitives, and each primitive has one rule. A primitive without a rule is an error that names your line.
+
+- **Numbers.** Every float is the device's fixed point (18 fraction bits in a ring of 64 by default); integers and
+  booleans are exact. A shared integer wraps at its own width when it is revealed, and at the ring's width before: it
+  is compared and converted as if it had not wrapped. Comparisons need |x - y| < 2^63 in the ring.
+- **Products.** |x * y| and every result of a matrix product must stay below 2^(k - 2f - 2), 2^26 by default. Public
+  factors below 1 are applied once, at the end: `0.1 * (x @ y) / n` multiplies the product, not its parts. What is
+  computed in between is up to 2^10 times larger than what the program says, so keep values of such expressions
+  below 2^16.
+- **Constants.** Infinite constants and those out of range become the largest number that can be encoded. Questions
+  for NaN and infinite numbers (`isnan`, `isfinite`) are answered when the program is made: there are none. A NaN
+  constant that is used is an error.
+- **Indices and conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
+- **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
+  follow from constants, comparisons, sigmoid, tanh, `x - max(x)` and arithmetic on those.
+"""
+
+
+def table() -> str:
+    """The two tables."""
+    lines = ["| JAX primitive | what it is here |", "| --- | --- |"]
+    for name, rule in rules.every().items():
+        lines.append(f"| `{name}` | {_first(rule.__doc__)} |")
+    lines += ["", "## Operations of programs", "", "| operation | meaning |", "| --- | --- |"]
+    for name, op in ops.ALL.items():
+        lines.append(f"| `{name}` | {_first(type(op).__doc__)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _first(doc: str | None) -> str:
+    return (doc or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{_INTRODUCTION}\n{table()}")
