@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 
 from ..agent import failures, wire
 from ..agent.wire import CONTROL, VERSION, Message
-from ..errors import ArgotError, LinkError, PartyLost
+from ..errors import ArgotError, LinkError, PartyLost, PeerRejected
 from ..graph.execute import Execution
 from ..graph.graph import Record
 
@@ -56,16 +57,31 @@ class Client:
     # For the user's threads.
 
     def hello(self, timeout: float) -> None:
-        """Open the job at every agent. LinkError names those that do not answer."""
+        """Open the job at every agent.
+
+        Raises PeerRejected as soon as a certificate is refused, by either side; LinkError names the agents that have
+        not answered in time.
+        """
         for agent in self.agents:
             self._send(agent, wire.Hello(VERSION, self.job))
-        if not self.wait(lambda: len(self.code) == len(self.agents), timeout):
-            silent = [agent for agent in self.agents if agent not in self.code]
-            raise LinkError(
-                f"no answer from {', '.join(silent)} in {timeout:g} s",
-                wanted="agents that know this driver",
-                todo="check the addresses, that each agent lists this user's fingerprint, and its log",
-            )
+        end = time.monotonic() + timeout
+        while not self.wait(lambda: len(self.code) == len(self.agents), 0.1):
+            for kind, peer, detail in self.link.watch(0.0):
+                if kind == "rejected":
+                    raise PeerRejected(
+                        f"no connection to {peer or 'an agent'}: {detail}",
+                        wanted="keys that both sides have pinned",
+                        todo="compare the fingerprints in both configuration files with `argot agent show`",
+                        party=peer or None,
+                    )
+            if time.monotonic() > end:
+                silent = [agent for agent in self.agents if agent not in self.code]
+                raise LinkError(
+                    f"no answer from {', '.join(silent)} in {timeout:g} s",
+                    wanted="running agents that list this user",
+                    todo="check the addresses, and the log of each agent",
+                    party=silent[0],
+                )
 
     def add(self, make: Callable[[int], Record]) -> Record:
         """Make a record with the next number and put it into the graph."""

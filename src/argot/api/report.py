@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,13 @@ class OperationCost:
 
 @dataclass(frozen=True)
 class Report:
-    """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines."""
+    """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines.
 
-    trust: str
+    `note` says whom the driver acts for. `learned` is what was opened on purpose; `nodes` has one entry for every call,
+    in order; `peak_memory` is in MB, by party; `unchecked` are agents whose journals could not be had.
+    """
+
+    note: str
     learned: tuple[Disclosure, ...]
     fetched: tuple[str, ...]
     failure_bits: tuple[Disclosure, ...]
@@ -57,9 +62,19 @@ class Report:
     shapes_seen_by_driver: tuple[str, ...]
     nodes: tuple[NodeCost, ...]
     operations: tuple[OperationCost, ...]
-    peak_memory: dict[str, int]
+    peak_memory: dict[str, float]
     unchecked: tuple[str, ...]
     graph_hash: str
+
+    @property
+    def disclosed(self) -> list[str]:
+        """Who learned what, a line each: opened values, intersections, and failures that others learned of."""
+        return [str(line) for line in (*self.learned, *self.failure_bits)]
+
+    def cost_of(self, numbers: Iterable[int]) -> tuple[int, int]:
+        """Rounds and bytes of the nodes with these numbers together."""
+        chosen = [self.nodes[number] for number in numbers if number < len(self.nodes)]
+        return sum(node.rounds for node in chosen), sum(node.bytes for node in chosen)
 
     @property
     def bytes_total(self) -> int:
@@ -71,7 +86,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists, dicts, numbers and text."""
-        return {**asdict(self), "bytes_total": self.bytes_total, "rounds": self.rounds}
+        return {**asdict(self), "bytes_total": self.bytes_total, "rounds": self.rounds, "disclosed": self.disclosed}
 
     def sections(self) -> list[tuple[str, list[str]]]:
         """Titles and lines, as both printed forms show them."""
@@ -96,7 +111,7 @@ class Report:
         operations = [
             [o.operation, str(o.calls), _seconds(o.seconds), _bytes(o.bytes), str(o.rounds)] for o in self.operations
         ]
-        memory = [[party, _bytes(size)] for party, size in self.peak_memory.items()]
+        memory = [[party, f"{size:.0f} MB"] for party, size in self.peak_memory.items()]
         total = f"Cost by node (sum: {_bytes(self.bytes_total)}, {self.rounds} rounds)"
         return [
             (total, ["node", "device", "seconds", "bytes", "rounds", "packets", "line"], nodes),
@@ -105,7 +120,7 @@ class Report:
         ]
 
     def __str__(self) -> str:
-        blocks = [self.trust]
+        blocks = [self.note]
         blocks += ["\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in self.sections()]
         blocks += [_text_table(title, head, rows) for title, head, rows in self.tables() if rows]
         blocks.append(f"graph {self.graph_hash[:16]}")
@@ -114,7 +129,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><b>{_escape(self.trust)}</b></p>"]
+        parts = [f"<p><b>{_escape(self.note)}</b></p>"]
         for title, lines in self.sections():
             items = "".join(f"<li>{_escape(line)}</li>" for line in lines)
             parts.append(f"<h4>{_escape(title)}</h4><ul>{items}</ul>")
@@ -141,13 +156,13 @@ def make_report(federation: Federation) -> Report:
     deployed = f"The driver acts for {', '.join(acted)}; the other agents follow their own policies."
     driver = "the driver" if not federation.embedded else "the driver (trusted)"
     return Report(
-        trust=EMBEDDED if federation.embedded else deployed,
+        note=EMBEDDED if federation.embedded else deployed,
         learned=tuple(of_graph(graph, driver)),
         fetched=tuple(f"{owner}: {name} ({graph.records[number].where})" for owner, name, number in client.fetched),
         failure_bits=tuple(failure_bits(graph)),
         public_constants=tuple(constants(graph)),
         shapes_seen_by_driver=tuple(shapes(graph)),
-        nodes=tuple(_node_cost(record) for record in graph if record.node is not None),
+        nodes=tuple(_node_cost(record) for record in graph),
         operations=tuple(_operation_costs(graph.records)),
         peak_memory=memory,
         unchecked=tuple(unchecked),
@@ -155,7 +170,7 @@ def make_report(federation: Federation) -> Report:
     )
 
 
-def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int], list[str]]:
+def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], list[str]]:
     """Journals of this job and peak memory, of every agent that is there."""
     client = federation.client
     journals, memory, gone = {}, {}, []
@@ -168,7 +183,7 @@ def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], d
             gone.append(name)
             continue
         journals[name] = msgspec.msgpack.decode(log)
-        memory[name] = msgspec.msgpack.decode(usage)["peak_memory"]
+        memory[name] = msgspec.msgpack.decode(usage)["peak_memory"] / 1e6
     return journals, memory, gone
 
 

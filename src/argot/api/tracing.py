@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+
 from argot._core import prf
 
 from ..agent import bodies

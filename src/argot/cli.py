@@ -1,0 +1,155 @@
+"""The command line: `argot --help`. What a command needs is imported when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import ArgotError
+
+app = typer.Typer(
+    name="argot",
+    help="Privacy computing: several institutions, one computation, nobody's data leaves.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+agent = typer.Typer(help="One party's agent: make it, show its fingerprint, start it.", no_args_is_help=True)
+user = typer.Typer(help="Users, who drive jobs from their own machines.", no_args_is_help=True)
+bench = typer.Typer(help="Measure one operation; prints one JSON object with --json.", no_args_is_help=True)
+app.add_typer(agent, name="agent")
+app.add_typer(user, name="user")
+app.add_typer(bench, name="bench")
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where its key, configuration, journal and logs are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Name = Annotated[str, typer.Option(help="Letters, digits, '-' and '_'.")]
+Protocol = Annotated[str, typer.Option(help="A file of argot/mpc.")]
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from . import __version__
+
+    print(__version__)
+
+
+@agent.command("init")
+def agent_init(name: Name, directory: Directory, listen: str = "127.0.0.1:9000") -> None:
+    """Make a key and a configuration that refuses everything until you fill it in; print the fingerprint."""
+    from .agent.setup import init_agent
+
+    identity, path = init_agent(name, directory, listen)
+    print(f"{name}: {identity.fingerprint}\nwritten: {path}")
+
+
+@agent.command("show")
+def agent_show(directory: Directory) -> None:
+    """Print the fingerprint that others pin."""
+    from .keys import Identity
+
+    print(Identity.load(directory).fingerprint)
+
+
+@agent.command("start")
+def agent_start(config: Annotated[Path, typer.Option(help="What `argot agent init` wrote, filled in.")]) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    from .agent.deployed import start
+
+    start(config)
+
+
+@agent.command("check-journal")
+def agent_check_journal(directory: Directory) -> None:
+    """Check that no line of the journal of opened values was changed or removed."""
+    from .agent.journal import verify
+
+    print(f"{verify(directory / 'journal.jsonl')} entries, chain intact")
+
+
+@user.command("init")
+def user_init(
+    name: Name, party: Annotated[str, typer.Option(help="For which the user acts.")], directory: Directory
+) -> None:
+    """Make a key and a federation.toml to fill in; print the fingerprint for the agents' configurations."""
+    from .agent.setup import init_user
+
+    identity, path = init_user(name, party, directory)
+    print(f"{name}: {identity.fingerprint}\nwritten: {path}")
+
+
+@app.command()
+def demo(
+    rows: Annotated[int | None, typer.Option(help="A synthetic credit case of this size.", min=50)] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    protocol: Protocol = "aby3",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the page here.")] = None,
+    quiet: bool = False,
+) -> None:
+    """Two institutions train one model on their joined tables, on this machine: three agents, TLS, real protocols."""
+    from .demo.command import demo as run
+
+    run(rows, epochs, batch_size, protocol, json_file, html_file, quiet)
+
+
+@bench.command("mpc")
+def bench_mpc(
+    op: Annotated[str, typer.Option(help="Such as mul, less, sigmoid, matmul; a wrong name lists all.")],
+    n: Annotated[str, typer.Option(help="Elements; M,K,N for matmul.")],
+    protocol: Protocol = "aby3",
+    ring: int = 64,
+    reps: Annotated[int, typer.Option(min=1, help="The median of so many runs.")] = 5,
+    bounds: Annotated[str | None, typer.Option(help="A promise: LIMIT for |x| < LIMIT, or LOW,HIGH.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """An operation on secrets."""
+    from .bench.mpc import bench as run
+
+    _print(run(protocol, op, n, reps, bounds, ring), as_json)
+
+
+@bench.command("psi")
+def bench_psi(n: Annotated[int, typer.Option(min=2)], reps: int = 3, as_json: AsJson = False) -> None:
+    """A private set intersection of two files of n ids."""
+    from .bench.psi import bench as run
+
+    _print(run(n, reps), as_json)
+
+
+@bench.command("lr")
+def bench_lr(
+    rows: Annotated[int, typer.Option(min=2)],
+    cols: Annotated[int, typer.Option(min=2)],
+    batch: int = 1024,
+    reps: int = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """One epoch of logistic regression."""
+    from .bench.lr import bench as run
+
+    _print(run(rows, cols, batch, reps, protocol), as_json)
+
+
+def _print(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def main() -> None:
+    """The entry point: errors of this project are printed, not traced."""
+    try:
+        app()
+    except ArgotError as error:
+        print(f"argot: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
