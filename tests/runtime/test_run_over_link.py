@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from argot._core import link
 from runtime_toy import Toy, words
 from test_run_session import DEVICE, NAMES, at_once, run, squares
 
+from argot._core import link
 from argot.errors import PartyLost, PeerRejected
 from argot.keys import Identity
 from argot.runtime.session import Session, agree_keys

@@ -239,6 +239,8 @@ def cost(*, rounds: str, bits: str) -> Callable[[AsyncFunction[P, R]], AsyncFunc
         @functools.wraps(function)
         async def metered(*args: P.args, **kwargs: P.kwargs) -> R:
             task = args[0].party.task  # type: ignore[attr-defined]
+            if task is None:  # a reference in the clear: its party never starts
+                return await function(*args, **kwargs)
             outer = task.record
             task.record = inner = outer.children.get(name) or outer.child(name)
             depth, began = task.depth, perf_counter_ns()

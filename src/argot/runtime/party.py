@@ -488,6 +488,8 @@ def _wire_form(data: Any) -> Any:
         return np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
+    if isinstance(data, np.generic):
+        raise ProgramError(f"a NumPy scalar of {data.dtype} is sent", wanted="a 0-d array: index with x[i, ...]")
     return data.tobytes()
 
 

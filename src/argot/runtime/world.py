@@ -128,6 +128,8 @@ class World:
                 self._lock_step(runs)
             else:
                 self._randomised(runs, orders or [range(len(runs))] * self.n)
+            for failure in (party.failure for run in runs for party in run.parties if party.failure is not None):
+                raise failure
             results = [run.results() for run in runs]
         finally:
             for run in runs:
@@ -289,9 +291,6 @@ class _Run:
 
     def results(self) -> list[Any]:
         """What the parties returned, after checking that they ended alike."""
-        for party in self.parties:
-            if party.failure is not None:
-                raise party.failure
         if not all(party.finished for party in self.parties):
             raise self._deadlock()
         who = [f"party {rank}" for rank in range(len(self.parties))]
