@@ -5,7 +5,7 @@ use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::bits_move::Axis;
 use argot_ring::elementwise::{self as ew, Binary, Bit, Unary};
-use argot_ring::matmul::Sizes;
+use argot_ring::matmul::{Matrix, Sizes};
 use argot_ring::{bits, bits_move, cross as products, fixed, reduce, Backend, Ring, Z128};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -426,14 +426,73 @@ fn cumsum_of<'py, T: Ring>(py: Python<'py>, x: Array<'py>, axis: usize) -> PyRes
     Ok(out.into_array())
 }
 
+/// An operand of a matrix product: matrices that lie row by row, or column by column, one after the other. What lies
+/// in another way is copied.
+struct Matrices<'py> {
+    shape: Vec<usize>,
+    array: Array<'py>,
+    transposed: bool,
+}
+
+impl<'py> Matrices<'py> {
+    fn new(object: &Bound<'py, PyAny>) -> PyResult<Matrices<'py>> {
+        if let Ok(array) = object.cast::<PyUntypedArray>() {
+            let d = array.ndim();
+            if d >= 2 && !array.is_c_contiguous() {
+                let flipped = array.call_method1("swapaxes", (d - 2, d - 1))?;
+                let flipped = flipped.cast_into::<PyUntypedArray>()?;
+                if flipped.is_c_contiguous() {
+                    return Ok(Matrices {
+                        shape: array.shape().to_vec(),
+                        array: flipped.extract()?,
+                        transposed: true,
+                    });
+                }
+            }
+        }
+        let array: Array<'py> = object.extract()?;
+        Ok(Matrices {
+            shape: array.shape().to_vec(),
+            array,
+            transposed: false,
+        })
+    }
+
+    /// The same matrices row by row.
+    fn by_rows(self) -> PyResult<Self> {
+        if !self.transposed {
+            return Ok(self);
+        }
+        let d = self.shape.len();
+        let array = self.array.0.call_method1("swapaxes", (d - 2, d - 1))?;
+        Ok(Matrices {
+            array: array.extract()?,
+            transposed: false,
+            ..self
+        })
+    }
+
+    fn disjoint(self, out: &Output<'py>) -> PyResult<Self> {
+        let array = out.disjoint(self.array)?;
+        Ok(Matrices { array, ..self })
+    }
+
+    fn view<T>(&self) -> Matrix<'_, T> {
+        Matrix {
+            data: self.array.slice(),
+            transposed: self.transposed,
+        }
+    }
+}
+
 /// The shape of x @ y, and the sizes of one product of the batch.
 fn product_shape(
     py: Python<'_>,
     what: &str,
-    x: &Array<'_>,
-    y: &Array<'_>,
+    x: &Matrices<'_>,
+    y: &Matrices<'_>,
 ) -> PyResult<(Vec<usize>, Sizes)> {
-    let (a, b) = (x.shape(), y.shape());
+    let (a, b) = (&x.shape, &y.shape);
     let d = a.len();
     if d < 2 || b.len() != d || a[..d - 2] != b[..d - 2] || a[d - 1] != b[d - 2] {
         return Err(PyValueError::new_err(format!(
@@ -453,18 +512,25 @@ fn product_work(out: &Any<'_>, sizes: Sizes) -> usize {
     out.len().saturating_mul(sizes.k.max(1)).saturating_mul(2)
 }
 
-/// x @ y in the ring: (..., m, k) @ (..., k, n), batched over equal leading dimensions.
+/// x @ y in the ring: (..., m, k) @ (..., k, n), batched over equal leading dimensions. Transposed views are not
+/// copied.
 #[pyfunction]
 #[pyo3(signature = (x, y, out=None))]
-fn matmul<'py>(py: Python<'py>, x: Array<'py>, y: Array<'py>, out: Out<'py>) -> PyResult<Any<'py>> {
-    let kind = same_ring("matmul", &[&x, &y])?;
+fn matmul<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    out: Out<'py>,
+) -> PyResult<Any<'py>> {
+    let (x, y) = (Matrices::new(x)?, Matrices::new(y)?);
+    let kind = same_ring("matmul", &[&x.array, &y.array])?;
     let (shape, sizes) = product_shape(py, "matmul", &x, &y)?;
-    let out = Output::new(py, out, &shape, x.dtype())?;
-    let (x, y) = (out.disjoint(x)?, out.disjoint(y)?);
+    let out = Output::new(py, out, &shape, x.array.dtype())?;
+    let (x, y) = (x.disjoint(&out)?, y.disjoint(&out)?);
     let work = product_work(&out.0, sizes);
     macro_rules! run {
         ($t:ty) => {{
-            let (o, x, y) = (out.slice::<$t>(), x.slice::<$t>(), y.slice::<$t>());
+            let (o, x, y) = (out.slice::<$t>(), x.view::<$t>(), y.view::<$t>());
             released(py, work, || argot_ring::matmul::matmul(o, x, y, sizes))
         }};
     }
@@ -481,26 +547,39 @@ fn matmul<'py>(py: Python<'py>, x: Array<'py>, y: Array<'py>, out: Out<'py>) -> 
 #[pyo3(signature = (x0, x1, y0, y1, out=None))]
 fn cross_matmul<'py>(
     py: Python<'py>,
-    x0: Array<'py>,
-    x1: Array<'py>,
-    y0: Array<'py>,
-    y1: Array<'py>,
+    x0: &Bound<'py, PyAny>,
+    x1: &Bound<'py, PyAny>,
+    y0: &Bound<'py, PyAny>,
+    y1: &Bound<'py, PyAny>,
     out: Out<'py>,
 ) -> PyResult<Any<'py>> {
-    let kind = same_ring("cross_matmul", &[&x0, &x1, &y0, &y1])?;
-    same_shape(py, "cross_matmul", &[&x0, &x1])?;
-    same_shape(py, "cross_matmul", &[&y0, &y1])?;
+    let (x0, x1) = (Matrices::new(x0)?, Matrices::new(x1)?);
+    let (mut y0, mut y1) = (Matrices::new(y0)?, Matrices::new(y1)?);
+    let kind = same_ring(
+        "cross_matmul",
+        &[&x0.array, &x1.array, &y0.array, &y1.array],
+    )?;
+    for (a, b) in [(&x0, &x1), (&y0, &y1)] {
+        if a.shape != b.shape {
+            return Err(mismatch(py, "cross_matmul", &a.shape, &b.shape));
+        }
+    }
+    if y0.transposed != y1.transposed {
+        (y0, y1) = (y0.by_rows()?, y1.by_rows()?);
+    }
     let (shape, sizes) = product_shape(py, "cross_matmul", &x0, &y0)?;
-    let out = Output::new(py, out, &shape, x0.dtype())?;
-    let (x0, x1) = (out.disjoint(x0)?, out.disjoint(x1)?);
-    let (y0, y1) = (out.disjoint(y0)?, out.disjoint(y1)?);
+    let out = Output::new(py, out, &shape, x0.array.dtype())?;
+    let (x0, x1) = (x0.disjoint(&out)?, x1.disjoint(&out)?);
+    let (y0, y1) = (y0.disjoint(&out)?, y1.disjoint(&out)?);
     let work = product_work(&out.0, sizes);
     macro_rules! run {
         ($t:ty) => {{
             let o = out.slice::<$t>();
-            let x = [x0.slice::<$t>(), x1.slice::<$t>()];
-            let y = [y0.slice::<$t>(), y1.slice::<$t>()];
-            released(py, work, || argot_ring::matmul::cross_matmul(o, x, y, sizes))
+            let x = [x0.view::<$t>(), x1.view::<$t>()];
+            let y = [y0.view::<$t>(), y1.view::<$t>()];
+            released(py, work, || {
+                argot_ring::matmul::cross_matmul(o, x, y, sizes)
+            })
         }};
     }
     match kind {
@@ -667,7 +746,9 @@ fn square_cross<'py>(
         ($t:ty) => {{
             let o = out.slice::<$t>();
             let x = [x0.slice::<$t>(), x1.slice::<$t>()];
-            released(py, x0.nbytes(), || products::square_cross(o, x, &plus, &minus))
+            released(py, x0.nbytes(), || {
+                products::square_cross(o, x, &plus, &minus)
+            })
         }};
     }
     match kind {
@@ -781,7 +862,11 @@ fn bits_from_ring<'py>(py: Python<'py>, x: Array<'py>, width: usize) -> PyResult
             "bits_from_ring: {width} bits of words of {bits_of}"
         )));
     }
-    let out = Output(empty(py, &[width, bits::words(n)], numpy::dtype::<u64>(py))?);
+    let out = Output(empty(
+        py,
+        &[width, bits::words(n)],
+        numpy::dtype::<u64>(py),
+    )?);
     let o = out.slice::<u64>();
     let bytes = x.nbytes();
     match form(&x.dtype())? {
@@ -936,7 +1021,11 @@ fn bits_zero<'py>(
     minus: &[u8],
 ) -> PyResult<Any<'py>> {
     let (plus, minus) = (stream("plus", plus)?, stream("minus", minus)?);
-    let out = Output(empty(py, &[width, bits::words(n)], numpy::dtype::<u64>(py))?);
+    let out = Output(empty(
+        py,
+        &[width, bits::words(n)],
+        numpy::dtype::<u64>(py),
+    )?);
     let o = out.slice::<u64>();
     released(py, o.len() * 8, || products::bits_zero(o, &plus, &minus, n));
     Ok(out.into_array())
@@ -946,7 +1035,11 @@ fn bits_zero<'py>(
 #[pyfunction]
 fn bits_stream<'py>(py: Python<'py>, key: &[u8], width: usize, n: usize) -> PyResult<Any<'py>> {
     let stream = stream("key", key)?;
-    let out = Output(empty(py, &[width, bits::words(n)], numpy::dtype::<u64>(py))?);
+    let out = Output(empty(
+        py,
+        &[width, bits::words(n)],
+        numpy::dtype::<u64>(py),
+    )?);
     let o = out.slice::<u64>();
     released(py, o.len() * 8, || products::bits_stream(o, &stream, n));
     Ok(out.into_array())
@@ -1014,10 +1107,11 @@ fn move_bits<'py>(
     let planes = out.disjoint(planes)?;
     if axes.iter().all(|(length, _, _)| *length > 0) {
         let ends = |pick: fn(&(usize, isize, isize)) -> isize, start: isize| {
-            axes.iter().fold((start as i128, start as i128), |(lo, hi), axis| {
-                let far = (axis.0 as i128 - 1) * pick(axis) as i128;
-                (lo + far.min(0), hi + far.max(0))
-            })
+            axes.iter()
+                .fold((start as i128, start as i128), |(lo, hi), axis| {
+                    let far = (axis.0 as i128 - 1) * pick(axis) as i128;
+                    (lo + far.min(0), hi + far.max(0))
+                })
         };
         let (lo, hi) = ends(|axis| axis.1, start);
         let (out_lo, out_hi) = ends(|axis| axis.2, out_start);

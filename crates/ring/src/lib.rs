@@ -13,6 +13,7 @@ pub mod fixed;
 pub mod matmul;
 pub mod parallel;
 pub mod reduce;
+pub mod tile;
 
 pub use backend::Backend;
 pub use element::{Ring, Z128};

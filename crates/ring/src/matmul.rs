@@ -1,8 +1,15 @@
 //! Matrix products.
+//!
+//! Large ones are blocked as dense linear algebra does it: strips of the left matrix, `ROWS` high, and of the right
+//! one, `COLUMNS` wide, are laid out in the order of their use, and a kernel that keeps its whole tile of the result
+//! in registers runs along them ([`crate::tile`]). Products with vectors are bound by memory and have loops of
+//! their own.
 
 use crate::element::Ring;
 use crate::multiversion;
+use crate::tile::{Tile, Tiled};
 use rayon::prelude::*;
+use std::cell::RefCell;
 
 /// The sizes of one product: (m, k) @ (k, n).
 #[derive(Clone, Copy, Debug)]
@@ -12,67 +19,364 @@ pub struct Sizes {
     pub n: usize,
 }
 
-/// Products above this many are shared out over threads.
-const PARALLEL: usize = 1 << 18;
+/// Matrices that lie one after the other, row by row, or, if `transposed`, column by column.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a, T> {
+    pub data: &'a [T],
+    pub transposed: bool,
+}
 
-/// `out = x @ y` for `batch` matrices that lie one after the other.
-pub fn matmul<T: Ring>(out: &mut [T], x: &[T], y: &[T], sizes: Sizes) {
+impl<'a, T: Ring> Matrix<'a, T> {
+    /// Number `i` of matrices of `size` elements.
+    fn number(self, i: usize, size: usize) -> Self {
+        Matrix {
+            data: &self.data[i * size..(i + 1) * size],
+            ..self
+        }
+    }
+
+    fn transpose(self) -> Self {
+        Matrix {
+            transposed: !self.transposed,
+            ..self
+        }
+    }
+}
+
+/// Multiplications above which a product is shared out over threads.
+const PARALLEL: usize = 1 << 18;
+/// Multiplications below which laying out strips does not pay.
+const BLOCKED: usize = 12 * 12 * 12;
+/// Depth of a strip: one of the right matrix stays in the first cache.
+const DEPTH: usize = 128;
+/// Rows of the left matrix laid out at a time: they stay in the second cache.
+const HEIGHT: usize = 96;
+
+/// `out = x @ y` for matrices that lie one after the other.
+pub fn matmul<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
+    out.fill(T::default());
+    accumulate(out, x, y, sizes);
+}
+
+/// `x0 @ y0 + x0 @ y1 + x1 @ y0`, as one product of twice the depth: `[x0 | x1] @ [y0 + y1 ; y0]`.
+/// `y0` and `y1` lie alike.
+pub fn cross_matmul<T: Tiled>(
+    out: &mut [T],
+    [x0, x1]: [Matrix<T>; 2],
+    [y0, y1]: [Matrix<T>; 2],
+    sizes: Sizes,
+) {
+    let sum: Vec<T> = y0
+        .data
+        .iter()
+        .zip(y1.data)
+        .map(|(a, b)| a.plus(*b))
+        .collect();
+    let sum = Matrix { data: &sum, ..y0 };
+    out.fill(T::default());
+    accumulate(out, x0, sum, sizes);
+    accumulate(out, x1, y0, sizes);
+}
+
+/// `out += x @ y`.
+fn accumulate<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
     let Sizes { m, k, n } = sizes;
-    if m * n == 0 {
+    if m * k * n == 0 {
         return;
     }
-    if k == 0 {
-        return out.fill(T::default());
+    let one =
+        |(i, out): (usize, &mut [T])| product(out, x.number(i, m * k), y.number(i, k * n), sizes);
+    let batch = out.len() / (m * n);
+    if batch > 1 && m * n * k * batch >= PARALLEL {
+        out.par_chunks_mut(m * n)
+            .with_min_len((PARALLEL / 4 / (m * n * k)).max(1))
+            .enumerate()
+            .for_each(one);
+    } else {
+        out.chunks_mut(m * n).enumerate().for_each(one);
     }
-    for ((out, x), y) in out
-        .chunks_mut(m * n)
-        .zip(x.chunks(m * k))
-        .zip(y.chunks(k * n))
-    {
-        let rows = m.div_ceil(rayon::current_num_threads()).max(1);
-        if m * k * n < PARALLEL {
-            rows_times(out, x, y, k, n);
-        } else {
-            out.par_chunks_mut(rows * n)
-                .zip(x.par_chunks(rows * k))
-                .for_each(|(out, x)| rows_times(out, x, y, k, n));
+}
+
+fn product<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
+    let Sizes { m, k, n } = sizes;
+    let thin = m.min(n) < 5;
+    if !thin && m * k * n >= BLOCKED {
+        return T::tile(Blocked { out, x, y, sizes });
+    }
+    if thin && n < m {
+        if x.transposed {
+            return by_transposition(out, x, y, sizes);
+        }
+        return dots(out, x, y, sizes);
+    }
+    if y.transposed && n > 1 {
+        if thin {
+            return by_transposition(out, x, y, sizes);
+        }
+        let mut rows = vec![T::default(); k * n];
+        transpose(&mut rows, y.data, n, k);
+        return weighted_rows(out, x, &rows, sizes);
+    }
+    weighted_rows(out, x, y.data, sizes);
+}
+
+/// `(y^T @ x^T)^T`.
+fn by_transposition<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
+    let Sizes { m, k, n } = sizes;
+    let mut found = vec![T::default(); m * n];
+    product(
+        &mut found,
+        y.transpose(),
+        x.transpose(),
+        Sizes { m: n, k, n: m },
+    );
+    for (i, out) in out.chunks_mut(n).enumerate() {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = out.plus(found[j * m + i]);
+        }
+    }
+}
+
+/// `out = x^T` for `x` with rows of `columns` elements.
+fn transpose<T: Ring>(out: &mut [T], x: &[T], rows: usize, columns: usize) {
+    for j in 0..columns {
+        for i in 0..rows {
+            out[j * rows + i] = x[i * columns + j];
+        }
+    }
+}
+
+/// For few columns: a dot product for every element of the result. `x` lies row by row.
+fn dots<T: Ring>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
+    let Sizes { m, k, n } = sizes;
+    let held;
+    let columns = if y.transposed || n == 1 {
+        y.data
+    } else {
+        let mut flipped = vec![T::default(); k * n];
+        transpose(&mut flipped, y.data, k, n);
+        held = flipped;
+        &held
+    };
+    let rows = |out: &mut [T], x: &[T]| {
+        for (out, x) in out.chunks_mut(n).zip(x.chunks(k)) {
+            for (out, y) in out.iter_mut().zip(columns.chunks(k)) {
+                *out = out.plus(dot(x, y));
+            }
+        }
+    };
+    if m * k * n < PARALLEL {
+        return rows(out, x.data);
+    }
+    let part = (PARALLEL / 4 / (k * n)).max(1);
+    out.par_chunks_mut(part * n)
+        .zip(x.data.par_chunks(part * k))
+        .for_each(|(out, x)| rows(out, x));
+}
+
+/// For few rows, and for small products: every row of the result as a sum of multiples of the rows of `y`.
+fn weighted_rows<T: Ring>(out: &mut [T], x: Matrix<T>, y: &[T], sizes: Sizes) {
+    let Sizes { m, k, n } = sizes;
+    let (down, right) = if x.transposed { (1, m) } else { (k, 1) };
+    for p in (0..k).step_by(4) {
+        let depth = (k - p).min(4);
+        for (i, out) in out.chunks_mut(n).enumerate() {
+            let mut weights = [T::default(); 4];
+            for (q, weight) in weights[..depth].iter_mut().enumerate() {
+                *weight = x.data[i * down + (p + q) * right];
+            }
+            add_rows(out, &weights[..depth], &y[p * n..(p + depth) * n]);
         }
     }
 }
 
 multiversion! {
-    fn rows_times<T: Ring>(out: &mut [T], x: &[T], y: &[T], k: usize, n: usize) {
-        out.fill(T::default());
-        for (out, x) in out.chunks_mut(n).zip(x.chunks(k)) {
-            for (x, y) in x.iter().zip(y.chunks(n)) {
+    fn dot<T: Ring>(x: &[T], y: &[T]) -> T {
+        let mut lanes = [T::default(); 32];
+        let (xs, ys) = (x.chunks_exact(32), y.chunks_exact(32));
+        let rest = xs.remainder().iter().zip(ys.remainder());
+        for (x, y) in xs.zip(ys) {
+            for i in 0..32 {
+                lanes[i] = lanes[i].plus(x[i].times(y[i]));
+            }
+        }
+        let sum = rest.fold(T::default(), |sum, (x, y)| sum.plus(x.times(*y)));
+        lanes.iter().fold(sum, |sum, x| sum.plus(*x))
+    }
+
+    fn add_rows<T: Ring>(out: &mut [T], weights: &[T], y: &[T]) {
+        let n = out.len();
+        if let [a, b, c, d] = *weights {
+            let (ya, rest) = y.split_at(n);
+            let (yb, rest) = rest.split_at(n);
+            let (yc, yd) = rest.split_at(n);
+            let yd = &yd[..n];
+            for i in 0..n {
+                let left = a.times(ya[i]).plus(b.times(yb[i]));
+                let right = c.times(yc[i]).plus(d.times(yd[i]));
+                out[i] = out[i].plus(left.plus(right));
+            }
+        } else {
+            for (weight, y) in weights.iter().zip(y.chunks(n)) {
                 for (out, y) in out.iter_mut().zip(y) {
-                    *out = out.plus(x.times(*y));
+                    *out = out.plus(weight.times(*y));
                 }
             }
         }
     }
 }
 
-/// `x0 @ y0 + x0 @ y1 + x1 @ y0`, as one product of twice the depth: `[x0 | x1] @ [y0 + y1 ; y0]`.
-pub fn cross_matmul<T: Ring>(out: &mut [T], [x0, x1]: [&[T]; 2], [y0, y1]: [&[T]; 2], sizes: Sizes) {
-    let Sizes { m, k, n } = sizes;
-    if m * n == 0 {
+/// A line of cache.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
+
+thread_local! {
+    /// Memory for strips, kept from one product to the next.
+    static STRIPS: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+/// Call `work` with memory for `n` elements of unspecified contents. The memory is taken out of its place meanwhile,
+/// since a thread that waits for others may begin another product.
+fn with_strips<T: Ring, R>(which: usize, n: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut lines = STRIPS.with(|held| std::mem::take(&mut held.borrow_mut()[which]));
+    let needed = (n * T::BYTES).div_ceil(64);
+    if lines.len() < needed {
+        lines.resize(needed, Line([0; 8]));
+    }
+    // SAFETY: that many bytes are there, aligned to 64, and any bytes are valid elements.
+    let result = work(unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), n) });
+    STRIPS.with(|held| held.borrow_mut()[which] = lines);
+    result
+}
+
+/// One product, to be done by tiles.
+pub struct Blocked<'a, T> {
+    out: &'a mut [T],
+    x: Matrix<'a, T>,
+    y: Matrix<'a, T>,
+    sizes: Sizes,
+}
+
+impl<T: Ring> Blocked<'_, T> {
+    pub fn run<K: Tile<T>>(self) {
+        let Sizes { m, k, n } = self.sizes;
+        let threads = rayon::current_num_threads();
+        let parallel = m * k * n >= PARALLEL && threads > 1 && m > K::ROWS;
+        let even = m.div_ceil(threads).next_multiple_of(K::ROWS);
+        let height = if parallel { even.min(HEIGHT) } else { HEIGHT };
+        with_strips(
+            0,
+            DEPTH.min(k) * n.next_multiple_of(K::COLUMNS),
+            |strips: &mut [T]| {
+                for p in (0..k).step_by(DEPTH) {
+                    let depth = (k - p).min(DEPTH);
+                    let size = depth * K::COLUMNS;
+                    let strips = &mut strips[..depth * n.next_multiple_of(K::COLUMNS)];
+                    let fill = |(j, strip): (usize, &mut [T])| {
+                        lay_columns(strip, self.y, (k, n), p, j * K::COLUMNS, K::COLUMNS);
+                    };
+                    let rows = |strips: &[T], (i, out): (usize, &mut [T])| {
+                        self::rows::<T, K>(out, self.x, (m, k), (i * height, p), strips, n);
+                    };
+                    if parallel {
+                        strips.par_chunks_mut(size).enumerate().for_each(fill);
+                        let strips = &*strips;
+                        self.out
+                            .par_chunks_mut(height * n)
+                            .enumerate()
+                            .for_each(|part| rows(strips, part));
+                    } else {
+                        strips.chunks_mut(size).enumerate().for_each(fill);
+                        let strips = &*strips;
+                        self.out
+                            .chunks_mut(height * n)
+                            .enumerate()
+                            .for_each(|part| rows(strips, part));
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Add to `out`, rows `first..` of the result, the product over the depth of `strips`, which starts at `p`.
+fn rows<T: Ring, K: Tile<T>>(
+    out: &mut [T],
+    x: Matrix<T>,
+    (m, k): (usize, usize),
+    (first, p): (usize, usize),
+    strips: &[T],
+    n: usize,
+) {
+    let depth = strips.len() / n.next_multiple_of(K::COLUMNS);
+    let height = out.len() / n;
+    with_strips(
+        1,
+        height.next_multiple_of(K::ROWS) * depth,
+        |left: &mut [T]| {
+            for (i, strip) in left.chunks_mut(K::ROWS * depth).enumerate() {
+                lay_columns(
+                    strip,
+                    x.transpose(),
+                    (k, m),
+                    p,
+                    first + i * K::ROWS,
+                    K::ROWS,
+                );
+            }
+            let mut tile = K::Buffer::default();
+            for (j, right) in strips.chunks(K::COLUMNS * depth).enumerate() {
+                let column = j * K::COLUMNS;
+                let width = (n - column).min(K::COLUMNS);
+                for (i, left) in left.chunks(K::ROWS * depth).enumerate() {
+                    K::multiply(depth, left, right, tile.as_mut());
+                    let out = out[i * K::ROWS * n..].chunks_mut(n).take(K::ROWS);
+                    for (out, tile) in out.zip(tile.as_mut().chunks(K::COLUMNS)) {
+                        add_to(&mut out[column..column + width], tile);
+                    }
+                }
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn add_to<T: Ring>(out: &mut [T], x: &[T]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = out.plus(*x);
+    }
+}
+
+/// Lay out rows `p..` of columns `j..j + width` of a matrix of `shape`, row after row, as far as `strip` reaches;
+/// columns that do not exist are zero.
+fn lay_columns<T: Ring>(
+    strip: &mut [T],
+    y: Matrix<T>,
+    shape: (usize, usize),
+    p: usize,
+    j: usize,
+    width: usize,
+) {
+    let (k, n) = shape;
+    let there = (n - j).min(width);
+    if !y.transposed {
+        for (q, row) in strip.chunks_exact_mut(width).enumerate() {
+            let from = (p + q) * n + j;
+            row[..there].copy_from_slice(&y.data[from..from + there]);
+            row[there..].fill(T::default());
+        }
         return;
     }
-    let batch = out.len() / (m * n);
-    let mut x = Vec::with_capacity(batch * m * 2 * k);
-    if k > 0 {
-        for (x0, x1) in x0.chunks(k).zip(x1.chunks(k)) {
-            x.extend_from_slice(x0);
-            x.extend_from_slice(x1);
-        }
+    let depth = strip.len() / width;
+    let mut columns = [&y.data[..0]; 64];
+    for (c, column) in columns[..there].iter_mut().enumerate() {
+        *column = &y.data[(j + c) * k + p..(j + c) * k + p + depth];
     }
-    let mut y = Vec::with_capacity(batch * 2 * k * n);
-    if k > 0 {
-        for (y0, y1) in y0.chunks(k * n).zip(y1.chunks(k * n)) {
-            y.extend(y0.iter().zip(y1).map(|(a, b)| a.plus(*b)));
-            y.extend_from_slice(y0);
+    for (q, row) in strip.chunks_exact_mut(width).enumerate() {
+        for (to, column) in row.iter_mut().zip(&columns[..there]) {
+            *to = column[q];
         }
+        row[there..].fill(T::default());
     }
-    matmul(out, &x, &y, Sizes { m, k: 2 * k, n });
 }

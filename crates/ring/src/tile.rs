@@ -1,0 +1,265 @@
+//! The innermost loop of a matrix product: a tile of the result, kept in registers, along the whole depth of two
+//! strips.
+
+use crate::backend::Backend;
+use crate::element::{Ring, Z128};
+use crate::matmul::Blocked;
+
+/// How to make one tile.
+pub trait Tile<T: Ring>: 'static {
+    const ROWS: usize;
+    const COLUMNS: usize;
+    /// Room for a tile.
+    type Buffer: AsMut<[T]> + Default;
+
+    /// Set `tile` (row by row) to the product of `left`, `depth` columns of `ROWS` elements, and `right`, `depth`
+    /// rows of `COLUMNS`.
+    fn multiply(depth: usize, left: &[T], right: &[T], tile: &mut [T]);
+}
+
+/// Elements of a ring whose matrices can be multiplied by tiles.
+pub trait Tiled: Ring {
+    /// Run a product with the tiles of the current backend.
+    fn tile(product: Blocked<'_, Self>);
+}
+
+/// A tile's memory, aligned as vectors.
+#[repr(C, align(64))]
+pub struct Room<T, const N: usize>([T; N]);
+
+impl<T: Ring, const N: usize> Default for Room<T, N> {
+    fn default() -> Self {
+        Room([T::default(); N])
+    }
+}
+
+impl<T, const N: usize> AsMut<[T]> for Room<T, N> {
+    fn as_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+/// For any processor.
+struct Portable;
+
+impl<T: Ring> Tile<T> for Portable {
+    const ROWS: usize = 4;
+    const COLUMNS: usize = 4;
+    type Buffer = Room<T, 16>;
+
+    fn multiply(depth: usize, left: &[T], right: &[T], tile: &mut [T]) {
+        let mut sums = [[T::default(); 4]; 4];
+        for (x, y) in left.chunks_exact(4).zip(right.chunks_exact(4)).take(depth) {
+            for i in 0..4 {
+                for j in 0..4 {
+                    sums[i][j] = sums[i][j].plus(x[i].times(y[j]));
+                }
+            }
+        }
+        tile.copy_from_slice(sums.as_flattened());
+    }
+}
+
+impl Tiled for u32 {
+    fn tile(product: Blocked<'_, u32>) {
+        match Backend::current() {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => product.run::<x86::Avx512U32>(),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => product.run::<x86::Avx2U32>(),
+            _ => product.run::<Portable>(),
+        }
+    }
+}
+
+impl Tiled for u64 {
+    fn tile(product: Blocked<'_, u64>) {
+        match Backend::current() {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => product.run::<x86::Avx512U64>(),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => product.run::<x86::Avx2U64>(),
+            _ => product.run::<Portable>(),
+        }
+    }
+}
+
+impl Tiled for Z128 {
+    fn tile(product: Blocked<'_, Z128>) {
+        product.run::<Portable>()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Room, Tile};
+    use std::arch::x86_64::*;
+
+    /// Check the sizes that a kernel relies on.
+    fn check<T, K: Tile<T>>(depth: usize, left: &[T], right: &[T], tile: &[T])
+    where
+        T: crate::element::Ring,
+    {
+        assert!(left.len() >= depth * K::ROWS && right.len() >= depth * K::COLUMNS);
+        assert_eq!(tile.len(), K::ROWS * K::COLUMNS);
+    }
+
+    macro_rules! avx512 {
+        ($name:ident, $element:ty, $columns:literal, $signed:ty, $broadcast:ident, $multiply:ident, $add:ident) => {
+            /// 8 rows of 3 vectors: 24 of the 32 registers hold sums.
+            pub struct $name;
+
+            impl Tile<$element> for $name {
+                const ROWS: usize = 8;
+                const COLUMNS: usize = $columns;
+                type Buffer = Room<$element, { 8 * $columns }>;
+
+                fn multiply(
+                    depth: usize,
+                    left: &[$element],
+                    right: &[$element],
+                    tile: &mut [$element],
+                ) {
+                    #[target_feature(enable = "avx512f,avx512dq")]
+                    fn run(
+                        depth: usize,
+                        left: &[$element],
+                        right: &[$element],
+                        tile: &mut [$element],
+                    ) {
+                        const LANES: usize = $columns / 3;
+                        let mut sums = [[_mm512_setzero_si512(); 3]; 8];
+                        let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
+                        for _ in 0..depth {
+                            // SAFETY: `check` saw `depth` columns and rows in the strips.
+                            unsafe {
+                                let y0 = _mm512_loadu_si512(y.cast());
+                                let y1 = _mm512_loadu_si512(y.add(LANES).cast());
+                                let y2 = _mm512_loadu_si512(y.add(2 * LANES).cast());
+                                for (i, sums) in sums.iter_mut().enumerate() {
+                                    let x = $broadcast(*x.add(i) as $signed);
+                                    sums[0] = $add(sums[0], $multiply(x, y0));
+                                    sums[1] = $add(sums[1], $multiply(x, y1));
+                                    sums[2] = $add(sums[2], $multiply(x, y2));
+                                }
+                                x = x.add(8);
+                                y = y.add($columns);
+                            }
+                        }
+                        for (i, sum) in sums.as_flattened().iter().enumerate() {
+                            // SAFETY: `check` saw 24 vectors in the tile.
+                            unsafe {
+                                _mm512_storeu_si512(tile.as_mut_ptr().add(i * LANES).cast(), *sum)
+                            };
+                        }
+                    }
+                    check::<$element, Self>(depth, left, right, tile);
+                    // SAFETY: chosen only where the backend is AVX-512.
+                    unsafe { run(depth, left, right, tile) }
+                }
+            }
+        };
+    }
+    avx512!(
+        Avx512U64,
+        u64,
+        24,
+        i64,
+        _mm512_set1_epi64,
+        _mm512_mullo_epi64,
+        _mm512_add_epi64
+    );
+    avx512!(
+        Avx512U32,
+        u32,
+        48,
+        i32,
+        _mm512_set1_epi32,
+        _mm512_mullo_epi32,
+        _mm512_add_epi32
+    );
+
+    /// 4 rows of one vector. There is no 64-bit product: low halves' products and cross products, which matter only
+    /// mod 2^32, are summed apart.
+    pub struct Avx2U64;
+
+    impl Tile<u64> for Avx2U64 {
+        const ROWS: usize = 4;
+        const COLUMNS: usize = 4;
+        type Buffer = Room<u64, 16>;
+
+        fn multiply(depth: usize, left: &[u64], right: &[u64], tile: &mut [u64]) {
+            #[target_feature(enable = "avx2")]
+            fn run(depth: usize, left: &[u64], right: &[u64], tile: &mut [u64]) {
+                let mut low = [_mm256_setzero_si256(); 4];
+                let mut cross = [_mm256_setzero_si256(); 4];
+                let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
+                for _ in 0..depth {
+                    // SAFETY: `check` saw `depth` columns and rows in the strips.
+                    unsafe {
+                        let y0 = _mm256_loadu_si256(y.cast());
+                        let y1 = _mm256_srli_epi64(y0, 32);
+                        for i in 0..4 {
+                            let x0 = _mm256_set1_epi64x(*x.add(i) as i64);
+                            let x1 = _mm256_srli_epi64(x0, 32);
+                            low[i] = _mm256_add_epi64(low[i], _mm256_mul_epu32(x0, y0));
+                            let c = _mm256_add_epi64(
+                                _mm256_mul_epu32(x0, y1),
+                                _mm256_mul_epu32(x1, y0),
+                            );
+                            cross[i] = _mm256_add_epi64(cross[i], c);
+                        }
+                        x = x.add(4);
+                        y = y.add(4);
+                    }
+                }
+                for i in 0..4 {
+                    let sum = _mm256_add_epi64(low[i], _mm256_slli_epi64(cross[i], 32));
+                    // SAFETY: `check` saw 4 vectors in the tile.
+                    unsafe { _mm256_storeu_si256(tile.as_mut_ptr().add(4 * i).cast(), sum) };
+                }
+            }
+            check::<u64, Self>(depth, left, right, tile);
+            // SAFETY: chosen only where the backend is AVX2.
+            unsafe { run(depth, left, right, tile) }
+        }
+    }
+
+    /// 4 rows of 2 vectors.
+    pub struct Avx2U32;
+
+    impl Tile<u32> for Avx2U32 {
+        const ROWS: usize = 4;
+        const COLUMNS: usize = 16;
+        type Buffer = Room<u32, 64>;
+
+        fn multiply(depth: usize, left: &[u32], right: &[u32], tile: &mut [u32]) {
+            #[target_feature(enable = "avx2")]
+            fn run(depth: usize, left: &[u32], right: &[u32], tile: &mut [u32]) {
+                let mut sums = [[_mm256_setzero_si256(); 2]; 4];
+                let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
+                for _ in 0..depth {
+                    // SAFETY: `check` saw `depth` columns and rows in the strips.
+                    unsafe {
+                        let y0 = _mm256_loadu_si256(y.cast());
+                        let y1 = _mm256_loadu_si256(y.add(8).cast());
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let x = _mm256_set1_epi32(*x.add(i) as i32);
+                            sums[0] = _mm256_add_epi32(sums[0], _mm256_mullo_epi32(x, y0));
+                            sums[1] = _mm256_add_epi32(sums[1], _mm256_mullo_epi32(x, y1));
+                        }
+                        x = x.add(4);
+                        y = y.add(16);
+                    }
+                }
+                for (i, sum) in sums.as_flattened().iter().enumerate() {
+                    // SAFETY: `check` saw 8 vectors in the tile.
+                    unsafe { _mm256_storeu_si256(tile.as_mut_ptr().add(8 * i).cast(), *sum) };
+                }
+            }
+            check::<u32, Self>(depth, left, right, tile);
+            // SAFETY: chosen only where the backend is AVX2.
+            unsafe { run(depth, left, right, tile) }
+        }
+    }
+}
