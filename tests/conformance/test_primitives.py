@@ -107,7 +107,9 @@ def primitives(jaxpr):
     found = set()
     for eqn in jaxpr.eqns:
         found.add(eqn.primitive.name.replace("-", "_"))
-        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda v: hasattr(v, "eqns") or hasattr(v, "jaxpr")):
+        for value in jax.tree.leaves(
+            list(eqn.params.values()), is_leaf=lambda v: hasattr(v, "eqns") or hasattr(v, "jaxpr")
+        ):
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
                 found |= primitives(inner)

@@ -132,9 +132,7 @@ def is_index(op: Op, place: int) -> bool:
 
 
 def _attributes(op: Op, eqn: Equation) -> None:
-    _require(
-        set(eqn.attrs) == set(op.attrs), f"attributes {sorted(eqn.attrs)} of {op.name}", f"{sorted(op.attrs)}"
-    )
+    _require(set(eqn.attrs) == set(op.attrs), f"attributes {sorted(eqn.attrs)} of {op.name}", f"{sorted(op.attrs)}")
     for name, valid in op.attrs.items():
         _require(_holds(valid, eqn.attrs[name]), f"attribute {name} of {op.name} cannot be used")
 

@@ -429,6 +429,7 @@ def _stack(engine: Engine, rows: list[Operand], type_: TensorType) -> Share:
     if not rows:
         return engine.lift(Public(np.zeros(type_.shape, type_.numpy), type_))
     wide = [
-        Shared(engine.lift(row).reshape((1, *row.type.shape)), row.type.with_shape((1, *row.type.shape))) for row in rows
+        Shared(engine.lift(row).reshape((1, *row.type.shape)), row.type.with_shape((1, *row.type.shape)))
+        for row in rows
     ]
     return _at_once(ops.find("concat").share(engine, *wide, axis=0))

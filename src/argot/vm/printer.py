@@ -1,12 +1,12 @@
 """The printed form of programs; `parser.parse` reads it back.
 
-    program step(
-      %0: fixed[8,3] private(0) "xa"
-    ) {
-      %1: fixed[] public = const {name="", value=0.5}
-      %2: fixed[8,3] private(0) = mul(%0, %1) at "train.py:12"
-      return %2
-    }
+program step(
+  %0: fixed[8,3] private(0) "xa"
+) {
+  %1: fixed[] public = const {name="", value=0.5}
+  %2: fixed[8,3] private(0) = mul(%0, %1) at "train.py:12"
+  return %2
+}
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 def print_program(program: Program) -> str:
     """The text of a program, one equation a line."""
     lines = [f"program {json.dumps(program.name)}("]
-    lines += [
-        f"  {var(v)} {json.dumps(name)}" for v, name in zip(program.body.params, program.inputs, strict=True)
-    ]
+    lines += [f"  {var(v)} {json.dumps(name)}" for v, name in zip(program.body.params, program.inputs, strict=True)]
     return "\n".join([*lines, ") {", *_body(program.body, "  "), "}"]) + "\n"
 
 

@@ -328,4 +328,3 @@ _RULES: dict[str, Rule] = {
         )
     },
 }
-

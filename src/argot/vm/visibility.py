@@ -171,7 +171,9 @@ def _control_edges(eqn: Equation, inputs: Sequence[Var], rounds: float, graph: _
     if eqn.op == "while":
         test, body = eqn.blocks
         carries = len(eqn.outputs)
-        for p, q in zip(test.params[len(test.params) - carries :], body.params[len(body.params) - carries :], strict=True):
+        for p, q in zip(
+            test.params[len(test.params) - carries :], body.params[len(body.params) - carries :], strict=True
+        ):
             _equal(p, q, graph)
 
 

@@ -1,11 +1,11 @@
 """From a JAX function to a program: `trace(fn, args) -> Traced`. The driver's side; agents do not need it.
 
-    jax_adapter.py  the only contact with JAX
-    interpret.py    walks a jaxpr
-    rules/          one function for each primitive, found by name
-    named.py        kernels for named calls
-    builder.py      equations, constants, delayed factors, hoisting
-    simplify.py     identities and cheaper forms
+jax_adapter.py  the only contact with JAX
+interpret.py    walks a jaxpr
+rules/          one function for each primitive, found by name
+named.py        kernels for named calls
+builder.py      equations, constants, delayed factors, hoisting
+simplify.py     identities and cheaper forms
 """
 
 from __future__ import annotations
@@ -153,4 +153,3 @@ def _finish(b: Builder, title: str, names: tuple[str, ...], results: list[Ref]) 
     program = renumber(ranges.annotate(place(renumber(program))))
     check(program)
     return program
-

@@ -31,16 +31,6 @@ FOLD = 4096  # constants of more elements are computed at run time
 SMALL = 64  # constants of more elements are stated once, outside of loops
 MIN_SCALE, MAX_SCALE = 2.0**-10, 4.0
 
-_ELEMENTWISE = frozenset(
-    "add sub mul div int_div rem neg square lt eq not and or xor select convert floor round exp log sigmoid tanh sqrt "
-    "rsqrt reciprocal log1p expm1 power within shift_left shift_right_arithmetic shift_right_logical".split()
-)
-_MOVES = frozenset("reshape transpose broadcast slice reverse dynamic_slice".split())
-# A pending factor passes through these: of one operand, of all if equal, of both multiplied.
-_LINEAR = frozenset("neg reshape transpose slice reverse pad take reduce_sum cumsum dynamic_slice broadcast".split())
-_ALIKE = frozenset("add sub concat".split())
-_BILINEAR = frozenset("mul matmul".split())
-
 
 class Scope:
     """Equations of one block under construction."""
@@ -148,7 +138,7 @@ class Builder:
     def emit(self, op: str, *refs: Ref, **attrs: Any) -> Ref:
         """The result of an operation: folded, found again, or a new equation."""
         rule = ops.find(op)
-        if op in _ELEMENTWISE and len({x.type.shape for x in refs if x.type.shape}) > 1:
+        if rule.form == "elementwise" and len({x.type.shape for x in refs if x.type.shape}) > 1:
             refs = self._alike(refs)
         if all(x.value is not None for x in refs):
             folded = self._fold(rule, refs, attrs)
@@ -203,9 +193,9 @@ class Builder:
         if all(x.scale == 1.0 for x in refs):
             return refs, 1.0
         rule = ops.find(op)
-        if op in _ALIKE and len({x.scale for x in refs}) == 1:
+        if rule.scaling == "alike" and len({x.scale for x in refs}) == 1:
             return _bare(refs), refs[0].scale
-        if op in _LINEAR or op in _BILINEAR:
+        if rule.scaling in ("linear", "bilinear"):
             out = rule.infer(*(x.type for x in refs), **attrs)
             refs = tuple(self.settle(x) if out.size > x.type.size else x for x in refs)
             return _bare(refs), float(np.prod([x.scale for x in refs]))
@@ -252,10 +242,8 @@ class Builder:
             return self.settle(x)
         scope = scope or self.scope
         if x.value.dtype.kind == "f" and bool(np.isnan(x.value).any()):
-            raise ProgramError(
-                "a NaN that reaches a computation", wanted="finite constants", where=self.where or None
-            )
-        if x.value.shape == x.type.shape or (rule is not None and rule.name in _ELEMENTWISE):
+            raise ProgramError("a NaN that reaches a computation", wanted="finite constants", where=self.where or None)
+        if x.value.shape == x.type.shape or (rule is not None and rule.form == "elementwise"):
             return self._state(x.value, scope)
         if x.type.size <= SMALL:
             return self._state(np.broadcast_to(x.value, x.type.shape).copy(), scope)
@@ -284,9 +272,9 @@ class Builder:
     def _fold(self, rule: Op, refs: tuple[Ref, ...], attrs: Mapping[str, Any]) -> Ref | None:
         out = self._infer(rule, [x.type for x in refs], attrs)
         same = bool(refs) and all(x.value is not None and x.value.ndim == 0 for x in refs)
-        if same and rule.name in _ELEMENTWISE:
+        if same and rule.form == "elementwise":
             return self.constant(rule.clear(*(_value(x) for x in refs), **attrs), out)
-        if refs and rule.name in _MOVES and _value(refs[0]).ndim == 0:
+        if refs and rule.form == "move" and _value(refs[0]).ndim == 0:
             return Ref(out, PUBLIC, value=refs[0].value)
         if max((out.size, *(x.type.size for x in refs))) > FOLD:
             return None

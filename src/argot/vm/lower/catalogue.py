@@ -1,6 +1,6 @@
 """`docs/reference/primitives.md`: what programs may use, from the rules themselves.
 
-    python -m argot.vm.lower.catalogue > docs/reference/primitives.md
+python -m argot.vm.lower.catalogue > docs/reference/primitives.md
 """
 
 from __future__ import annotations

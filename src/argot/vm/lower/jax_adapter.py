@@ -57,6 +57,7 @@ def jax() -> Any:
     """The module `jax`. Raises MissingExtra."""
     try:
         import jax as module
+        import jax.experimental
         import jax.extend.core
         import jax.extend.source_info_util
         import jax.numpy
@@ -71,9 +72,7 @@ def _x64() -> Any:
     module = jax()
     if hasattr(module, "enable_x64"):
         return module.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64()
+    return module.experimental.enable_x64()  # before 0.8
 
 
 def make(fn: Callable[..., Any], args: Sequence[Any]) -> tuple[Jaxpr, Any]:

@@ -16,21 +16,25 @@ from .. import clear
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Share
-from .base import Array, Op, Operand, elementwise, is_bound
+from .base import Array, Op, Operand, attributes, elementwise, is_bound
 
 
 class _Function(Op):
     arity = 1
-    attrs = {"bound": is_bound}
+    attrs = attributes(bound=is_bound)
     function: ClassVar[Callable[..., Awaitable[Arith]]]
-    exact: ClassVar[Callable[[Array], Array]]
+
+    @staticmethod
+    def exact(x: Array) -> Array:
+        """The function in the clear."""
+        raise NotImplementedError
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         return elementwise(types, ("fixed",))
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):
-            return np.asarray(type(self).exact(arrays[0]))
+            return np.asarray(self.exact(arrays[0]))
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
@@ -41,6 +45,7 @@ class Exp(_Function):
     """e^x."""
 
     name = "exp"
+    form = "elementwise"
     function = staticmethod(derived.exp)
     exact = staticmethod(clear.exp)
     cost = 10.0
@@ -50,6 +55,7 @@ class Log(_Function):
     """The natural logarithm."""
 
     name = "log"
+    form = "elementwise"
     function = staticmethod(derived.log)
     exact = staticmethod(clear.log)
     cost = 20.0
@@ -59,6 +65,7 @@ class Sigmoid(_Function):
     """1 / (1 + e^-x)."""
 
     name = "sigmoid"
+    form = "elementwise"
     function = staticmethod(derived.sigmoid)
     exact = staticmethod(clear.sigmoid)
     cost = 15.0
@@ -68,6 +75,7 @@ class Tanh(_Function):
     """The hyperbolic tangent."""
 
     name = "tanh"
+    form = "elementwise"
     function = staticmethod(derived.tanh)
     exact = staticmethod(clear.tanh)
     cost = 15.0
@@ -77,6 +85,7 @@ class Sqrt(_Function):
     """The square root; 0 below 0."""
 
     name = "sqrt"
+    form = "elementwise"
     function = staticmethod(derived.sqrt)
     cost = 20.0
 
@@ -89,6 +98,7 @@ class Rsqrt(_Function):
     """1 / sqrt(x)."""
 
     name = "rsqrt"
+    form = "elementwise"
     function = staticmethod(derived.rsqrt)
     cost = 20.0
 
@@ -101,6 +111,7 @@ class Reciprocal(_Function):
     """1 / x."""
 
     name = "reciprocal"
+    form = "elementwise"
     function = staticmethod(derived.reciprocal)
     cost = 20.0
 
@@ -113,6 +124,7 @@ class Log1p(Op):
     """log(1 + x), in the clear only: on shares programs say log(1 + x)."""
 
     name = "log1p"
+    form = "elementwise"
     arity = 1
     clear_only = True
 
@@ -127,6 +139,7 @@ class Expm1(Op):
     """e^x - 1, in the clear only: on shares programs say exp(x) - 1."""
 
     name = "expm1"
+    form = "elementwise"
     arity = 1
     clear_only = True
 
@@ -141,6 +154,7 @@ class Power(Op):
     """x^y, in the clear only: on shares programs say products, or exp(y log x)."""
 
     name = "power"
+    form = "elementwise"
     arity = 2
     clear_only = True
 

@@ -12,7 +12,7 @@ from .. import clear
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Public, Share
-from .base import NUMBERS, Array, Op, Operand, elementwise, is_ints, require, whole
+from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_ints, require, whole
 
 LINEAR_PRICE = 1.5  # a truncation, in elements sent
 
@@ -25,6 +25,8 @@ class Add(Op):
     """x + y."""
 
     name = "add"
+    form = "elementwise"
+    scaling = "alike"
     arity = 2
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -50,6 +52,8 @@ class Sub(Op):
     """x - y."""
 
     name = "sub"
+    form = "elementwise"
+    scaling = "alike"
     arity = 2
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -70,6 +74,8 @@ class Neg(Op):
     """-x."""
 
     name = "neg"
+    form = "elementwise"
+    scaling = "linear"
     arity = 1
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -89,6 +95,8 @@ class Mul(Op):
     """x * y; reals are truncated once. A public factor keeps its own precision, however small it is."""
 
     name = "mul"
+    form = "elementwise"
+    scaling = "bilinear"
     arity = 2
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -119,6 +127,7 @@ class Square(Op):
     """x * x."""
 
     name = "square"
+    form = "elementwise"
     arity = 1
     cost = 1.5
 
@@ -137,6 +146,7 @@ class Div(Op):
     """x / y of reals, 0 / 0 = 0. A shared x over a public 0 is 0; over a shared 0 it saturates with x's sign."""
 
     name = "div"
+    form = "elementwise"
     arity = 2
     cost = 20.0
 
@@ -162,6 +172,7 @@ class Divide(Op):
     """x / y of integers, rounded towards zero, in the clear only; x / 0 is -1."""
 
     name = "int_div"
+    form = "elementwise"
     arity = 2
     clear_only = True
 
@@ -181,6 +192,7 @@ class Rem(Op):
     """The remainder of x / y with x's sign, in the clear only; 0 where y = 0."""
 
     name = "rem"
+    form = "elementwise"
     arity = 2
     clear_only = True
 
@@ -197,6 +209,7 @@ class Matmul(Op):
     """(..., m, k) @ (..., k, n) with equal leading dimensions; the sum is truncated once."""
 
     name = "matmul"
+    scaling = "bilinear"
     arity = 2
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -237,7 +250,7 @@ _I64 = TensorType("i64")
 
 
 def _reciprocal(y: Array) -> Array:
-    return np.where(y == 0, 0.0, clear.divide(np.float64(1.0), y))
+    return np.where(y == 0, 0.0, clear.divide(np.ones_like(y), y))
 
 
 def _quiet(function: Any, *arrays: Array) -> Array:
@@ -249,8 +262,9 @@ class ReduceSum(Op):
     """The sum over axes."""
 
     name = "reduce_sum"
+    scaling = "linear"
     arity = 1
-    attrs = {"axes": is_ints}
+    attrs = attributes(axes=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         elementwise(types, NUMBERS)
@@ -270,8 +284,9 @@ class Cumsum(Op):
     """Running sums along an axis, from its end if `reverse`."""
 
     name = "cumsum"
+    scaling = "linear"
     arity = 1
-    attrs = {"axis": lambda v: type(v) is int, "reverse": lambda v: type(v) is bool}
+    attrs = attributes(axis=lambda v: type(v) is int, reverse=lambda v: type(v) is bool)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         require(0 <= attrs["axis"] < len(types[0].shape), f"axis {attrs['axis']} of {types[0]}")
@@ -300,5 +315,3 @@ def reduced(type_: TensorType, axes: tuple[int, ...]) -> TensorType:
     ok = all(0 <= a < len(type_.shape) for a in axes) and len(set(axes)) == len(axes)
     require(ok, f"axes {axes} of {type_}", "different axes of the operand")
     return type_.with_shape([n for a, n in enumerate(type_.shape) if a not in axes])
-
-

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -48,9 +49,11 @@ class Op:
 
     name: ClassVar[str]
     arity: ClassVar[int | None] = None  # None: any number of operands, at least one
-    attrs: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    attrs: ClassVar[Mapping[str, Callable[[Any], bool]]] = MappingProxyType({})
     public_operands: ClassVar[tuple[int, ...]] = ()  # these must be public
     clear_only: ClassVar[bool] = False  # no meaning on shares
+    form: ClassVar[Literal["elementwise", "move", ""]] = ""  # element by element; or only moves elements
+    scaling: ClassVar[Literal["linear", "alike", "bilinear", ""]] = ""  # how a common factor of operands passes
     cost: ClassVar[float] = 0.0  # what one output element costs on shares, in elements sent
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -75,6 +78,11 @@ class Op:
 
 
 # ---- attributes ---------------------------------------------------------------------------------------------------
+
+
+def attributes(**valid: Callable[[Any], bool]) -> Mapping[str, Callable[[Any], bool]]:
+    """The attributes of an operation: for each name, which values it may have."""
+    return MappingProxyType(valid)
 
 
 def is_int(value: Any) -> bool:
@@ -126,7 +134,6 @@ def elementwise(types: Sequence[TensorType], dtypes: Sequence[str] | None = None
 
 
 NUMBERS = (*INTEGERS, "fixed")
-
 
 
 def whole(array: Array) -> bool:

@@ -11,14 +11,14 @@ from ...mpc.protocol import Arith, Bool
 from ..engine import Engine
 from ..ir import NUMPY, TensorType
 from ..values import Public, Share
-from .base import Array, Op, Operand, elementwise, is_bound, require
+from .base import Array, Op, Operand, attributes, elementwise, is_bound, require
 
 ANY = tuple(NUMPY)
 
 
 class _Comparison(Op):
     arity = 2
-    attrs = {"bound": is_bound}
+    attrs = attributes(bound=is_bound)
     cost = 4.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -29,6 +29,7 @@ class Lt(_Comparison):
     """x < y, for numbers whose difference fits the ring."""
 
     name = "lt"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.less(*arrays))
@@ -48,6 +49,7 @@ class Eq(_Comparison):
     """x == y."""
 
     name = "eq"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.equal(*arrays))
@@ -67,6 +69,7 @@ class Not(Op):
     """Not b; for public integers every bit inverted."""
 
     name = "not"
+    form = "elementwise"
     arity = 1
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -99,6 +102,7 @@ class And(_Bitwise):
     """x & y of booleans; of integers in the clear only."""
 
     name = "and"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.bitwise_and(*arrays))
@@ -120,6 +124,7 @@ class Or(_Bitwise):
     """x | y of booleans; of integers in the clear only."""
 
     name = "or"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.bitwise_or(*arrays))
@@ -142,6 +147,7 @@ class Xor(_Bitwise):
     """x ^ y of booleans; of integers in the clear only."""
 
     name = "xor"
+    form = "elementwise"
     cost = 0.0
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
@@ -170,6 +176,7 @@ class ShiftLeft(_Shift):
     """x << n of integers, in the clear only."""
 
     name = "shift_left"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         x, n = np.broadcast_arrays(*arrays)
@@ -181,6 +188,7 @@ class ShiftRight(_Shift):
     """x >> n of integers, the sign repeated, in the clear only."""
 
     name = "shift_right_arithmetic"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         x, n = np.broadcast_arrays(*arrays)
@@ -192,6 +200,7 @@ class ShiftRightLogical(_Shift):
     """x >> n of integers, zeros in, in the clear only."""
 
     name = "shift_right_logical"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         x, n = np.broadcast_arrays(*arrays)
@@ -205,6 +214,7 @@ class Select(Op):
     """where(c, x, y): x where the boolean is true, else y."""
 
     name = "select"
+    form = "elementwise"
     arity = 3
     cost = 2.0
 
@@ -265,8 +275,9 @@ class Convert(Op):
     """A value in another dtype. Reals become integers by dropping the fraction (towards zero)."""
 
     name = "convert"
+    form = "elementwise"
     arity = 1
-    attrs = {"dtype": lambda v: v in NUMPY}
+    attrs = attributes(dtype=lambda v: v in NUMPY)
     cost = 3.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -335,6 +346,7 @@ class Floor(_Rounding):
     """The largest whole number that is not above x."""
 
     name = "floor"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.floor(arrays[0]))
@@ -347,6 +359,7 @@ class Round(_Rounding):
     """The nearest whole number. Halves go to the even one in the clear, up on shares."""
 
     name = "round"
+    form = "elementwise"
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.rint(arrays[0]))

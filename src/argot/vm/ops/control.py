@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir import TensorType
-from .base import Op, is_bool, is_int
+from .base import Op, attributes, is_bool, is_int
 
 
 class Control(Op):
@@ -27,7 +27,7 @@ class Loop(Control):
 
     name = "loop"
     arity = None
-    attrs = {"length": is_int, "consts": is_int, "carries": is_int, "reverse": is_bool}
+    attrs = attributes(length=is_int, consts=is_int, carries=is_int, reverse=is_bool)
     blocks = 1
 
 
@@ -39,7 +39,7 @@ class While(Control):
 
     name = "while"
     arity = None
-    attrs = {"cond_consts": is_int, "body_consts": is_int}
+    attrs = attributes(cond_consts=is_int, body_consts=is_int)
     blocks = 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import INTEGERS, TensorType
-from .base import Array, Op, is_bool, is_ints, require
+from .base import Array, Op, attributes, is_bool, is_ints, require
 
 
 class Positions(Op):
@@ -24,16 +24,16 @@ class Positions(Op):
     arity = 1
     public_operands = (0,)
     clear_only = True
-    attrs = {
-        "shape": is_ints,
-        "sizes": is_ints,
-        "offset_dims": is_ints,
-        "collapsed": is_ints,
-        "start_map": is_ints,
-        "batching": is_ints,
-        "index_batching": is_ints,
-        "clip": is_bool,
-    }
+    attrs = attributes(
+        shape=is_ints,
+        sizes=is_ints,
+        offset_dims=is_ints,
+        collapsed=is_ints,
+        start_map=is_ints,
+        batching=is_ints,
+        index_batching=is_ints,
+        clip=is_bool,
+    )
 
     def infer(self, *types: TensorType, **a: Any) -> TensorType:
         indices, shape, sizes = types[0], a["shape"], a["sizes"]

@@ -7,7 +7,7 @@ from typing import Any
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Share
-from .base import Array, Op, Operand, is_float, require
+from .base import Array, Op, Operand, attributes, is_float, require
 
 
 class ShareOp(Op):
@@ -28,8 +28,9 @@ class Within(Op):
     """x, of which the program's author promises low <= x <= high. A false promise gives wrong results."""
 
     name = "within"
+    form = "elementwise"
     arity = 1
-    attrs = {"low": is_float, "high": is_float}
+    attrs = attributes(low=is_float, high=is_float)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         require(attrs["low"] <= attrs["high"], f"a range from {attrs['low']} to {attrs['high']}")

@@ -15,7 +15,7 @@ from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Share, integers
 from .arith import reduced
-from .base import NUMBERS, Array, Op, Operand, elementwise, is_bound, is_int, is_ints, require
+from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound, is_int, is_ints, require
 
 
 def rows_first(x: Arith, axes: tuple[int, ...]) -> Arith:
@@ -40,7 +40,7 @@ async def tree(x: Arith, pair: Callable[[Arith, Arith], Awaitable[Arith]]) -> Ar
 
 class _Reduction(Op):
     arity = 1
-    attrs = {"axes": is_ints}
+    attrs = attributes(axes=is_ints)
     dtypes: ClassVar[tuple[str, ...]] = NUMBERS
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -54,7 +54,7 @@ class _Reduction(Op):
 
 
 class _Extreme(_Reduction):
-    attrs = {"axes": is_ints, "bound": is_bound}
+    attrs = attributes(axes=is_ints, bound=is_bound)
     cost = 5.0
     largest: ClassVar[bool]
 
@@ -154,7 +154,7 @@ class ReduceOr(_Boolean):
 
 class _Arg(Op):
     arity = 1
-    attrs = {"axis": is_int, "dtype": lambda v: v in INTEGERS, "bound": is_bound}
+    attrs = attributes(axis=is_int, dtype=lambda v: v in INTEGERS, bound=is_bound)
     cost = 7.0
     largest: ClassVar[bool]
 

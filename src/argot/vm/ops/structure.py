@@ -12,7 +12,7 @@ from ...mpc.protocol import Arith, Bool
 from ..engine import Engine
 from ..ir import INTEGERS, NUMPY, TensorType
 from ..values import Share
-from .base import Array, Op, Operand, elementwise, is_array, is_int, is_ints, is_text, require
+from .base import Array, Op, Operand, attributes, elementwise, is_array, is_int, is_ints, is_text, require
 
 
 class Const(Op):
@@ -20,7 +20,7 @@ class Const(Op):
 
     name = "const"
     arity = 0
-    attrs = {"value": is_array, "name": is_text}
+    attrs = attributes(value=is_array, name=is_text)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         value = attrs["value"]
@@ -37,7 +37,7 @@ class Iota(Op):
 
     name = "iota"
     arity = 0
-    attrs = {"dtype": lambda v: v in NUMPY, "shape": is_ints, "axis": is_int}
+    attrs = attributes(dtype=lambda v: v in NUMPY, shape=is_ints, axis=is_int)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape, axis = attrs["shape"], attrs["axis"]
@@ -54,7 +54,7 @@ class Iota(Op):
 class Structural(Op):
     """`array` says what happens to an array of any dtype, `bits` to bit-sliced booleans."""
 
-    arity: Any = 1
+    arity = 1
 
     def array(self, x: Array, **attrs: Any) -> Array:
         raise NotImplementedError
@@ -80,7 +80,9 @@ class Structural(Op):
 
 class Reshape(Structural):
     name = "reshape"
-    attrs = {"shape": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(shape=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape = attrs["shape"]
@@ -97,7 +99,9 @@ class Reshape(Structural):
 
 class Transpose(Structural):
     name = "transpose"
-    attrs = {"axes": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(axes=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         axes = attrs["axes"]
@@ -115,7 +119,9 @@ class Broadcast(Structural):
     """x repeated to `shape`; `dims[i]` is where axis i of x goes."""
 
     name = "broadcast"
-    attrs = {"shape": is_ints, "dims": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(shape=is_ints, dims=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape, dims, x = attrs["shape"], attrs["dims"], types[0]
@@ -138,7 +144,9 @@ class Broadcast(Structural):
 
 class Slice(Structural):
     name = "slice"
-    attrs = {"starts": is_ints, "limits": is_ints, "strides": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(starts=is_ints, limits=is_ints, strides=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         starts, limits, strides, x = attrs["starts"], attrs["limits"], attrs["strides"], types[0]
@@ -156,7 +164,9 @@ class Slice(Structural):
 
 class Reverse(Structural):
     name = "reverse"
-    attrs = {"axes": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(axes=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         axes, rank = attrs["axes"], len(types[0].shape)
@@ -174,7 +184,8 @@ class Pad(Structural):
     """x with `interior` zeros between elements, `low` before and `high` after, along each axis."""
 
     name = "pad"
-    attrs = {"low": is_ints, "high": is_ints, "interior": is_ints}
+    scaling = "linear"
+    attrs = attributes(low=is_ints, high=is_ints, interior=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         low, high, inner, x = attrs["low"], attrs["high"], attrs["interior"], types[0]
@@ -201,7 +212,8 @@ class Concat(Op):
     """Values joined along an axis."""
 
     name = "concat"
-    attrs = {"axis": is_int}
+    scaling = "alike"
+    attrs = attributes(axis=is_int)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         axis, first = attrs["axis"], types[0]
@@ -234,7 +246,9 @@ class DynamicSlice(Op):
     """The window of `sizes` that begins at public indices, moved inside where it would stick out."""
 
     name = "dynamic_slice"
-    attrs = {"sizes": is_ints}
+    form = "move"
+    scaling = "linear"
+    attrs = attributes(sizes=is_ints)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, sizes = types[0], attrs["sizes"]
@@ -309,6 +323,7 @@ class Take(Op):
     """Elements of x (flattened) at public positions; -1 gives 0."""
 
     name = "take"
+    scaling = "linear"
     arity = 2
     public_operands = (1,)
 

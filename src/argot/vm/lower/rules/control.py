@@ -46,9 +46,7 @@ def _cube(jax: Any) -> Any:
 
 @example(lambda J, x: _cube(J.jax)(x))
 @example(lambda J, x: J.jax.grad(lambda v: _cube(J.jax)(v).sum())(x))
-def custom_vjp_call(
-    b: Builder, *args: Ref, call_jaxpr: Any = None, fun_jaxpr: Any = None, **_: Any
-) -> list[Ref]:
+def custom_vjp_call(b: Builder, *args: Ref, call_jaxpr: Any = None, fun_jaxpr: Any = None, **_: Any) -> list[Ref]:
     """A function with its own derivative: its body."""
     return jit(b, *args, jaxpr=call_jaxpr if call_jaxpr is not None else fun_jaxpr)
 
@@ -86,8 +84,9 @@ def scan(
 ) -> list[Ref]:
     """A loop of known length: `lax.scan`, and `fori_loop` between static bounds."""
     body = read(jaxpr)
-    consts, start, rows = args[:num_consts], args[num_consts : num_consts + num_carry], args[num_consts + num_carry :]
-    start, rows = [b.operand(x) for x in start], [b.operand(x) for x in rows]
+    consts = args[:num_consts]
+    start = [b.operand(x) for x in args[num_consts : num_consts + num_carry]]
+    rows = [b.operand(x) for x in args[num_consts + num_carry :]]
     carried = [x.visibility for x in start]
     while True:
         with b.block(hoist=True) as scope:
@@ -224,5 +223,3 @@ def _pick(b: Builder, bit: Ref, x: Ref, y: Ref) -> Ref:
     shape = x.type.shape
     wide = b.emit("broadcast", bit, shape=shape, dims=()) if shape else bit
     return b.emit("select", wide, x, y)
-
-

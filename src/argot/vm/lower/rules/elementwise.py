@@ -517,5 +517,3 @@ def optimization_barrier(b: Builder, *xs: Ref, **_: Any) -> list[Ref]:
 def within(b: Builder, x: Ref, *, low: float, high: float, **_: Any) -> Ref:
     """x, promised to lie in a range (`argot.within`): comparisons and approximations cost less."""
     return b.emit("within", x, low=float(low), high=float(high))
-
-

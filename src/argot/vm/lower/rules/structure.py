@@ -200,9 +200,7 @@ def gather(
     return b.emit("select", outside, b.constant(fill, found.type), found)
 
 
-def _scatter_positions(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, dimension_numbers: Any, mode: Any
-) -> Ref:
+def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension_numbers: Any, mode: Any) -> Ref:
     _public(b, "an update", indices)
     d = jax_adapter.numbers(dimension_numbers)
     window = iter(updates.type.shape[a] for a in d["update_window_dims"])
@@ -241,5 +239,3 @@ def scatter_add(
 ) -> Ref:
     """Values added at public indices (`x.at[i].add(y)`, and derivatives of indexing)."""
     return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
-
-
