@@ -115,9 +115,10 @@ class _Status(msgspec.Struct, frozen=True, tag=True):
 
 
 class _End(msgspec.Struct, frozen=True, tag=True):
-    """The party has finished; `run` is a digest of its run id."""
+    """The party has finished; `run` is a digest of its run id, `rounds` its longest chain of messages."""
 
     run: bytes
+    rounds: int
 
 
 class _Abort(msgspec.Struct, frozen=True, tag=True):
@@ -138,7 +139,7 @@ class Meter:
     """What a run cost at this party.
 
     Attributes:
-        rounds: the longest chain of dependent messages.
+        rounds: the longest chain of dependent messages, of all parties (those of the record are this party's).
         seconds: from the first message of the agreement to the last party's end; `waiting` of them idle.
         sent_bytes: payload sent; `wire_bytes` with headers and padding, before TLS.
         messages, packets: sent. Packets depend on the timing, messages do not.
@@ -461,7 +462,7 @@ class _Run:
             self.inbox.close()
         record = party.record
         meter = Meter(
-            rounds=party.rounds,
+            rounds=max([party.rounds, *(end.rounds for end in self.ended.values())]),
             seconds=perf_counter() - began,
             waiting=self.waiting,
             sent_bytes=record.total("bits") // 8,
@@ -539,7 +540,7 @@ class _Run:
         if party.failure is not None:
             raise party.failure
         digest = prf.derive_key("argot 2026-11 run id confirmation", run_id)[:16]
-        self._tell(_End(digest))
+        self._tell(_End(digest, party.rounds))
         while len(self.ended) < len(self.others):
             self._take(party)
         for rank, end in sorted(self.ended.items()):
