@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,9 +34,7 @@ Protocol = Annotated[str, typer.Option(help="A file of argot/mpc.")]
 @app.command()
 def version() -> None:
     """Print the version."""
-    from . import __version__
-
-    print(__version__)
+    print(metadata.version("argot"))
 
 
 @agent.command("init")

@@ -429,10 +429,15 @@ def _has_opaque(schema: Any) -> bool:
     return isinstance(schema, Opaque) or any(map(_has_opaque, getattr(schema, "items", ())))
 
 
+_LIBRARY = tuple(
+    str(File(__file__).parent.parent / name)
+    for name in ("api", "agent", "graph", "devices", "frame", "linear", "preprocessing", "stats")
+)
+
+
 def _caller() -> str:
-    """file:line of the first frame outside of this package: the user's line."""
+    """file:line of the first frame outside of the library: the user's line."""
     frame = sys._getframe(1)
-    package = str(File(__file__).parent.parent)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_LIBRARY):
         frame = frame.f_back
     return f"{File(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import pickle
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -61,8 +62,6 @@ def freeze(function: Callable[..., Any], arguments: Any) -> bytes:
 
 def thaw(frozen: bytes) -> tuple[Callable[..., Any], Any]:
     """The inverse of `freeze`. Only for bytes from this process or from the driver of an embedded agent."""
-    import pickle
-
     function, arguments = pickle.Unpickler(io.BytesIO(frozen)).load()  # noqa: S301 - see the docstring
     return function, arguments
 
