@@ -3,16 +3,16 @@
 //! Arrays are C-contiguous. Numbers are uint32, uint64 or two-word elements and are taken by their size; planes are
 //! uint64 arrays (rows, words). Jobs are int64 arrays, a row each; -1 stands for none.
 
+use crate::array::empty;
 use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::kernels_bits as bits;
 use argot_ring::kernels_carry::{self as carry, Inner, Leaf, Node, Rows};
 use argot_ring::kernels_trunc::{self as trunc, packed_len};
 use argot_ring::{Ring, Z128};
-use numpy::npyffi::{self, PY_ARRAY_API};
 use numpy::{
-    PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyUntypedArray,
-    PyUntypedArrayMethods,
+    dtype, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -94,22 +94,11 @@ fn slice_mut<'a, T>(array: &'a Any<'_>) -> PyResult<&'a mut [T]> {
 
 /// A fresh array of the shape and dtype of another.
 fn like<'py>(py: Python<'py>, array: &Any<'py>) -> PyResult<Any<'py>> {
-    let mut dims: Vec<npyffi::npy_intp> = array.shape().iter().map(|n| *n as _).collect();
-    // SAFETY: the call takes over one reference to the dtype and gives a new array or an exception.
-    unsafe {
-        let fresh = PY_ARRAY_API.PyArray_Empty(
-            py,
-            dims.len() as i32,
-            dims.as_mut_ptr(),
-            array.dtype().into_ptr().cast(),
-            0,
-        );
-        Ok(Bound::from_owned_ptr_or_err(py, fresh)?.cast_into::<PyUntypedArray>()?)
-    }
+    empty(py, array.shape(), array.dtype())
 }
 
-fn bytes<'py>(py: Python<'py>, length: usize) -> Bytes<'py> {
-    PyArray1::zeros(py, length, false)
+fn bytes<'py>(py: Python<'py>, length: usize) -> PyResult<Bytes<'py>> {
+    Ok(empty(py, &[length], dtype::<u8>(py))?.cast_into()?)
 }
 
 fn stream(key: &[u8]) -> PyResult<Stream> {
@@ -147,7 +136,7 @@ fn pack<'py>(py: Python<'py>, x: Any<'py>, bits: u32) -> PyResult<Bytes<'py>> {
                 W::BITS
             )));
         }
-        let out = bytes(py, packed_len(x.len(), bits));
+        let out = bytes(py, packed_len(x.len(), bits))?;
         let (from, to) = (slice::<W>(x)?, slice_mut(out.as_untyped())?);
         py.detach(|| trunc::pack(from, bits, to));
         Ok(out)
@@ -189,7 +178,7 @@ fn trunc_first<'py>(
 ) -> PyResult<(Any<'py>, Bytes<'py>, Any<'py>, Any<'py>)> {
     let streams = [stream(rho)?, stream(unit)?, stream(near)?, stream(far)?];
     let arrays = (like(py, &r)?, like(py, &r)?, like(py, &r)?);
-    let packed = bytes(py, packed_len(r.len(), d));
+    let packed = bytes(py, packed_len(r.len(), d))?;
     fn run<W: Ring>(
         py: Python<'_>,
         (r, d): (&Any, u32),
@@ -240,7 +229,7 @@ fn trunc_meet<'py>(
         None => None,
     };
     let (high, side) = (like(py, &c1)?, like(py, &c1)?);
-    let packed = bytes(py, packed_len(c1.len(), d));
+    let packed = bytes(py, packed_len(c1.len(), d))?;
     type Sources<'a, 'py> = (
         &'a Option<(Stream, Stream)>,
         &'a Option<(Any<'py>, Any<'py>)>,
@@ -735,7 +724,7 @@ fn compose_split<'py>(
         stream: &Stream,
     ) -> PyResult<Bytes<'py>> {
         let width = compose_width::<W>(u, n)?;
-        let out = bytes(py, bits::compose_len::<W>(n, width));
+        let out = bytes(py, bits::compose_len::<W>(n, width))?;
         let (from, to) = (slice(u.as_untyped())?, slice_mut(out.as_untyped())?);
         py.detach(|| bits::compose_split::<W>(from, n, width, stream, to));
         Ok(out)

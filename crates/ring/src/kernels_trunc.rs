@@ -86,53 +86,34 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// Reads what `Packer` wrote.
-struct Unpacker<'a> {
-    from: &'a [u8],
-    at: usize,
-    held: u64,
-    count: u32,
-}
-
-impl<'a> Unpacker<'a> {
-    fn new(from: &'a [u8]) -> Self {
-        Unpacker {
-            from,
-            at: 0,
-            held: 0,
-            count: 0,
-        }
+/// Numbers first..first+out.len() of those that `Packer` wrote.
+#[inline(always)]
+fn read<W: Ring>(from: &[u8], bits: u32, first: usize, out: &mut [W]) {
+    let start = first * bits as usize;
+    // Up to here eight bytes can be read at once, which hold a number of up to 57 bits at any place within a byte.
+    let quick = if bits > 57 || from.len() < 8 {
+        0
+    } else {
+        ((from.len() - 8) * 8 / bits as usize + 1).saturating_sub(first)
     }
-
-    #[inline(always)]
-    fn get_short(&mut self, bits: u32) -> u64 {
-        if self.count < bits {
-            let rest = &self.from[self.at..];
-            let mut next = [0; 4];
-            let n = rest.len().min(4);
-            next[..n].copy_from_slice(&rest[..n]);
-            self.held |= (u32::from_le_bytes(next) as u64) << self.count;
-            self.at += n;
-            self.count += 32;
-        }
-        let value = self.held & ((1 << bits) - 1);
-        self.held >>= bits;
-        self.count -= bits;
-        value
+    .min(out.len());
+    let mask = (1u64 << (bits % 64)) - 1;
+    for (i, v) in out[..quick].iter_mut().enumerate() {
+        let at = start + i * bits as usize;
+        let mut word = [0; 8];
+        word.copy_from_slice(&from[at / 8..at / 8 + 8]);
+        *v = W::from_u64(u64::from_le_bytes(word) >> (at % 8) & mask);
     }
-
-    #[inline(always)]
-    fn get<W: Ring>(&mut self, bits: u32) -> W {
-        if bits <= 32 {
-            return W::from_u128(self.get_short(bits) as u128);
-        }
-        let (mut wide, mut have) = (0, 0);
+    for (i, v) in out.iter_mut().enumerate().skip(quick) {
+        let (mut wide, mut have) = (0u128, 0);
         while have < bits {
-            let now = (bits - have).min(32);
-            wide |= (self.get_short(now) as u128) << have;
+            let at = start + i * bits as usize + have as usize;
+            let now = (8 - at as u32 % 8).min(bits - have);
+            let piece = from[at / 8] >> (at % 8) & ((1u16 << now) - 1) as u8;
+            wide |= (piece as u128) << have;
             have += now;
         }
-        W::from_u128(wide)
+        *v = W::from_u128(wide);
     }
 }
 
@@ -153,10 +134,7 @@ pub fn unpack<W: Ring>(from: &[u8], bits: u32, out: &mut [W]) {
     assert_eq!(from.len(), packed_len(out.len(), bits));
     out.par_chunks_mut(PART)
         .zip(from.par_chunks(packed_len(PART, bits)))
-        .for_each(|(out, from)| {
-            let mut unpacker = Unpacker::new(from);
-            out.iter_mut().for_each(|v| *v = unpacker.get(bits));
-        });
+        .for_each(|(out, from)| read(from, bits, 0, out));
 }
 
 /// What the first party computes from r.
@@ -245,10 +223,6 @@ pub fn meet<W: Ring>(
         .for_each(|(part, ((high, product), side))| {
             let begin = part * PART;
             let mut packer = Packer::new(product);
-            let mut units = match given {
-                Given::Drawn { .. } => Unpacker::new(&[]),
-                Given::Received { unit, .. } => Unpacker::new(&unit[packed_len(begin, d)..]),
-            };
             let mut buffers = [[W::default(); BLOCK]; 3];
             for start in (0..high.len()).step_by(BLOCK) {
                 let n = BLOCK.min(high.len() - start);
@@ -262,9 +236,9 @@ pub fn meet<W: Ring>(
                         words_at(stream, at, &mut rho[..n]);
                         words_at(units, at, &mut u[..n]);
                     }
-                    Given::Received { rest, .. } => {
+                    Given::Received { rest, unit } => {
                         rho[..n].copy_from_slice(&rest[at..at + n]);
-                        u[..n].iter_mut().for_each(|v| *v = units.get(d));
+                        read(unit, d, at, &mut u[..n]);
                     }
                 }
                 words_at(mask, at, &mut m[..n]);
@@ -293,9 +267,18 @@ pub fn last<W: Ring>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
     high.par_chunks_mut(PART)
         .zip(own.par_chunks(bytes).zip(peer.par_chunks(bytes)))
         .for_each(|(high, (own, peer))| {
-            let (mut a, mut b) = (Unpacker::new(own), Unpacker::new(peer));
-            for v in high.iter_mut() {
-                *v = v.plus(a.get::<W>(d).plus(b.get(d)).left(up));
+            let mut buffers = [[W::default(); BLOCK]; 2];
+            for start in (0..high.len()).step_by(BLOCK) {
+                let n = BLOCK.min(high.len() - start);
+                let [a, b] = &mut buffers;
+                read(own, d, start, &mut a[..n]);
+                read(peer, d, start, &mut b[..n]);
+                for (v, (a, b)) in high[start..start + n]
+                    .iter_mut()
+                    .zip(a.iter().zip(b.iter()))
+                {
+                    *v = v.plus(a.plus(*b).left(up));
+                }
             }
         });
 }

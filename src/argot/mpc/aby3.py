@@ -522,5 +522,13 @@ def _whole(pieces: Sequence[Arith | Bool], shape: tuple[int, ...]) -> Arith | Bo
     """The opposite of `_piece`."""
     parts = list(zip(*(piece.parts for piece in pieces), strict=True))
     if isinstance(pieces[0], Arith):
-        return Arith(tuple(np.concatenate(part).reshape(shape) for part in parts))
-    return Bool(tuple(Bits(np.concatenate([p.planes for p in part], axis=1), shape) for part in parts))
+        return Arith(tuple(_joined_parts(part, 0).reshape(shape) for part in parts))
+    return Bool(tuple(Bits(_joined_parts([p.planes for p in part], 1), shape) for part in parts))
+
+
+def _joined_parts(parts: Sequence[Array], axis: int) -> Array:
+    """`numpy.concatenate`, into memory that is reused."""
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    joined: Array = np.concatenate(parts, axis, out=ring.empty(tuple(shape), parts[0].dtype))
+    return joined
