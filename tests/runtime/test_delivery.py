@@ -6,6 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from runtime_toy import Toy, words
 
 from argot.runtime import gather, join, spawn
@@ -128,3 +130,46 @@ def test_a_window_bounds_what_is_alive(in_lock_step):
         assert outcome(world, window)[1:] == in_lock_step[1:]
         rounds[window] = world.rounds
     assert rounds[1] >= rounds[2] >= rounds[8] < rounds[1]
+
+
+# A program is a tree: a leaf squares the share so many times, a node runs its parts side by side or after one another
+# and multiplies their results.
+trees = st.recursive(
+    st.integers(0, 2),
+    lambda parts: st.tuples(st.sampled_from(["gather", "spawn", "sequence"]), st.lists(parts, min_size=1, max_size=4)),
+    max_leaves=12,
+)
+
+
+async def grown(p, tree, share, window):
+    if isinstance(tree, int):
+        for _ in range(tree):
+            share = await p.mul(share, share)
+        return share
+    kind, parts = tree
+    if kind == "gather":
+        results = await gather(*(grown(p, part, share, window) for part in parts), limit=window)
+    elif kind == "spawn":
+        tasks = [await spawn(grown(p, part, share, window), limit=window) for part in parts]
+        results = [await join(task) for task in reversed(tasks)]
+    else:
+        results = [await grown(p, part, share, window) for part in parts]
+    return await p.product(results)
+
+
+def power(tree):
+    """The exponent that a tree computes."""
+    return 2**tree if isinstance(tree, int) else sum(power(part) for part in tree[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(trees, st.integers(0, 2**16), st.sampled_from(WINDOWS), st.sampled_from(DELIVERIES))
+def test_any_program_in_any_delivery(tree, seed, window, delivery):
+    async def program(p, x):
+        return await p.reveal(await grown(p, tree, await p.share(x, 0, (2,)), window))
+
+    inputs = [words(2), None, None]
+    calm, wild = World(Toy, seed=seed), World(Toy, seed=seed, delivery=delivery)
+    results = [[r.tolist() for r in world.run(program, inputs)] for world in (calm, wild)]
+    assert results[0] == results[1] == [(words(2) ** np.uint64(power(tree))).tolist()] * 3
+    assert calm.traffic == wild.traffic

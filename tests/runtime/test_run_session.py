@@ -24,7 +24,7 @@ from argot.errors import (
     ProgramError,
     ProgramMismatch,
 )
-from argot.runtime import gather
+from argot.runtime import gather, join
 from argot.runtime.session import Session, agree_keys
 from argot.runtime.world import World
 
@@ -308,6 +308,14 @@ def test_a_run_that_cannot_end_is_found(sessions):
     assert all(isinstance(error, Deadlock) for error in outcome), outcome
     assert "bob waits for message 0 of root from alice, which nobody sent" in str(outcome[0])
     assert time.monotonic() - began < 10
+
+
+def test_tasks_that_wait_for_one_another_are_found(sessions):
+    async def program(p):
+        await join(p.party.task)
+
+    outcome = run(sessions, program)
+    assert all(isinstance(error, Deadlock) and "wait for one another" in str(error) for error in outcome), outcome
 
 
 def test_messages_that_nobody_receives(sessions):

@@ -648,7 +648,10 @@ class _Run:
         return [self.members[rank] for rank in sorted({rank for rank, _ in party.waits()})]
 
     def _status(self, party: Party) -> _Status:
-        waits = [f"{self.members[self.rank]} waits for {what} from {self.members[r]}" for r, what in party.waits()]
+        me = self.members[self.rank]
+        waits = [f"{me} waits for {what} from {self.members[r]}, which nobody sent" for r, what in party.waits()]
+        if not waits and not party.finished:
+            waits = [f"tasks of {me} wait for one another"]
         return _Status(list(self.sent), list(self.received), "; ".join(waits[:3]))
 
     def _check_progress(self) -> None:
@@ -673,8 +676,8 @@ class _Run:
         waits = "; ".join(status.waits for _, status in sorted(every.items()) if status.waits)
         if under_way or not waits:
             return
-        self.public = f"{waits}, which nobody sent"
-        raise Deadlock(self.public, wanted="parties that spawn, send and receive alike")
+        self.public = waits
+        raise Deadlock(waits, wanted="parties that spawn, send and receive alike")
 
 
 def _run_id(session_id: bytes, node: bytes, contributions: Mapping[str, bytes]) -> bytes:

@@ -318,7 +318,7 @@ class _Run:
         shown = (lost + never)[:6]
         more = len(lost + never) - len(shown)
         return Deadlock(
-            "; ".join(shown or ["a task waits for itself"]) + (f"; and {more} more" if more else ""),
+            "; ".join(shown or ["tasks wait for one another"]) + (f"; and {more} more" if more else ""),
             wanted="parties that spawn, send and receive alike",
         )
 
