@@ -73,7 +73,13 @@ class Agent:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         self.logs.info("started", address=self.link.address, embedded=self.embedded)
         while not self._stopping:
-            self.events.get()()
+            event = self.events.get()
+            try:
+                event()
+            except Exception as error:  # a fault of ours in one message must not end the work of everybody
+                ref = failures.reference()
+                self.logs.error(ref, failures.full_text(error))
+                self.logs.info("fault", reference=ref, kind=failures.kind(error))
         self.logs.info("stopped")
 
     def stop(self) -> None:
@@ -205,7 +211,8 @@ class Agent:
         except Exception as error:
             ref = failures.reference()
             self.logs.error(ref, failures.full_text(error))
-            failure = failures.of_platform(error, party=self.name, node="", where="", ref=ref)
+            told = failures.crossing(error, party=self.name, node="", where="", title="", ref=ref)
+            failure = failures.with_detail(told, error) if job.acts_for_me else told
             answer = wire.Answer(job.id, request, failure)
         self.tell(job.driver, answer)
 

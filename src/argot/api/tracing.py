@@ -13,7 +13,7 @@ from argot._core import prf
 from ..agent import bodies
 from ..devices import plain
 from ..devices.mpc import tensor
-from ..devices.schema import Fields, Items, Nothing, Schema, Tensor, build, leaves, same
+from ..devices.schema import DTYPES, Fields, Items, Nothing, Schema, Tensor, build, leaves, same
 from ..errors import InputError, ProgramError, UnsupportedError
 from ..graph.graph import Lowered, Ref
 from ..graph.node import DeviceSpec
@@ -68,7 +68,7 @@ def _specs(ref: Ref, device: DeviceSpec) -> Iterator[Spec]:
     assert schema is not None
     visibility = _visibilities(ref, device)
     for path, leaf in leaves(schema):
-        if not isinstance(leaf, Tensor) or leaf.dtype == "str":
+        if not isinstance(leaf, Tensor) or leaf.dtype not in DTYPES:
             column = "".join(f"[{step!r}]" for step in (*ref.path, *path))
             raise InputError(
                 f"{product.record.title}(){column} of {product.owner} is {leaf}",

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ConfigError, InputError, ProgramError
+from ..errors import ArgotError, ConfigError, InputError, ProgramError
 from . import codec
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -52,6 +52,8 @@ def freeze(function: Callable[..., Any], arguments: Any) -> bytes:
     with _by_value(function):
         try:
             return bytes(cloudpickle.dumps((function, arguments)))
+        except ArgotError:  # a handle among what is captured
+            raise
         except Exception as error:
             raise ProgramError(
                 f"{getattr(function, '__name__', function)} cannot be frozen: {error}",

@@ -105,12 +105,12 @@ Path: TypeAlias = tuple[Step, ...]
 
 def is_frame(value: Any) -> bool:
     """True for a pandas DataFrame, without importing pandas."""
-    return type(value).__module__.startswith("pandas.") and type(value).__name__ == "DataFrame"
+    return type(value).__module__.partition(".")[0] == "pandas" and type(value).__name__ == "DataFrame"
 
 
 def is_series(value: Any) -> bool:
     """True for a pandas Series, without importing pandas."""
-    return type(value).__module__.startswith("pandas.") and type(value).__name__ == "Series"
+    return type(value).__module__.partition(".")[0] == "pandas" and type(value).__name__ == "Series"
 
 
 class Columns(dict[str, np.ndarray]):
@@ -192,8 +192,9 @@ def _describe_other(array: Any) -> Schema:
 def _describe_frame(frame: Any) -> Schema:
     columns = []
     for name, values in frame.items():
-        kind = getattr(values.dtype, "name", "object")
-        columns.append((str(name), kind if kind in DTYPES else "str"))
+        kind = getattr(values.dtype, "name", "")
+        kind = "str" if kind in ("object", "str", "string") else kind
+        columns.append((str(name), kind if kind in DTYPES or kind == "str" else "other"))
     return Table(tuple(columns), len(frame))
 
 
