@@ -193,13 +193,16 @@ fn weighted_rows<T: Ring>(out: &mut [T], x: Matrix<T>, y: &[T], sizes: Sizes) {
 multiversion! {
     fn dot<T: Ring>(x: &[T], y: &[T]) -> T {
         let mut lanes = [T::default(); 32];
-        let (xs, ys) = (x.chunks_exact(32), y.chunks_exact(32));
-        let rest = xs.remainder().iter().zip(ys.remainder());
-        for (x, y) in xs.zip(ys) {
+        let (mut xs, mut ys) = (x, y);
+        while let (Some((x, more_x)), Some((y, more_y))) =
+            (xs.split_first_chunk::<32>(), ys.split_first_chunk::<32>())
+        {
             for i in 0..32 {
                 lanes[i] = lanes[i].plus(x[i].times(y[i]));
             }
+            (xs, ys) = (more_x, more_y);
         }
+        let rest = xs.iter().zip(ys);
         let sum = rest.fold(T::default(), |sum, (x, y)| sum.plus(x.times(*y)));
         lanes.iter().fold(sum, |sum, x| sum.plus(*x))
     }

@@ -6,15 +6,15 @@ use crate::parallel::parts;
 
 multiversion! {
     fn total<T: Ring>(x: &[T]) -> T {
-        let mut lanes = [T::default(); 16];
-        let chunks = x.chunks_exact(16);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = lane.plus(*x);
+        let mut lanes = [T::default(); 64];
+        let mut x = x;
+        while let Some((chunk, rest)) = x.split_first_chunk::<64>() {
+            for i in 0..64 {
+                lanes[i] = lanes[i].plus(chunk[i]);
             }
+            x = rest;
         }
-        lanes.iter().chain(rest).fold(T::default(), |sum, x| sum.plus(*x))
+        lanes.iter().chain(x).fold(T::default(), |sum, x| sum.plus(*x))
     }
 
     fn add_to<T: Ring>(out: &mut [T], x: &[T]) {
