@@ -3,8 +3,9 @@
     python benchmarks/fit_series.py
 
 Each function is fitted on an interval by a trigonometric sum whose period is longer than the interval: between the
-interval's end and the period's the sum may do what it likes, which makes it converge geometrically although the function
-is not periodic (a Fourier extension). The fit minimises the largest error, by Lawson's reweighted least squares.
+interval's end and the period's the sum may do what it likes, which makes it converge geometrically although the
+function is not periodic (a Fourier extension). The fit minimises the largest error, by Lawson's reweighted least
+squares.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ pub fn left(u: &[u8], key: &[u8; 16], out: &mut [u8]) {
             stream.fill_at((c * CHUNK * BYTES) as u64, out);
             for (j, bytes) in out.chunks_exact_mut(BYTES).enumerate() {
                 let (u, mask) = (u[c * CHUNK + j] as u64, word_of(bytes));
-                let mut hidden = 0;
+                let mut hidden = mask & !((1 << 41) - 1); // unused, but uniform like the rest
                 for (j, (offset, width, _)) in FIELDS.into_iter().enumerate() {
                     let field = (u >> j & 1).wrapping_sub(mask >> offset) & ((1 << width) - 1);
                     hidden |= field << offset;

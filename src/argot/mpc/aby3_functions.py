@@ -61,7 +61,7 @@ async def exp(
 
 
 async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: float | None) -> Arith:
-    f, l = p.fraction_bits, bound or p.k
+    f, width = p.fraction_bits, bound or p.k
     largest = (1 << (p.k - f - 2)) - 1
     floor_ = math.floor((f + 1) * math.log(2)) + 2  # e^(2 - floor_) is about half a step
     ceiling = math.log(largest) - f * math.log(2)
@@ -69,10 +69,10 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
     cut_high = high is None or high > ceiling
     above = below = None
     if cut_low:
-        below = _at_least(p, x, f, -floor_, l)
+        below = _at_least(p, x, f, -floor_, width)
     if cut_high:
         coarse = max(f - 15, 0)
-        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - 2, l)
+        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - 2, width)
     tests = await gather(*(test for test in (below, above) if test is not None))
     inside = tests[0] if cut_low else None
     over = tests[-1] if cut_high else None
@@ -171,17 +171,15 @@ async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x)
 
 
-async def _reciprocal(p: Aby3, x: Arith, l: int) -> Arith:
+async def _reciprocal(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
     guard = 2 if p.k > 32 else 1
     q = p.k - 4 - 2 * f - guard
-    inverse, (scale,), _, _ = await _signed_inverse(p, x, l, q, [2 * f + guard])
+    inverse, (scale,), _, _ = await _signed_inverse(p, x, width, q, [2 * f + guard])
     return await p.mul_trunc(inverse, scale, q + guard)
 
 
-async def divide(
-    p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None
-) -> Arith:
+async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
     """[x / y] for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
 
     `bound` is that of y. x must be encodable, or below 2^(bound_x-1): the relative error is about 2^(bound_x - k + 1).
@@ -191,26 +189,26 @@ async def divide(
     return await p._parts(lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y)
 
 
-async def _divide(p: Aby3, x: Arith, y: Arith, l: int, l_x: int) -> Arith:
+async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
     f = p.fraction_bits
     q = min(p.k - 2 - l_x, 24)
-    inverse, _, length, sign = await _signed_inverse(p, y, l, q, [])
+    inverse, _, length, sign = await _signed_inverse(p, y, width, q, [])
     product = await p.mul(x, inverse)
     half = await _scale(p, _word(_mine(p, product)), _exponent(p, length, -1), p.k + f - q, sign)
     return await _joined(p, half, x.shape)
 
 
 async def _signed_inverse(
-    p: Aby3, x: Arith, l: int, q: int, scales: Sequence[int]
+    p: Aby3, x: Arith, width: int, q: int, scales: Sequence[int]
 ) -> tuple[Arith, list[Arith], Array, Array]:
     """For x = +-m 2^E: (1/m with q fraction bits, +-2^(s-E) for each s of `scales`, E and the sign as addends).
 
     E is the number of bits of |x|, or of |x| - 1 if x < 0: flipping all bits is local, negating is not. m is then 1
     where x is minus a power of two. x = 0 gives m = 1, E = 0.
     """
-    bits = await p.a2b(x, l)
-    negative = bits.bits_at(l - 1, l)
-    place, found = await leading_one(p, p.xor(bits.bits_at(0, l - 1), repeat(negative, l - 1)))
+    bits = await p.a2b(x, width)
+    negative = bits.bits_at(width - 1, width)
+    place, found = await leading_one(p, p.xor(bits.bits_at(0, width - 1), repeat(negative, width - 1)))
     found = await p.or_(found, negative)
     length, sign = await _length(p, place, found), _flags(p, negative)
     halves = await _power(p, _exponent(p, length, -1), 64, sign, None, [p.k - 1, *scales])
@@ -227,10 +225,10 @@ async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x)
 
 
-async def _sqrt(p: Aby3, x: Arith, l: int) -> Arith:
+async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
-    q = min(p.k - 3 - math.ceil((l - 1 + f) / 2), 24)
-    positive, length = await _positive_length(p, x, l)
+    q = min(p.k - 3 - math.ceil((width - 1 + f) / 2), 24)
+    positive, length = await _positive_length(p, x, width)
     # A garbage mantissa of x <= 0 is multiplied by 0 in the end.
     (normaliser,), (scale,) = await gather(
         _power(p, _exponent(p, length, -1), 64, None, None, [p.k - 1]),
@@ -249,12 +247,12 @@ async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x)
 
 
-async def _rsqrt(p: Aby3, x: Arith, l: int) -> Arith:
+async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
     room = p.k - 4 - math.ceil(1.5 * f)
     q = min(room * 3 // 4, 24)
     guard = room - q
-    positive, length = await _positive_length(p, x, l)
+    positive, length = await _positive_length(p, x, width)
     (normaliser,), (scale,) = await gather(
         _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1]),
         _power(p, _exponent(p, length, -1, 3 * f + 2 * guard, halved=True), 64, None, None, [0]),
@@ -272,9 +270,9 @@ async def log(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _log(p, part, bound or p.k), x)
 
 
-async def _log(p: Aby3, x: Arith, l: int) -> Arith:
+async def _log(p: Aby3, x: Arith, width: int) -> Arith:
     """log m + (E - f) ln 2, the second part in the same sum of products as the first."""
-    positive, length = await _positive_length(p, x, l)
+    positive, length = await _positive_length(p, x, width)
     (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1])
     phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), positive)
 
@@ -297,12 +295,12 @@ async def _log(p: Aby3, x: Arith, l: int) -> Arith:
     return await _lift(p, half, WIDE, scale - p.fraction_bits, x.shape)
 
 
-async def _positive_length(p: Aby3, x: Arith, l: int) -> tuple[Bool, Array]:
+async def _positive_length(p: Aby3, x: Arith, width: int) -> tuple[Bool, Array]:
     """([x > 0], the number of bits of x as an addend mod 256): 0 for x <= 0."""
-    bits = await p.a2b(x, l)
-    place, found = await leading_one(p, bits.bits_at(0, l - 1))
+    bits = await p.a2b(x, width)
+    place, found = await leading_one(p, bits.bits_at(0, width - 1))
     word = stack([place, found])
-    word = await p.and_(word, p.not_(repeat(bits.bits_at(l - 1, l), word.width)))
+    word = await p.and_(word, p.not_(repeat(bits.bits_at(width - 1, width), word.width)))
     positive = word.bits_at(place.width, place.width + 1)
     return positive, await _length(p, word.bits_at(0, place.width), positive)
 
@@ -368,9 +366,7 @@ async def _fourier(
         key = party.key(0, 1)
         party.send(
             2,
-            await party.compute(
-                approx.fourier_left, phase, s.gains, list(left), s.bytes, key, cost_ns=cost
-            ),
+            await party.compute(approx.fourier_left, phase, s.gains, list(left), s.bytes, key, cost_ns=cost),
         )
         return None
     if party.rank == 1:
@@ -506,9 +502,7 @@ async def _lift(p: Aby3, half: Array | None, width: int, drop: int, shape: tuple
     key, first = party.key(0, party.rank), party.rank == 1
     products = party.key(0, 1) if first else await party.recv(0, Spec((n * size,), U8))
     theirs = await party.exchange(3 - party.rank, approx.lift_bits(half, width, key, first))
-    wide = await party.compute(
-        approx.lift_finish, half, width, drop, key, first, products, size, theirs, cost_ns=cost
-    )
+    wide = await party.compute(approx.lift_finish, half, width, drop, key, first, products, size, theirs, cost_ns=cost)
     return await _joined(p, wide, shape)
 
 

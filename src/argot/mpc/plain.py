@@ -127,9 +127,7 @@ class Plain(Protocol):
     async def rsqrt(self, x: Arith, bound: int | None = None) -> Arith:
         return self._function("rsqrt", x)
 
-    async def divide(
-        self, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None
-    ) -> Arith:
+    async def divide(self, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
         return Arith((clear.divide(x.parts[0], y.parts[0], self.fraction_bits),))
 
     def _function(self, name: str, x: Arith) -> Arith:

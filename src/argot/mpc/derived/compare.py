@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...runtime import gather
+from ..bits import Bits
 from ..protocol import Arith, Array, Bool, Protocol, concat, concat_bits
 from .dispatch import derived
 from .leading import repeat, stack
@@ -103,15 +104,15 @@ async def _tournament(
     place: Bool | None = None
     while x.shape[0] > 1:
         pairs, odd = divmod(x.shape[0], 2)
-        first, second = (x.map(lambda part, s=s: np.ascontiguousarray(part[s : 2 * pairs : 2])) for s in (0, 1))
+        first, second = _every(x, 0, 2 * pairs, 2), _every(x, 1, 2 * pairs, 2)
         later = await (p.less_than(first, second, bound) if largest else p.less_than(second, first, bound))
         winner, low = await gather(p.select(later, second, first), _follow(p, later, place, pairs))
-        last = x.map(lambda part, at=2 * pairs: np.ascontiguousarray(part[at:]))
+        last = _every(x, 2 * pairs, x.shape[0], 1)
         x = concat([winner, last], 0) if odd else winner
         if places:
             bits = later if low is None else stack([low, later])
             if odd:
-                end = later.map(lambda part, shape=last.shape: type(part).zeros(shape, 1))
+                end = p.public_bits(Bits.zeros(last.shape, 1))
                 end = end if place is None else stack([_rows(place, 2 * pairs, 2 * pairs + 1, 1), end])
                 bits = concat_bits([bits, end], 0)
             place = bits
@@ -125,6 +126,10 @@ async def _follow(p: Protocol, later: Bool, place: Bool | None, pairs: int) -> B
         return None
     first, second = _rows(place, 0, 2 * pairs, 2), _rows(place, 1, 2 * pairs, 2)
     return p.xor(first, await p.and_(repeat(later, place.width), p.xor(first, second)))
+
+
+def _every(x: Arith, start: int, stop: int, step: int) -> Arith:
+    return x.map(lambda part: np.ascontiguousarray(part[start:stop:step]))
 
 
 def _rows(x: Bool, start: int, stop: int, step: int) -> Bool:

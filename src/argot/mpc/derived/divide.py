@@ -23,9 +23,7 @@ async def reciprocal(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
 
 
 @derived
-async def divide(
-    p: Protocol, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None
-) -> Arith:
+async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
     """x / y for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
 
     `bound` is that of y. x must be encodable, or below 2^(bound_x-1). The larger one of y and of the quotient, the less

@@ -49,5 +49,3 @@ async def exp(
     result = p.sub(result, await p.mul_bit(under, result))
     excess = p.add_public(p.neg(result), largest)
     return p.add(result, await p.mul_bit(over, excess))
-
-

@@ -32,7 +32,8 @@ async def leading_one(p: Protocol, word: Bool) -> tuple[Bool, Bool]:
     wins if it has a one; the position within the winner follows, and the join adds the bit that says who won. With
     w bits this takes ceil(log2 w) rounds and, if w is a power of two, 2w - log2(w) - 2 products of bits.
     """
-    found, place = word, []
+    found: Bool = word
+    place: list[Bool] = []
     while found.width > 1:
         pairs, odd = divmod(found.width, 2)
         lower = [_every_second(row, 0, pairs) for row in (found, *place)]

@@ -8,21 +8,19 @@ from ..protocol import Arith, Bool, Protocol, full
 from .leading import leading_one, repeat, stack
 
 
-async def normalised(
-    p: Protocol, x: Arith, bound: int | None, q: int
-) -> tuple[Arith, Arith, Bool, Bool, Bool]:
+async def normalised(p: Protocol, x: Arith, bound: int | None, q: int) -> tuple[Arith, Arith, Bool, Bool, Bool]:
     """(m, c, place, found, negative) with |x| c = m 2^(k-3-q), 2^(q-1) <= m <= 2^q and c = 2^(k-1-place).
 
     `place` is 3 + the position of the highest one of |x| (of |x| - 1 if x < 0); found = [x != 0]. x = 0 counts as 1 in
     `place` and `c` and gives m = 2^(q-1). |x| < 2^(k-4).
     """
-    l = min(bound or p.k, p.k - 3)
-    bits = await p.a2b(x, l)
-    negative = bits.bits_at(l - 1, l)
-    body = p.xor(bits.bits_at(0, l - 1), repeat(negative, l - 1))
+    width = min(bound or p.k, p.k - 3)
+    bits = await p.a2b(x, width)
+    negative = bits.bits_at(width - 1, width)
+    body = p.xor(bits.bits_at(0, width - 1), repeat(negative, width - 1))
     # The lowest bit does not matter for the highest place, except that it must be there.
     padding = p.public_bits(Bits.from_ring(full(0b1000, x.shape, x.dtype), 4))
-    place, _ = await leading_one(p, stack([padding, body.bits_at(1, l - 1)]))
+    place, _ = await leading_one(p, stack([padding, body.bits_at(1, width - 1)]))
     c = p.shl(await two_to_the(p, p.not_(place)), p.k - 2**place.width)
     found = await _nonzero(p, place, await p.or_(body.bits_at(0, 1), negative))
     m = await p.trunc(await p.mul(x, c), p.k - 3 - q)

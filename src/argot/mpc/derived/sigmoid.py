@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..protocol import Arith, Protocol
-from .divide import reciprocal
 from .dispatch import derived
+from .divide import reciprocal
 from .exponential import exp
 
 
