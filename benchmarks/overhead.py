@@ -1,157 +1,23 @@
-"""The engine's own cost, without arithmetic: CPU per message and party, per equation; time of a round over TLS.
+"""The engine's own cost: CPU per message and party, per equation; time of a round over TLS.
 
     python benchmarks/overhead.py [--json]
 
 Claims: at most 25 microseconds of CPU per message and party, at most 30 per equation, and a chain of 100 dependent
-fixed-point multiplications (200 rounds) in 35 ms, so 175 microseconds a round with everything.
-
-    chain        1,000 dependent multiplications of scalars, one message each
-    wide         1,000 independent multiplications in one gather: tasks are spawned, messages share packets
-    equations    1,000 equations in a window of 64; each joins two earlier ones, computes nothing and sends nothing
-    draws        keys for random draws
-    message      CPU per message and party with three processes over TLS on loopback, everything counted
-    round        wall time of a round of the same: each party sends to the one before and waits for the one after
-
-The first four run all parties in this thread without the checks of the test world: the median of several runs, divided
-by the messages (equations, draws) of all parties. The last two are the median over runs of 200 rounds.
+fixed-point multiplications (200 rounds) in 35 ms, so 175 microseconds a round with everything. What each row is:
+`argot.bench.overhead`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import multiprocessing
-import statistics
-from collections.abc import Callable, Coroutine
-from multiprocessing.connection import Connection
-from time import process_time_ns
-from typing import Any
+import sys
 
-import numpy as np
-from argot._core import link
-
-from argot.keys import Identity
-from argot.runtime import Party, cost, gather, join, spawn
-from argot.runtime.session import Session, agree_keys
-
-PARTIES = 3
-NAMES = ("alice", "bob", "carol")
-ROUNDS = 200
-LIMITS = {"chain": 25.0, "wide": 25.0, "equations": 30.0, "message": 25.0, "round": 175.0}
-
-
-class Bare:
-    """A protocol whose multiplication only moves data."""
-
-    def __init__(self, party: Party) -> None:
-        self.party = party
-
-    @cost(rounds="1", bits="3*k")
-    async def mul(self, x: Any, y: Any) -> Any:
-        return await self.party.rotate(x)
-
-
-async def chain(p: Bare, length: int) -> None:
-    x = np.zeros((), np.uint64)
-    for _ in range(length):
-        x = await p.mul(x, x)
-
-
-async def wide(p: Bare, width: int) -> None:
-    x = np.zeros((), np.uint64)
-    await gather(*(p.mul(x, x) for _ in range(width)))
-
-
-async def equations(p: Bare, count: int) -> None:
-    async def equation(left: Any, right: Any) -> None:
-        if left is not None:
-            await join(left)
-            await join(right)
-
-    tasks: list[Any] = []
-    for i in range(count):
-        tasks.append(await spawn(equation(*((tasks[i // 2], tasks[i - 1]) if i else (None, None))), limit=64))
-
-
-async def draws(p: Bare, count: int) -> None:
-    for _ in range(count):
-        p.party.key(p.party.rank, (p.party.rank + 1) % PARTIES)
-
-
-def run(program: Callable[[Bare], Coroutine[Any, Any, Any]]) -> float:
-    """CPU nanoseconds of one run of all parties."""
-    keys = {frozenset({i, (i + 1) % PARTIES}): bytes(32) for i in range(PARTIES)}
-    parties = [Party(rank, PARTIES, keys, bytes(32)) for rank in range(PARTIES)]
-    began = process_time_ns()
-    for party in parties:
-        party.start(program(Bare(party)))
-    while not all(party.finished for party in parties):
-        packets = [party.advance() for party in parties]
-        for sender, sent in enumerate(packets):
-            for receiver, parts in sent.items():
-                parties[receiver].deliver(sender, b"".join(parts))
-    return process_time_ns() - began
-
-
-def measure(repeats: int = 7) -> dict[str, float]:
-    """Microseconds per message (chain, wide), equation or draw, at one party."""
-    cases: dict[str, tuple[Callable[[Bare], Coroutine[Any, Any, Any]], int]] = {
-        "chain": (lambda p: chain(p, 1000), 1000),
-        "wide": (lambda p: wide(p, 1000), 1000),
-        "equations": (lambda p: equations(p, 1000), 1000),
-        "draws": (lambda p: draws(p, 1000), 1000),
-    }
-    in_one_thread = {
-        name: statistics.median(run(program) for _ in range(repeats)) / 1e3 / count / PARTIES
-        for name, (program, count) in cases.items()
-    }
-    return in_one_thread | over_tls(repeats)
-
-
-def over_tls(repeats: int) -> dict[str, float]:
-    """Microseconds of CPU per message and of time per round, three processes."""
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for name in NAMES:
-        ours, theirs = context.Pipe()
-        processes.append(context.Process(target=agent, args=(name, repeats, theirs), daemon=True))
-        processes[-1].start()
-        pipes.append(ours)
-    peers = [pipe.recv() for pipe in pipes]
-    for pipe in pipes:
-        pipe.send(peers)
-    measured = [pipe.recv() for pipe in pipes]
-    for process in processes:
-        process.join(30)
-    cpu = statistics.median(figure for figures, _ in measured for figure in figures)
-    return {"message": cpu / 1e3 / ROUNDS, "round": statistics.median(measured[0][1]) * 1e6 / ROUNDS}
-
-
-def agent(name: str, repeats: int, pipe: Connection) -> None:
-    """One party: connects, agrees on keys, runs chains; reports CPU nanoseconds and seconds of each."""
-    identity = Identity.generate(name)
-    with link.Link(name, identity.certificate, identity.key, "127.0.0.1:0") as mine:
-        pipe.send((name, identity.spki_sha256, mine.address))
-        for peer, pin, address in pipe.recv():
-            if peer != name:
-                mine.add_peer(peer, pin, address)
-        session = Session(mine, name, NAMES, b"overhead", agree_keys(mine, name, NAMES, b"overhead"))
-        cpu, seconds = [], []
-        for i in range(repeats + 2):
-            began = process_time_ns()
-            _, meter = session.run(lambda party: chain(Bare(party), ROUNDS), node=bytes(32), label=bytes([i]))
-            cpu.append(process_time_ns() - began)
-            seconds.append(meter.seconds)
-        pipe.send((cpu[2:], seconds[2:]))
-        session.close()
+from argot.bench.overhead import LIMITS, bench
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--json", action="store_true", help="print one JSON object")
-    options = arguments.parse_args()
-    figures = measure()
-    if options.json:
+    figures = bench()
+    if "--json" in sys.argv[1:]:
         print(json.dumps({"microseconds": figures, "limits": LIMITS}))
         return
     print(f"{'':12} {'microseconds':>12} {'at most':>8}")

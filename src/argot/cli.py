@@ -136,6 +136,14 @@ def bench_lr(
     _print(run(rows, cols, batch, reps, protocol), as_json)
 
 
+@bench.command("overhead")
+def bench_overhead(as_json: AsJson = False) -> None:
+    """The engine without arithmetic: microseconds per message, equation and round."""
+    from .bench.overhead import bench as run
+
+    _print(run(), as_json)
+
+
 def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
