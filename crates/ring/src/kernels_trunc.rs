@@ -12,6 +12,7 @@
 //! Numbers below 2^d travel packed, d bits each, little endian.
 
 use crate::element::Ring;
+use crate::multiversion;
 use argot_prf::Stream;
 use rayon::prelude::*;
 
@@ -137,6 +138,56 @@ pub fn unpack<W: Ring>(from: &[u8], bits: u32, out: &mut [W]) {
         .for_each(|(out, from)| read(from, bits, 0, out));
 }
 
+multiversion! {
+/// Some elements of step 1; `unit` comes in as the mask of U and leaves as its masked share.
+fn first_block<W: Ring>(
+    r: &[W],
+    d: u32,
+    masks: (&[W], &mut [W], &[W], &[W]),
+    out: (&mut [W], &mut [W], &mut [W]),
+) {
+    let n = r.len();
+    let (up, one) = (W::BITS - d, W::from_u64(1));
+    let t = one.left(W::BITS - 2);
+    let offset = one.minus(t.right(d)).minus(one.left(up));
+    let (rho, unit, m1, m2) = (&masks.0[..n], &mut masks.1[..n], &masks.2[..n], &masks.3[..n]);
+    let (rest, near, far) = (&mut out.0[..n], &mut out.1[..n], &mut out.2[..n]);
+    for i in 0..n {
+        let shifted = r[i].plus(t);
+        let left = shifted.right(d).plus(offset).minus(rho[i]);
+        rest[i] = left;
+        near[i] = rho[i].plus(m1[i].left(up));
+        far[i] = left.plus(m2[i].left(up));
+        unit[i] = one.minus(shifted.right(W::BITS - 1)).minus(unit[i]);
+    }
+}
+
+/// Some elements of step 2; `high` comes in as c, `mask` leaves as the masked product.
+fn meet_block<W: Ring>(high: &mut [W], d: u32, shares: (&[W], &[W]), mask: &mut [W], side: &mut [W]) {
+    let n = high.len();
+    let up = W::BITS - d;
+    let (rho, unit) = (&shares.0[..n], &shares.1[..n]);
+    let (mask, side) = (&mut mask[..n], &mut side[..n]);
+    for i in 0..n {
+        let c = high[i];
+        // All ones where V = 0: nothing of the share of U is left there.
+        let wrapped = W::default().minus(c.right(W::BITS - 1));
+        high[i] = c.right(d);
+        side[i] = rho[i].plus(mask[i].left(up));
+        mask[i] = unit[i].and(wrapped.inverted()).minus(mask[i]);
+    }
+}
+
+/// Some elements of step 3.
+fn last_block<W: Ring>(high: &mut [W], a: &[W], b: &[W], d: u32) {
+    let n = high.len();
+    let (a, b) = (&a[..n], &b[..n]);
+    for i in 0..n {
+        high[i] = high[i].plus(a[i].plus(b[i]).left(W::BITS - d));
+    }
+}
+}
+
 /// What the first party computes from r.
 pub struct First<'a, W> {
     /// Its share with the second of the others, before the mask `other` is added: the message to that party.
@@ -158,10 +209,6 @@ pub struct FirstKeys<'a> {
 
 /// Step 1, at the party that knows r.
 pub fn first<W: Ring>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
-    let up = W::BITS - d;
-    let one = W::from_u128(1);
-    let t = one.left(W::BITS - 2);
-    let offset = one.minus(t.right(d)).minus(one.left(up));
     let parts = r
         .par_chunks(PART)
         .zip(out.rest.par_chunks_mut(PART))
@@ -181,15 +228,14 @@ pub fn first<W: Ring>(r: &[W], d: u32, keys: &FirstKeys, out: First<W>) {
                 words_at(keys.unit, at, &mut u1[..n]);
                 words_at(keys.near, at, &mut m1[..n]);
                 words_at(keys.far, at, &mut m2[..n]);
-                for i in 0..n {
-                    let shifted = r[start + i].plus(t);
-                    let u = one.minus(shifted.right(W::BITS - 1));
-                    let left = shifted.right(d).plus(offset).minus(rho[i]);
-                    rest[start + i] = left;
-                    near[start + i] = rho[i].plus(m1[i].left(up));
-                    far[start + i] = left.plus(m2[i].left(up));
-                    u1[i] = u.minus(u1[i]);
-                }
+                let masks = (&rho[..n], &mut u1[..n], &m1[..n], &m2[..n]);
+                let range = start..start + n;
+                let out = (
+                    &mut rest[range.clone()],
+                    &mut near[range.clone()],
+                    &mut far[range.clone()],
+                );
+                first_block(&r[range], d, masks, out);
                 u1[..n].iter().for_each(|v| packer.put(*v, d));
             }
             packer.finish();
@@ -215,7 +261,6 @@ pub fn meet<W: Ring>(
     mask: &Stream,
     (high, product, side): (&mut [W], &mut [u8], &mut [W]),
 ) {
-    let up = W::BITS - d;
     high.par_chunks_mut(PART)
         .zip(product.par_chunks_mut(packed_len(PART, d)))
         .zip(side.par_chunks_mut(PART))
@@ -242,18 +287,15 @@ pub fn meet<W: Ring>(
                     }
                 }
                 words_at(mask, at, &mut m[..n]);
-                for i in 0..n {
-                    let c = if c2.is_empty() {
-                        c1[at + i]
-                    } else {
-                        c1[at + i].plus(c2[at + i])
-                    };
-                    // 0 - V is the mask that keeps all bits of the share where V = 1.
-                    let v = W::from_u128(1).minus(c.right(W::BITS - 1));
-                    high[start + i] = c.right(d);
-                    side[start + i] = rho[i].plus(m[i].left(up));
-                    m[i] = u[i].times(v).minus(m[i]);
+                let c = &mut high[start..start + n];
+                c.copy_from_slice(&c1[at..at + n]);
+                if !c2.is_empty() {
+                    c.iter_mut()
+                        .zip(&c2[at..at + n])
+                        .for_each(|(c, also)| *c = c.plus(*also));
                 }
+                let side = &mut side[start..start + n];
+                meet_block(c, d, (&rho[..n], &u[..n]), &mut m[..n], side);
                 m[..n].iter().for_each(|v| packer.put(*v, d));
             }
             packer.finish();
@@ -262,7 +304,6 @@ pub fn meet<W: Ring>(
 
 /// Step 3, at each of the others: `high` becomes their common output share.
 pub fn last<W: Ring>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
-    let up = W::BITS - d;
     let bytes = packed_len(PART, d);
     high.par_chunks_mut(PART)
         .zip(own.par_chunks(bytes).zip(peer.par_chunks(bytes)))
@@ -273,12 +314,7 @@ pub fn last<W: Ring>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
                 let [a, b] = &mut buffers;
                 read(own, d, start, &mut a[..n]);
                 read(peer, d, start, &mut b[..n]);
-                for (v, (a, b)) in high[start..start + n]
-                    .iter_mut()
-                    .zip(a.iter().zip(b.iter()))
-                {
-                    *v = v.plus(a.plus(*b).left(up));
-                }
+                last_block(&mut high[start..start + n], &a[..n], &b[..n], d);
             }
         });
 }
