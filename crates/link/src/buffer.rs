@@ -31,14 +31,20 @@ impl Pool {
             let mut idle = self.idle.hold();
             idle.used = true;
             // From the end: the buffer given back last is the warmest.
-            let found = idle.buffers.iter().rposition(|b| b.capacity() >= size && b.capacity() / 2 <= size);
+            let found = idle
+                .buffers
+                .iter()
+                .rposition(|b| b.capacity() >= size && b.capacity() / 2 <= size);
             if let Some(index) = found {
                 bytes = idle.buffers.swap_remove(index);
                 idle.bytes -= bytes.capacity();
             }
         }
         bytes.try_reserve_exact(size).ok()?;
-        Some(Buffer { bytes, pool: pooled.then(|| self.clone()) })
+        Some(Buffer {
+            bytes,
+            pool: pooled.then(|| self.clone()),
+        })
     }
 
     /// Free everything idle unless the pool was used since the last call.

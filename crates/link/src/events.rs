@@ -40,7 +40,11 @@ impl Events {
         if queue.len() >= MAX_EVENTS {
             queue.pop_front();
         }
-        queue.push_back(Event { kind, peer: peer.to_owned(), detail });
+        queue.push_back(Event {
+            kind,
+            peer: peer.to_owned(),
+            detail,
+        });
         self.ready.notify_all();
     }
 

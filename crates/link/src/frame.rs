@@ -70,7 +70,9 @@ pub fn check_head(head: &[u8; HEAD]) -> Result<(u8, usize), String> {
         return Err(format!("a frame of {length} bytes (at most {MAX_BODY})"));
     }
     if length < fixed || (!payload && length != fixed) {
-        return Err(format!("a frame of kind {kind} with {length} bytes (wanted {fixed})"));
+        return Err(format!(
+            "a frame of kind {kind} with {length} bytes (wanted {fixed})"
+        ));
     }
     Ok((kind, length))
 }
@@ -134,7 +136,10 @@ impl Hello {
         let mut rest = body;
         let version = take(&mut rest, 2)?;
         if version != VERSION.to_le_bytes() {
-            return Err(format!("link version {} (this is {VERSION})", u16::from_le_bytes([version[0], version[1]])));
+            return Err(format!(
+                "link version {} (this is {VERSION})",
+                u16::from_le_bytes([version[0], version[1]])
+            ));
         }
         let mut lives = [[0u8; 16]; 2];
         for life in &mut lives {
@@ -144,10 +149,15 @@ impl Hello {
         let mut names = Vec::with_capacity(2);
         for _ in 0..2 {
             let length = take(&mut rest, 2)?;
-            let name = take(&mut rest, usize::from(u16::from_le_bytes([length[0], length[1]])))?;
+            let name = take(
+                &mut rest,
+                usize::from(u16::from_le_bytes([length[0], length[1]])),
+            )?;
             names.push(String::from_utf8(name.to_vec()).map_err(|_| "a name that is not UTF-8")?);
         }
-        let (Some(to), Some(from)) = (names.pop(), names.pop()) else { return Err("a hello without names".into()) };
+        let (Some(to), Some(from)) = (names.pop(), names.pop()) else {
+            return Err("a hello without names".into());
+        };
         if !rest.is_empty() || lives[0] == [0; 16] {
             return Err("a hello that is not well formed".into());
         }

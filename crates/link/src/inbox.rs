@@ -54,9 +54,17 @@ impl State {
     }
 
     fn account(&mut self, peer: &Arc<Peer>, life: u64) -> &mut Account {
-        let found = self.accounts.iter().position(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life);
+        let found = self
+            .accounts
+            .iter()
+            .position(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life);
         let index = found.unwrap_or_else(|| {
-            self.accounts.push(Account { peer: peer.clone(), life, unread: 0, uncredited: 0 });
+            self.accounts.push(Account {
+                peer: peer.clone(),
+                life,
+                unread: 0,
+                uncredited: 0,
+            });
             self.accounts.len() - 1
         });
         &mut self.accounts[index]
@@ -87,12 +95,18 @@ impl State {
     }
 
     fn admits(&self, peer: &str) -> bool {
-        self.members.as_ref().is_none_or(|members| members.contains(peer))
+        self.members
+            .as_ref()
+            .is_none_or(|members| members.contains(peer))
     }
 
     fn mark_lost(&mut self, peer: &Arc<Peer>, life: u64) {
         if self.admits(&peer.name) && self.lost.insert(peer.name.clone(), life) != Some(life) {
-            self.queue.push_back(Item { peer: peer.clone(), life, body: None });
+            self.queue.push_back(Item {
+                peer: peer.clone(),
+                life,
+                body: None,
+            });
         }
     }
 }
@@ -109,7 +123,13 @@ pub struct Inbox {
 impl Inbox {
     fn new(session: SessionId, window: u64) -> Arc<Inbox> {
         let state = Mutex::new(State::default());
-        Arc::new(Inbox { session, created: Instant::now(), window, state, ready: Condvar::new() })
+        Arc::new(Inbox {
+            session,
+            created: Instant::now(),
+            window,
+            state,
+            ready: Condvar::new(),
+        })
     }
 
     /// Everything that is there, waiting up to `time` for the first; `None` on timeout, and an empty list after `wake`
@@ -146,14 +166,21 @@ impl Inbox {
             account.unread = account.unread.saturating_sub(cost(body.len()));
             account.uncredited += cost(body.len());
             if account.uncredited >= window / 4 {
-                credits.push((item.peer.clone(), item.life, std::mem::take(&mut account.uncredited)));
+                credits.push((
+                    item.peer.clone(),
+                    item.life,
+                    std::mem::take(&mut account.uncredited),
+                ));
             }
         }
         drop(guard);
         for (peer, life, bytes) in credits {
             peer.credit(life, self.session, bytes);
         }
-        items.into_iter().map(|item| (item.peer, item.body)).collect()
+        items
+            .into_iter()
+            .map(|item| (item.peer, item.body))
+            .collect()
     }
 
     /// Make an ongoing or the next `take` return at once.
@@ -206,7 +233,11 @@ impl Sessions {
     ) -> Result<Arc<Inbox>, String> {
         let mut map = self.map.hold();
         map.closed.remove(&session);
-        let inbox = map.inboxes.entry(session).or_insert_with(|| Inbox::new(session, self.window)).clone();
+        let inbox = map
+            .inboxes
+            .entry(session)
+            .or_insert_with(|| Inbox::new(session, self.window))
+            .clone();
         let mut state = inbox.state.hold();
         if state.opened {
             return Err("this session is open already".into());
@@ -236,7 +267,11 @@ impl Sessions {
     /// Later messages of the session are dropped, and senders that wait for room in it go on.
     pub fn close(&self, inbox: &Inbox) {
         let mut map = self.map.hold();
-        if !map.inboxes.get(&inbox.session).is_some_and(|known| std::ptr::eq(known.as_ref(), inbox)) {
+        if !map
+            .inboxes
+            .get(&inbox.session)
+            .is_some_and(|known| std::ptr::eq(known.as_ref(), inbox))
+        {
             return;
         }
         map.inboxes.remove(&inbox.session);
@@ -264,7 +299,10 @@ impl Sessions {
             None if map.closed.contains(&session) => return Ok(None),
             None => {
                 if !peer.unopened.enter_session(self.unopened_sessions) {
-                    return Err(format!("more than {} sessions that nobody has opened", self.unopened_sessions));
+                    return Err(format!(
+                        "more than {} sessions that nobody has opened",
+                        self.unopened_sessions
+                    ));
                 }
                 let inbox = Inbox::new(session, self.window);
                 inbox.state.hold().started_by = Some(peer.clone());
@@ -280,10 +318,16 @@ impl Sessions {
         let opened = state.opened;
         let account = state.account(peer, life);
         if account.unread >= self.window {
-            return Err(format!("a session with {} bytes unread (at most {})", account.unread, self.window));
+            return Err(format!(
+                "a session with {} bytes unread (at most {})",
+                account.unread, self.window
+            ));
         }
         if !opened && !peer.unopened.enter(total, self.unopened_bytes.max(total)) {
-            return Err(format!("more than {} bytes in sessions that nobody has opened", self.unopened_bytes));
+            return Err(format!(
+                "more than {} bytes in sessions that nobody has opened",
+                self.unopened_bytes
+            ));
         }
         account.unread += total;
         drop(state);
@@ -294,7 +338,11 @@ impl Sessions {
     pub fn finish(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, body: Buffer) {
         let mut state = inbox.state.hold();
         if !state.closed && state.admits(&peer.name) {
-            state.queue.push_back(Item { peer: peer.clone(), life, body: Some(body) });
+            state.queue.push_back(Item {
+                peer: peer.clone(),
+                life,
+                body: Some(body),
+            });
             drop(state);
             inbox.ready.notify_one();
         }
@@ -304,7 +352,11 @@ impl Sessions {
     pub fn cancel(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, total: u64) {
         let mut state = inbox.state.hold();
         let opened = state.opened;
-        let Some(account) = state.accounts.iter_mut().find(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life) else {
+        let Some(account) = state
+            .accounts
+            .iter_mut()
+            .find(|a| Arc::ptr_eq(&a.peer, peer) && a.life == life)
+        else {
             return; // given back when the session was closed
         };
         account.unread = account.unread.saturating_sub(total);
@@ -334,7 +386,9 @@ impl Sessions {
         let old: Vec<_> = map
             .inboxes
             .values()
-            .filter(|inbox| inbox.created.elapsed() > self.unopened_age && !inbox.state.hold().opened)
+            .filter(|inbox| {
+                inbox.created.elapsed() > self.unopened_age && !inbox.state.hold().opened
+            })
             .cloned()
             .collect();
         let mut returned = Vec::new();

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs,
+};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -45,7 +47,9 @@ impl fmt::Display for Error {
         match self {
             Error::UnknownPeer(name) => write!(f, "no peer is called {name}"),
             Error::Lost { peer, reason } => write!(f, "{peer} is lost: {reason}"),
-            Error::TooLong { bytes, limit } => write!(f, "a message of {bytes} bytes (the peer takes {limit})"),
+            Error::TooLong { bytes, limit } => {
+                write!(f, "a message of {bytes} bytes (the peer takes {limit})")
+            }
             Error::Invalid(what) => f.write_str(what),
             Error::Io(error) => error.fmt(f),
             Error::Timeout => f.write_str("the peer did not take what was sent in time"),
@@ -93,8 +97,15 @@ impl Link {
         }
         config.window = config.window.max(MIN_WINDOW);
         let identity = Identity::new(certificate, key).map_err(Error::Invalid)?;
-        let listener = listen.map(TcpListener::bind).transpose().map_err(Error::Io)?;
-        let address = listener.as_ref().map(TcpListener::local_addr).transpose().map_err(Error::Io)?;
+        let listener = listen
+            .map(TcpListener::bind)
+            .transpose()
+            .map_err(Error::Io)?;
+        let address = listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()
+            .map_err(Error::Io)?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             sessions: Sessions::new(&config),
@@ -112,9 +123,13 @@ impl Link {
             tick: Default::default(),
         });
         if let Some(listener) = listener {
-            shared.spawn("accept", move |shared| shared.accept_forever(&listener)).map_err(Error::Io)?;
+            shared
+                .spawn("accept", move |shared| shared.accept_forever(&listener))
+                .map_err(Error::Io)?;
         }
-        shared.spawn("clock", |shared| shared.keep_time()).map_err(Error::Io)?;
+        shared
+            .spawn("clock", |shared| shared.keep_time())
+            .map_err(Error::Io)?;
         Ok(Link { shared, address })
     }
 
@@ -131,21 +146,36 @@ impl Link {
     }
 
     /// Pin a peer. Without an address it has to dial us; a known peer with the same key gets the new address.
-    pub fn add_peer(&self, name: &str, fingerprint: Fingerprint, address: Option<&str>) -> Result<(), Error> {
+    pub fn add_peer(
+        &self,
+        name: &str,
+        fingerprint: Fingerprint,
+        address: Option<&str>,
+    ) -> Result<(), Error> {
         let shared = &self.shared;
         if name == shared.name || fingerprint == shared.identity.fingerprint {
-            return Err(Error::Invalid(format!("{name} is this agent itself, by name or by key")));
+            return Err(Error::Invalid(format!(
+                "{name} is this agent itself, by name or by key"
+            )));
         }
         if name.is_empty() || name.len() > 256 {
             return Err(Error::Invalid("a name of 1 to 256 bytes was wanted".into()));
         }
-        let port = address.map(|a| a.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()));
+        let port = address.map(|a| {
+            a.rsplit_once(':')
+                .and_then(|(_, port)| port.parse::<u16>().ok())
+        });
         if matches!(port, Some(None)) {
-            return Err(Error::Invalid("an address of the form host:port was wanted".into()));
+            return Err(Error::Invalid(
+                "an address of the form host:port was wanted".into(),
+            ));
         }
         let address = address.map(str::to_owned);
         let mut peers = shared.peers.hold();
-        if let Some(known) = peers.values().find(|peer| peer.name == name || peer.fingerprint == fingerprint) {
+        if let Some(known) = peers
+            .values()
+            .find(|peer| peer.name == name || peer.fingerprint == fingerprint)
+        {
             if known.name != name || known.fingerprint != fingerprint {
                 return Err(Error::Invalid(format!(
                     "{} is pinned already with key {}; remove that peer first",
@@ -156,19 +186,32 @@ impl Link {
             known.wake_all();
             return Ok(());
         }
-        let peer = Arc::new(Peer::new(name, fingerprint, address, &shared.config, shared.pool.clone()));
+        let peer = Arc::new(Peer::new(
+            name,
+            fingerprint,
+            address,
+            &shared.config,
+            shared.pool.clone(),
+        ));
         peers.insert(name.to_owned(), peer.clone());
         drop(peers);
         let writer = peer.clone();
         let spawned = shared
-            .spawn("write", move |shared| writer.write_forever(&|| shared.is_closing()))
+            .spawn("write", move |shared| {
+                writer.write_forever(&|| shared.is_closing())
+            })
             .and_then(|()| shared.spawn("dial", move |shared| shared.dial_forever(&peer)));
         spawned.map_err(Error::Io)
     }
 
     /// Unpin a peer: its connection is cut and it is lost to every session.
     pub fn remove_peer(&self, name: &str) -> Result<(), Error> {
-        let peer = self.shared.peers.hold().remove(name).ok_or_else(|| Error::UnknownPeer(name.to_owned()))?;
+        let peer = self
+            .shared
+            .peers
+            .hold()
+            .remove(name)
+            .ok_or_else(|| Error::UnknownPeer(name.to_owned()))?;
         peer.out.hold().removed = true;
         if let Some(conn) = peer.conn() {
             conn.cut_because("the peer was removed here".into());
@@ -198,22 +241,31 @@ impl Link {
     ) -> Result<(), Error> {
         let shared = &self.shared;
         let peer = shared.peer(peer)?;
-        let lost = |reason: String| Error::Lost { peer: peer.name.clone(), reason };
+        let lost = |reason: String| Error::Lost {
+            peer: peer.name.clone(),
+            reason,
+        };
         if shared.is_closing() {
             return Err(Error::Closed);
         }
-        if shared.sessions.find(&session).is_some_and(|inbox| inbox.has_lost(&peer.name)) {
+        if shared
+            .sessions
+            .find(&session)
+            .is_some_and(|inbox| inbox.has_lost(&peer.name))
+        {
             return Err(lost("it was lost during this session".into()));
         }
         let mut check = |begun: bool| !shared.is_closing() && go_on(begun);
-        peer.send(session, parts, &mut check).map_err(|refused| match refused {
-            Refused::Lost(reason) => lost(reason),
-            Refused::TooLong(limit) => {
-                Error::TooLong { bytes: parts.iter().map(|part| part.len() as u64).sum(), limit }
-            }
-            Refused::Timeout if shared.is_closing() => Error::Closed,
-            Refused::Timeout => Error::Timeout,
-        })
+        peer.send(session, parts, &mut check)
+            .map_err(|refused| match refused {
+                Refused::Lost(reason) => lost(reason),
+                Refused::TooLong(limit) => Error::TooLong {
+                    bytes: parts.iter().map(|part| part.len() as u64).sum(),
+                    limit,
+                },
+                Refused::Timeout if shared.is_closing() => Error::Closed,
+                Refused::Timeout => Error::Timeout,
+            })
     }
 
     /// `send` if nothing of it would wait; otherwise false, and nothing was sent.
@@ -231,15 +283,26 @@ impl Link {
     }
 
     /// Open a session; see [`Sessions::open`].
-    pub fn open(&self, session: SessionId, members: Option<HashSet<String>>) -> Result<Arc<Inbox>, Error> {
+    pub fn open(
+        &self,
+        session: SessionId,
+        members: Option<HashSet<String>>,
+    ) -> Result<Arc<Inbox>, Error> {
         if self.shared.is_closing() {
             return Err(Error::Closed);
         }
         let peers = self.shared.all_peers();
-        if let Some(unknown) = members.iter().flatten().find(|name| !peers.iter().any(|peer| &peer.name == *name)) {
+        if let Some(unknown) = members
+            .iter()
+            .flatten()
+            .find(|name| !peers.iter().any(|peer| &peer.name == *name))
+        {
             return Err(Error::UnknownPeer(unknown.clone()));
         }
-        self.shared.sessions.open(session, members, &peers).map_err(Error::Invalid)
+        self.shared
+            .sessions
+            .open(session, members, &peers)
+            .map_err(Error::Invalid)
     }
 
     pub fn close_inbox(&self, inbox: &Inbox) {
@@ -251,7 +314,11 @@ impl Link {
     }
 
     pub fn stats(&self) -> Vec<(String, StatsSnapshot)> {
-        self.shared.all_peers().iter().map(|peer| (peer.name.clone(), peer.stats.snapshot())).collect()
+        self.shared
+            .all_peers()
+            .iter()
+            .map(|peer| (peer.name.clone(), peer.stats.snapshot()))
+            .collect()
     }
 
     /// Round trip of the last ping.
@@ -275,9 +342,13 @@ impl Link {
         if !self.shared.is_closing() {
             let now = self.shared.micros();
             peers.iter().for_each(|peer| peer.ping(now)); // its answer brings their acknowledgement at once
-            wait_until(self.shared.config.linger, || peers.iter().all(|peer| peer.is_idle()));
+            wait_until(self.shared.config.linger, || {
+                peers.iter().all(|peer| peer.is_idle())
+            });
             peers.iter().for_each(|peer| peer.bye());
-            wait_until(Duration::from_millis(200), || peers.iter().all(|peer| peer.is_written()));
+            wait_until(Duration::from_millis(200), || {
+                peers.iter().all(|peer| peer.is_written())
+            });
         }
         self.stop();
     }
@@ -353,11 +424,19 @@ impl Shared {
     }
 
     fn peer(&self, name: &str) -> Result<Arc<Peer>, Error> {
-        self.peers.hold().get(name).cloned().ok_or_else(|| Error::UnknownPeer(name.to_owned()))
+        self.peers
+            .hold()
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::UnknownPeer(name.to_owned()))
     }
 
     fn pinned(&self, fingerprint: Fingerprint) -> Option<Arc<Peer>> {
-        self.peers.hold().values().find(|peer| peer.fingerprint == fingerprint).cloned()
+        self.peers
+            .hold()
+            .values()
+            .find(|peer| peer.fingerprint == fingerprint)
+            .cloned()
     }
 
     fn spawn(
@@ -368,7 +447,9 @@ impl Shared {
         let shared = self.clone();
         let mut threads = self.threads.hold();
         threads.retain(|thread| !thread.is_finished());
-        let builder = Builder::new().name(format!("argot-{what}")).stack_size(STACK);
+        let builder = Builder::new()
+            .name(format!("argot-{what}"))
+            .stack_size(STACK);
         threads.push(builder.spawn(move || body(&shared))?);
         Ok(())
     }
@@ -393,7 +474,9 @@ impl Shared {
                 std::thread::sleep(Duration::from_millis(20));
                 continue;
             };
-            let Some(ticket) = self.admit(&stream) else { continue };
+            let Some(ticket) = self.admit(&stream) else {
+                continue;
+            };
             let served = self.spawn("serve", move |shared| shared.serve(stream, from, ticket));
             if served.is_err() {
                 self.dismiss(ticket);
@@ -429,10 +512,16 @@ impl Shared {
         let secured = match secured {
             Ok(secured) => secured,
             Err(failure) if self.is_closing() => return drop(failure),
-            Err(failure) => return self.events.push("rejected", "", explain(&failure, &from.to_string())),
+            Err(failure) => {
+                return self
+                    .events
+                    .push("rejected", "", explain(&failure, &from.to_string()))
+            }
         };
         // It may have been removed since the certificate was checked.
-        let Some(peer) = self.pinned(secured.fingerprint) else { return };
+        let Some(peer) = self.pinned(secured.fingerprint) else {
+            return;
+        };
         if let Err(reason) = self.converse(&peer, stream, secured, deadline, false) {
             self.events.push("rejected", &peer.name, reason);
         }
@@ -481,7 +570,11 @@ impl Shared {
             }
             let early = SECOND_DIALER + jitter;
             if !first && idle_since.elapsed() < early {
-                drop(wait(&peer.dial, out, (early - idle_since.elapsed()).min(early)));
+                drop(wait(
+                    &peer.dial,
+                    out,
+                    (early - idle_since.elapsed()).min(early),
+                ));
                 continue;
             }
             return address;
@@ -489,17 +582,28 @@ impl Shared {
     }
 
     /// One connection from dialing to its end. The error says whether it is worth telling.
-    fn dial(self: &Arc<Self>, peer: &Arc<Peer>, address: &str) -> Result<(), Option<(bool, String)>> {
+    fn dial(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        address: &str,
+    ) -> Result<(), Option<(bool, String)>> {
         let quiet = |error: io::Error| Some((false, error.to_string()));
-        let target = address.to_socket_addrs().map_err(quiet)?.next().ok_or(None)?;
+        let target = address
+            .to_socket_addrs()
+            .map_err(quiet)?
+            .next()
+            .ok_or(None)?;
         let stream = TcpStream::connect_timeout(&target, CONNECT).map_err(quiet)?;
         let deadline = Instant::now() + self.config.handshake;
-        let secured = tls::connect(&stream, &self.identity, peer.fingerprint, deadline).map_err(|failure| {
-            // A connection that just ends is what a dying or cut peer looks like; a refusal is what a wrong pin looks like.
-            let refused = failure.refused.is_some() || failure.message.starts_with("TLS");
-            Some((refused, explain(&failure, address)))
-        })?;
-        self.converse(peer, stream, secured, deadline, true).map_err(|reason| Some((true, reason)))
+        let secured = tls::connect(&stream, &self.identity, peer.fingerprint, deadline).map_err(
+            |failure| {
+                // A connection that just ends is what a dying or cut peer looks like; a refusal is what a wrong pin looks like.
+                let refused = failure.refused.is_some() || failure.message.starts_with("TLS");
+                Some((refused, explain(&failure, address)))
+            },
+        )?;
+        self.converse(peer, stream, secured, deadline, true)
+            .map_err(|reason| Some((true, reason)))
     }
 
     // --- a connection, from hello to its end ---
@@ -514,27 +618,57 @@ impl Shared {
         dialed: bool,
     ) -> Result<(), String> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let Ok(copy) = stream.try_clone() else { return Ok(()) };
+        let Ok(copy) = stream.try_clone() else {
+            return Ok(());
+        };
         if let (_, Some(older)) = std::mem::replace(&mut *peer.newest.hold(), (id, Some(copy))) {
             let _ = older.shutdown(Shutdown::Both);
         }
+        let result = self.converse_as(peer, stream, secured, deadline, (id, dialed));
+        let mut newest = peer.newest.hold();
+        if newest.0 == id {
+            if let Some(stream) = newest.1.take() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        result
+    }
+
+    fn converse_as(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        stream: TcpStream,
+        secured: Secured,
+        deadline: Instant,
+        (id, dialed): (u64, bool),
+    ) -> Result<(), String> {
         // The older connection's reader lets go of this once it has dealt with its last frame.
         let mut rx = peer.rx.hold();
         if peer.newest.hold().0 != id || self.is_closing() {
             return Ok(());
         }
-        let Secured { mut sealer, mut opener, .. } = secured;
+        let Secured {
+            mut sealer,
+            mut opener,
+            ..
+        } = secured;
         let (mut mine, life) = peer.hello(&self.name, self.config.window);
         rx.restart(life);
         mine.received = rx.received;
-        let (theirs, unread) = match exchange_hellos(&stream, deadline, &mine, &mut sealer, &mut opener) {
-            Ok(exchanged) => exchanged,
-            // The server's verdict on our certificate comes as an alert after our side of the handshake is done.
-            Err(reason) if reason.contains("alert") || reason.contains("hello") => return Err(reason),
-            Err(_) => return Ok(()),
-        };
+        let (theirs, unread) =
+            match exchange_hellos(&stream, deadline, &mine, &mut sealer, &mut opener) {
+                Ok(exchanged) => exchanged,
+                // The server's verdict on our certificate comes as an alert after our side of the handshake is done.
+                Err(reason) if reason.contains("alert") || reason.contains("hello") => {
+                    return Err(reason)
+                }
+                Err(_) => return Ok(()),
+            };
         self.check_names(peer, &theirs)?;
-        let prepared = stream.set_nodelay(true).and(stream.set_read_timeout(None)).and(stream.set_write_timeout(None));
+        let prepared = stream
+            .set_nodelay(true)
+            .and(stream.set_read_timeout(None))
+            .and(stream.set_write_timeout(None));
         if prepared.is_err() {
             return Ok(());
         }
@@ -577,10 +711,16 @@ impl Shared {
 
     fn check_names(&self, peer: &Peer, hello: &Hello) -> Result<(), String> {
         if hello.from != peer.name {
-            return Err(format!("the agent with this key calls itself {:?}; here it is {:?}", hello.from, peer.name));
+            return Err(format!(
+                "the agent with this key calls itself {:?}; here it is {:?}",
+                hello.from, peer.name
+            ));
         }
         if hello.to != self.name {
-            return Err(format!("it knows this agent as {:?}; its name is {:?}", hello.to, self.name));
+            return Err(format!(
+                "it knows this agent as {:?}; its name is {:?}",
+                hello.to, self.name
+            ));
         }
         Ok(())
     }
@@ -588,7 +728,11 @@ impl Shared {
     fn announce(&self, peer: &Peer, installed: &Installed) {
         if installed.resumed {
             peer.stats.reconnects.fetch_add(1, Ordering::Relaxed);
-            self.events.push("resumed", &peer.name, format!("{} frames repeated", installed.repeated));
+            self.events.push(
+                "resumed",
+                &peer.name,
+                format!("{} frames repeated", installed.repeated),
+            );
         } else {
             self.events.push("up", &peer.name, String::new());
         }
@@ -618,7 +762,8 @@ impl Shared {
     // --- time ---
 
     fn keep_time(self: &Arc<Self>) {
-        let tick = (self.config.keepalive / 10).clamp(Duration::from_millis(5), Duration::from_millis(100));
+        let tick = (self.config.keepalive / 10)
+            .clamp(Duration::from_millis(5), Duration::from_millis(100));
         let mut housekeeping = Instant::now();
         while !self.is_closing() {
             drop(wait(&self.tick.1, self.tick.0.hold(), tick));
@@ -650,7 +795,11 @@ impl Shared {
             return conn.cut_because(format!("nothing was heard for {silent} ms"));
         }
         // The side that dialed renews the keys; the other would have to wait to be dialed.
-        let limit = if conn.dialed { self.config.rekey_records } else { self.config.rekey_records * 2 };
+        let limit = if conn.dialed {
+            self.config.rekey_records
+        } else {
+            self.config.rekey_records * 2
+        };
         let sealed = conn.tx.try_lock().map_or(0, |tx| tx.records());
         if sealed.max(conn.opened_records.load(Ordering::Relaxed)) > limit {
             return conn.cut_because("new keys".into());
@@ -694,7 +843,9 @@ fn read_hello(wire: &mut Deadline<'_>, opener: &mut Opener) -> Result<(Hello, Ve
         let mut body = vec![0; Opener::length(&header)?];
         wire.read_exact(&mut body).map_err(|e| e.to_string())?;
         plain.extend_from_slice(opener.open(header, &mut body)?);
-        let Some(head) = plain.first_chunk::<HEAD>() else { continue };
+        let Some(head) = plain.first_chunk::<HEAD>() else {
+            continue;
+        };
         let end = HEAD + Hello::length(head)?;
         if plain.len() >= end {
             let hello = Hello::decode(&plain[HEAD..end])?;
@@ -712,7 +863,11 @@ struct Deadline<'a> {
 impl Deadline<'_> {
     fn left(&self) -> io::Result<Option<Duration>> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+        if left.is_zero() {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(Some(left))
+        }
     }
 }
 

@@ -76,7 +76,11 @@ pub struct Tx {
 
 impl Tx {
     pub fn new(sealer: Sealer) -> Tx {
-        Tx { sealer, sealed: Vec::with_capacity(BATCH + BATCH / 8), written: 0 }
+        Tx {
+            sealer,
+            sealed: Vec::with_capacity(BATCH + BATCH / 8),
+            written: 0,
+        }
     }
 
     pub fn records(&self) -> u64 {
@@ -165,7 +169,9 @@ impl Out {
     }
 
     fn has_room(&self, session: &SessionId) -> bool {
-        self.outstanding.get(session).is_none_or(|&sent| sent < self.window)
+        self.outstanding
+            .get(session)
+            .is_none_or(|&sent| sent < self.window)
     }
 
     /// The next new frame: credits first, then one of each session in turn.
@@ -177,7 +183,10 @@ impl Out {
                 body.extend_from_slice(&session);
                 body.extend_from_slice(&bytes.to_le_bytes());
                 self.held += body.len();
-                return Some(Frame { kind: frame::CREDIT, body: Buffer::small(body) });
+                return Some(Frame {
+                    kind: frame::CREDIT,
+                    body: Buffer::small(body),
+                });
             }
         }
         let session = self.turns.pop_front()?;
@@ -246,7 +255,9 @@ impl Out {
     fn acknowledge(&mut self, number: u64) -> Result<Vec<Arc<Frame>>, String> {
         let last_sent = self.first + self.cursor as u64 - 1;
         if number > last_sent {
-            return Err(format!("an acknowledgement of frame {number}; the last one sent was {last_sent}"));
+            return Err(format!(
+                "an acknowledgement of frame {number}; the last one sent was {last_sent}"
+            ));
         }
         let count = (number + 1).saturating_sub(self.first) as usize;
         let gone: Vec<_> = self.kept.drain(..count).collect();
@@ -317,19 +328,31 @@ pub struct Unopened {
 
 impl Unopened {
     pub fn enter(&self, bytes: u64, limit: u64) -> bool {
-        self.bytes.fetch_update(Relaxed, Relaxed, |now| Some(now + bytes).filter(|&sum| sum <= limit)).is_ok()
+        self.bytes
+            .fetch_update(Relaxed, Relaxed, |now| {
+                Some(now + bytes).filter(|&sum| sum <= limit)
+            })
+            .is_ok()
     }
 
     pub fn enter_session(&self, limit: u64) -> bool {
-        self.sessions.fetch_update(Relaxed, Relaxed, |now| Some(now + 1).filter(|&sum| sum <= limit)).is_ok()
+        self.sessions
+            .fetch_update(Relaxed, Relaxed, |now| {
+                Some(now + 1).filter(|&sum| sum <= limit)
+            })
+            .is_ok()
     }
 
     pub fn leave(&self, bytes: u64) {
-        let _ = self.bytes.fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(bytes)));
+        let _ = self
+            .bytes
+            .fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(bytes)));
     }
 
     pub fn leave_session(&self) {
-        let _ = self.sessions.fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(1)));
+        let _ = self
+            .sessions
+            .fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(1)));
     }
 }
 
@@ -416,7 +439,12 @@ impl Peer {
     }
 
     /// Queue one message of all `parts` and write what can be written. `check` is asked while it blocks.
-    pub fn send(&self, session: SessionId, parts: &[&[u8]], check: Check<'_>) -> Result<(), Refused> {
+    pub fn send(
+        &self,
+        session: SessionId,
+        parts: &[&[u8]],
+        check: Check<'_>,
+    ) -> Result<(), Refused> {
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let cost = frame::cost(total);
         let out = self.out.hold();
@@ -429,10 +457,18 @@ impl Peer {
         let life = out.life;
         *out.outstanding.entry(session).or_default() += cost;
         out.next_id = out.next_id.wrapping_add(1);
-        let message = Outgoing { life, session, id: out.next_id, total };
+        let message = Outgoing {
+            life,
+            session,
+            id: out.next_id,
+            total,
+        };
         drop(out);
-        let sent =
-            if total <= FRAGMENT { self.send_one(&message, parts, check) } else { self.send_many(&message, parts, check) };
+        let sent = if total <= FRAGMENT {
+            self.send_one(&message, parts, check)
+        } else {
+            self.send_many(&message, parts, check)
+        };
         if sent.is_ok() {
             self.stats.sent_messages.fetch_add(1, Relaxed);
             self.stats.sent_bytes.fetch_add(total as u64, Relaxed);
@@ -445,11 +481,26 @@ impl Peer {
         matches!(out.status, Status::Lost(..)) || out.has_room(session)
     }
 
-    fn send_one(&self, message: &Outgoing, parts: &[&[u8]], check: Check<'_>) -> Result<(), Refused> {
+    fn send_one(
+        &self,
+        message: &Outgoing,
+        parts: &[&[u8]],
+        check: Check<'_>,
+    ) -> Result<(), Refused> {
         let mut body = self.buffer(16 + message.total);
         body.bytes.extend_from_slice(&message.session);
-        parts.iter().for_each(|part| body.bytes.extend_from_slice(part));
-        let queued = self.enqueue(message, Frame { kind: frame::MESSAGE, body }, check, false);
+        parts
+            .iter()
+            .for_each(|part| body.bytes.extend_from_slice(part));
+        let queued = self.enqueue(
+            message,
+            Frame {
+                kind: frame::MESSAGE,
+                body,
+            },
+            check,
+            false,
+        );
         if queued.is_err() {
             self.withdraw(message, false);
         }
@@ -458,7 +509,12 @@ impl Peer {
         Ok(())
     }
 
-    fn send_many(&self, message: &Outgoing, parts: &[&[u8]], check: Check<'_>) -> Result<(), Refused> {
+    fn send_many(
+        &self,
+        message: &Outgoing,
+        parts: &[&[u8]],
+        check: Check<'_>,
+    ) -> Result<(), Refused> {
         let mut parts = parts.iter().copied();
         let mut part: &[u8] = &[];
         let mut left = message.total;
@@ -497,15 +553,31 @@ impl Peer {
         let mut out = self.out.hold();
         if out.life == message.life {
             let body = Buffer::small(message.id.to_le_bytes().to_vec());
-            out.push(message.session, Frame { kind: frame::CANCEL, body });
+            out.push(
+                message.session,
+                Frame {
+                    kind: frame::CANCEL,
+                    body,
+                },
+            );
         }
         drop(out);
         self.flush();
     }
 
-    fn enqueue(&self, message: &Outgoing, frame: Frame, check: Check<'_>, begun: bool) -> Result<(), Refused> {
+    fn enqueue(
+        &self,
+        message: &Outgoing,
+        frame: Frame,
+        check: Check<'_>,
+        begun: bool,
+    ) -> Result<(), Refused> {
         let size = frame.body.len();
-        let limit = if size <= SMALL { self.unacknowledged + SLACK } else { self.unacknowledged };
+        let limit = if size <= SMALL {
+            self.unacknowledged + SLACK
+        } else {
+            self.unacknowledged
+        };
         let life = message.life;
         let out = self.out.hold();
         let room = |out: &Out| out.life != life || out.held == 0 || out.held + size <= limit;
@@ -544,7 +616,9 @@ impl Peer {
 
     fn buffer(&self, size: usize) -> Buffer {
         // The size is that of a frame: an allocator that refuses it has nothing left for anybody.
-        self.pool.get(size).unwrap_or_else(|| Buffer::small(Vec::with_capacity(size)))
+        self.pool
+            .get(size)
+            .unwrap_or_else(|| Buffer::small(Vec::with_capacity(size)))
     }
 
     /// Tell the peer that `bytes` of `session` were taken.
@@ -620,13 +694,15 @@ impl Peer {
     /// True when everything was written and acknowledged, or there is nobody to wait for.
     pub fn is_idle(&self) -> bool {
         let out = self.out.hold();
-        !matches!(out.status, Status::Up(_) | Status::Down(_)) || (out.kept.is_empty() && !out.has_frames())
+        matches!(out.status, Status::Lost(..)) || (out.kept.is_empty() && !out.has_frames())
     }
 
     /// True when nothing waits to be written.
     pub fn is_written(&self) -> bool {
         let out = self.out.hold();
-        let Status::Up(conn) = &out.status else { return true };
+        let Status::Up(conn) = &out.status else {
+            return true;
+        };
         let written = matches!(conn.tx.try_lock(), Ok(tx) if tx.written == tx.sealed.len());
         written && !out.has_work()
     }
@@ -701,7 +777,11 @@ impl Peer {
                 Err(_) => return Progress::Broken,
             }
         }
-        let result = if block { write_all(conn, &mut tx) } else { write_now(conn, &mut tx) };
+        let result = if block {
+            write_all(conn, &mut tx)
+        } else {
+            write_now(conn, &mut tx)
+        };
         drop(tx);
         // Asked after the lock is free: whoever queued a frame while it was held counts on this look.
         match result {
@@ -721,7 +801,7 @@ impl Peer {
     fn seal_batch(&self, conn: &Conn, tx: &mut Tx) -> Result<(), String> {
         let mut control = Vec::new();
         let mut frames = Vec::new();
-        let mut number = {
+        let first = {
             let mut out = self.out.hold();
             if !out.is_up_on(conn) || !out.has_work() {
                 return Ok(());
@@ -731,17 +811,18 @@ impl Peer {
         let Tx { sealer, sealed, .. } = tx;
         let mut stream = sealer.stream(sealed);
         stream.put(&control)?;
-        for frame in &frames {
+        for (number, frame) in (first..).zip(&frames) {
             let mut start = [0; frame::HEAD + 8];
             start[..frame::HEAD].copy_from_slice(&head(frame.kind, frame.body.len() + 8));
             start[frame::HEAD..].copy_from_slice(&number.to_le_bytes());
             stream.put(&start)?;
             stream.put(&frame.body)?;
-            number += 1;
         }
         stream.finish()?;
         self.stats.packets.fetch_add(1, Relaxed);
-        self.stats.wire_sent_bytes.fetch_add(sealed.len() as u64, Relaxed);
+        self.stats
+            .wire_sent_bytes
+            .fetch_add(sealed.len() as u64, Relaxed);
         Ok(())
     }
 
@@ -820,7 +901,9 @@ impl Peer {
     /// This life of the pair has ended; the life that did, or `None` when it never began.
     pub fn end_life(&self, reason: &str) -> Option<u64> {
         let mut out = self.out.hold();
-        if matches!(out.status, Status::Lost(..)) || (matches!(out.status, Status::Pending) && !out.removed) {
+        if matches!(out.status, Status::Lost(..))
+            || (matches!(out.status, Status::Pending) && !out.removed)
+        {
             return None;
         }
         let ended = out.life;
@@ -878,7 +961,11 @@ enum Progress {
 /// True when everything was taken.
 fn write_now(conn: &Conn, tx: &mut Tx) -> io::Result<bool> {
     while tx.written < tx.sealed.len() {
-        match send(&conn.stream, &tx.sealed[tx.written..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match send(
+            &conn.stream,
+            &tx.sealed[tx.written..],
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        ) {
             Ok(n) => tx.written += n,
             Err(rustix::io::Errno::AGAIN) => return Ok(false),
             Err(rustix::io::Errno::INTR) => (),

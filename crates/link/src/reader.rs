@@ -58,7 +58,11 @@ pub struct Rx {
 
 impl Rx {
     pub fn new(life: u64) -> Rx {
-        Rx { life, received: 0, partials: HashMap::new() }
+        Rx {
+            life,
+            received: 0,
+            partials: HashMap::new(),
+        }
     }
 
     /// Forget the frame that was cut in the middle, or everything when a new life has begun.
@@ -101,7 +105,11 @@ pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8
             };
             end += n;
             context.conn.heard.store((context.millis)(), Relaxed);
-            context.peer.stats.wire_received_bytes.fetch_add(n as u64, Relaxed);
+            context
+                .peer
+                .stats
+                .wire_received_bytes
+                .fetch_add(n as u64, Relaxed);
             let mut start = 0;
             while let Some((header, body)) = next_record(&mut buffer[start..end])? {
                 start += HEADER + body.len();
@@ -122,9 +130,13 @@ pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8
 type Record<'a> = ([u8; HEADER], &'a mut [u8]);
 
 fn next_record(bytes: &mut [u8]) -> Result<Option<Record<'_>>, String> {
-    let Some(header) = bytes.first_chunk::<HEADER>().copied() else { return Ok(None) };
+    let Some(header) = bytes.first_chunk::<HEADER>().copied() else {
+        return Ok(None);
+    };
     let length = Opener::length(&header)?;
-    Ok(bytes.get_mut(HEADER..HEADER + length).map(|body| (header, body)))
+    Ok(bytes
+        .get_mut(HEADER..HEADER + length)
+        .map(|body| (header, body)))
 }
 
 /// The frame that is being read.
@@ -161,7 +173,11 @@ impl Default for Frames {
 impl Frames {
     fn feed(&mut self, context: &Context<'_>, rx: &mut Rx, mut data: &[u8]) -> Result<(), End> {
         loop {
-            let want = if self.have < HEAD { HEAD } else { HEAD + self.fixed };
+            let want = if self.have < HEAD {
+                HEAD
+            } else {
+                HEAD + self.fixed
+            };
             if self.have < want {
                 let (now, later) = data.split_at((want - self.have).min(data.len()));
                 self.start[self.have..self.have + now.len()].copy_from_slice(now);
@@ -215,25 +231,40 @@ impl Frames {
     /// The fixed part is there: check it before anything is kept.
     fn begin(&mut self, context: &Context<'_>, rx: &Rx) -> Result<(), String> {
         if self.kind >= frame::MESSAGE && self.word(0) != rx.received + 1 {
-            return Err(format!("frame {} where frame {} was due", self.word(0), rx.received + 1));
+            return Err(format!(
+                "frame {} where frame {} was due",
+                self.word(0),
+                rx.received + 1
+            ));
         }
         let size = match self.kind {
             frame::MESSAGE => self.left,
             frame::FIRST => {
                 let total = self.total();
                 if total > context.config.max_message {
-                    return Err(format!("a message of {total} bytes (at most {})", context.config.max_message));
+                    return Err(format!(
+                        "a message of {total} bytes (at most {})",
+                        context.config.max_message
+                    ));
                 }
-                if self.left as u64 >= total || self.left == 0 || rx.partials.contains_key(&self.id()) {
+                if self.left as u64 >= total
+                    || self.left == 0
+                    || rx.partials.contains_key(&self.id())
+                {
                     return Err("a message whose first frame contradicts itself".into());
                 }
                 if rx.partials.len() >= MAX_PARTIALS {
-                    return Err(format!("more than {MAX_PARTIALS} messages begun and not ended"));
+                    return Err(format!(
+                        "more than {MAX_PARTIALS} messages begun and not ended"
+                    ));
                 }
                 (total as usize).min(RESERVE)
             }
             frame::NEXT => {
-                let partial = rx.partials.get(&self.id()).ok_or("the rest of a message that was not begun")?;
+                let partial = rx
+                    .partials
+                    .get(&self.id())
+                    .ok_or("the rest of a message that was not begun")?;
                 if self.left == 0 || self.left > partial.total - partial.filled {
                     return Err("more of a message than was announced".into());
                 }
@@ -251,7 +282,10 @@ impl Frames {
             self.body.bytes.extend_from_slice(data);
             return Ok(());
         }
-        let partial = rx.partials.get_mut(&self.id()).ok_or("the rest of a message that was not begun")?;
+        let partial = rx
+            .partials
+            .get_mut(&self.id())
+            .ok_or("the rest of a message that was not begun")?;
         partial.filled += data.len();
         if partial.inbox.is_none() {
             return Ok(());
@@ -259,7 +293,8 @@ impl Frames {
         let body = &mut partial.body.bytes;
         if body.capacity() - body.len() < data.len() {
             let grow = (partial.total - body.len()).min(body.len()).max(data.len());
-            body.try_reserve_exact(grow).map_err(|_| format!("no memory for a message of {} bytes", partial.total))?;
+            body.try_reserve_exact(grow)
+                .map_err(|_| format!("no memory for a message of {} bytes", partial.total))?;
         }
         body.extend_from_slice(data);
         Ok(())
@@ -302,16 +337,32 @@ impl Frames {
                 let total = self.total() as usize;
                 let inbox = sessions.begin(peer, rx.life, self.session(), cost(total))?;
                 let (filled, session) = (body.len(), self.session());
-                let partial = Partial { session, inbox, total, filled, committed: filled, body };
+                let partial = Partial {
+                    session,
+                    inbox,
+                    total,
+                    filled,
+                    committed: filled,
+                    body,
+                };
                 rx.partials.insert(self.id(), partial);
             }
             frame::NEXT => {
-                let Some(partial) = rx.partials.get_mut(&self.id()) else { return Ok(()) };
+                let Some(partial) = rx.partials.get_mut(&self.id()) else {
+                    return Ok(());
+                };
                 partial.committed = partial.filled;
                 if partial.committed < partial.total {
                     return Ok(());
                 }
-                if let Some(Partial { session, inbox, total, body, .. }) = rx.partials.remove(&self.id()) {
+                if let Some(Partial {
+                    session,
+                    inbox,
+                    total,
+                    body,
+                    ..
+                }) = rx.partials.remove(&self.id())
+                {
                     match inbox {
                         Some(inbox) => deliver(context, rx.life, session, Some(&inbox), body),
                         None => peer.credit(rx.life, session, cost(total)),
@@ -319,7 +370,10 @@ impl Frames {
                 }
             }
             _ => {
-                let ended = rx.partials.remove(&self.id()).ok_or("the end of a message that was not begun")?;
+                let ended = rx
+                    .partials
+                    .remove(&self.id())
+                    .ok_or("the end of a message that was not begun")?;
                 match ended.inbox {
                     Some(inbox) => sessions.cancel(peer, rx.life, &inbox, cost(ended.total)),
                     None => peer.credit(rx.life, ended.session, cost(ended.total)),
@@ -343,7 +397,13 @@ impl Frames {
     }
 }
 
-fn deliver(context: &Context<'_>, life: u64, session: SessionId, inbox: Option<&Inbox>, body: Buffer) {
+fn deliver(
+    context: &Context<'_>,
+    life: u64,
+    session: SessionId,
+    inbox: Option<&Inbox>,
+    body: Buffer,
+) {
     let stats = &context.peer.stats;
     stats.received_messages.fetch_add(1, Relaxed);
     stats.received_bytes.fetch_add(body.len() as u64, Relaxed);

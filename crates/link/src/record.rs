@@ -8,7 +8,9 @@
 //! Keys are not updated in place (section 4.6.3): long before the limit of AES-GCM the connection is replaced by a new
 //! one, with a new key exchange, through the same road as after a cut.
 
-use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305};
+use aws_lc_rs::aead::{
+    Aad, LessSafeKey, Nonce, UnboundKey, AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305,
+};
 use rustls::ConnectionTrafficSecrets as Secrets;
 
 /// Plaintext bytes of a full record.
@@ -36,10 +38,20 @@ impl Half {
             _ => return Err("a cipher suite that was not offered".into()),
         };
         // An AeadKey is 32 bytes long whatever the algorithm; only the first key_len() are the key.
-        let bytes = key.as_ref().get(..algorithm.key_len()).ok_or("a key that is too short")?;
+        let bytes = key
+            .as_ref()
+            .get(..algorithm.key_len())
+            .ok_or("a key that is too short")?;
         let key = UnboundKey::new(algorithm, bytes).map_err(|_| "a key of the wrong length")?;
-        let iv = iv.as_ref().try_into().map_err(|_| "an IV of the wrong length")?;
-        Ok(Half { key: LessSafeKey::new(key), iv, counter })
+        let iv = iv
+            .as_ref()
+            .try_into()
+            .map_err(|_| "an IV of the wrong length")?;
+        Ok(Half {
+            key: LessSafeKey::new(key),
+            iv,
+            counter,
+        })
     }
 
     /// The nonce of the next record. Never repeats: 2^64 records would have to pass first, and the connection is
@@ -68,7 +80,11 @@ impl Sealer {
 
     /// A stream of plaintext that is cut into records at the end of `out`.
     pub fn stream<'a>(&'a mut self, out: &'a mut Vec<u8>) -> RecordStream<'a> {
-        RecordStream { half: &mut self.0, out, start: None }
+        RecordStream {
+            half: &mut self.0,
+            out,
+            start: None,
+        }
     }
 }
 
@@ -103,7 +119,9 @@ impl RecordStream<'_> {
 
     /// Seal what was put since the last full record.
     pub fn finish(&mut self) -> Result<(), String> {
-        let Some(start) = self.start.take() else { return Ok(()) };
+        let Some(start) = self.start.take() else {
+            return Ok(());
+        };
         self.out.push(APPLICATION_DATA);
         let body = start + HEADER;
         let length = (self.out.len() - body + TAG) as u16;
@@ -136,28 +154,47 @@ impl Opener {
     pub fn length(header: &[u8; HEADER]) -> Result<usize, String> {
         let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
         if header[0] != APPLICATION_DATA || header[1] != 3 || header[2] != 3 {
-            return Err(format!("not a TLS 1.3 record (type {}, version {}.{})", header[0], header[1], header[2]));
+            return Err(format!(
+                "not a TLS 1.3 record (type {}, version {}.{})",
+                header[0], header[1], header[2]
+            ));
         }
         if length > MAX_CIPHERTEXT || length <= TAG {
-            return Err(format!("a TLS record of {length} bytes (at most {MAX_CIPHERTEXT})"));
+            return Err(format!(
+                "a TLS record of {length} bytes (at most {MAX_CIPHERTEXT})"
+            ));
         }
         Ok(length)
     }
 
     /// Decrypt one record in place; its application data. Anything else ends the connection.
-    pub fn open<'a>(&mut self, header: [u8; HEADER], body: &'a mut [u8]) -> Result<&'a [u8], String> {
+    pub fn open<'a>(
+        &mut self,
+        header: [u8; HEADER],
+        body: &'a mut [u8],
+    ) -> Result<&'a [u8], String> {
         let nonce = self.0.nonce();
         let plain = self
             .0
             .key
             .open_in_place(nonce, Aad::from(header), body)
-            .map_err(|_| "a TLS record that does not authenticate (changed or truncated on the way)".to_owned())?;
-        let end = plain.iter().rposition(|&b| b != 0).ok_or("a TLS record without a type")?;
+            .map_err(|_| {
+                "a TLS record that does not authenticate (changed or truncated on the way)"
+                    .to_owned()
+            })?;
+        let end = plain
+            .iter()
+            .rposition(|&b| b != 0)
+            .ok_or("a TLS record without a type")?;
         let (data, kind) = (&plain[..end], plain[end]);
         match kind {
             APPLICATION_DATA if data.len() <= RECORD => Ok(data),
             APPLICATION_DATA => Err("a TLS record that is too long".into()),
-            ALERT if data.len() == 2 => Err(format!("the peer sent TLS alert {} ({})", data[1], alert_name(data[1]))),
+            ALERT if data.len() == 2 => Err(format!(
+                "the peer sent TLS alert {} ({})",
+                data[1],
+                alert_name(data[1])
+            )),
             other => Err(format!("a TLS record of type {other} after the handshake")),
         }
     }

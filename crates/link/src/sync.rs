@@ -13,7 +13,11 @@ impl<T> Hold<T> for Mutex<T> {
     }
 }
 
-pub fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
+pub fn wait<'a, T>(
+    condition: &Condvar,
+    guard: MutexGuard<'a, T>,
+    time: Duration,
+) -> MutexGuard<'a, T> {
     match condition.wait_timeout(guard, time) {
         Ok((guard, _)) => guard,
         Err(poisoned) => poisoned.into_inner().0,

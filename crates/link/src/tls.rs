@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, DistinguishedName, Error,
-    ServerConfig, ServerConnection, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct,
+    DistinguishedName, Error, ServerConfig, ServerConnection, SignatureScheme,
 };
 
 use crate::record::{Opener, Sealer, HEADER};
@@ -46,7 +46,10 @@ impl fmt::Debug for Fingerprint {
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> Result<Fingerprint, Error> {
     let parsed = webpki::EndEntityCert::try_from(certificate)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, &parsed.subject_public_key_info());
+    let digest = ::aws_lc_rs::digest::digest(
+        &::aws_lc_rs::digest::SHA256,
+        &parsed.subject_public_key_info(),
+    );
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.as_ref());
     Ok(Fingerprint(bytes))
@@ -61,7 +64,11 @@ fn provider() -> CryptoProvider {
             cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ],
         // Hybrid first: what is recorded today should not open to a quantum computer later.
-        kx_groups: vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1],
+        kx_groups: vec![
+            kx_group::X25519MLKEM768,
+            kx_group::X25519,
+            kx_group::SECP256R1,
+        ],
         ..aws_lc_rs::default_provider()
     }
 }
@@ -82,7 +89,11 @@ impl Identity {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
         let certified =
             CertifiedKey::from_der(vec![certificate], key, &provider).map_err(|e| e.to_string())?;
-        Ok(Identity { provider, certified: Arc::new(SingleCertAndKey::from(certified)), fingerprint })
+        Ok(Identity {
+            provider,
+            certified: Arc::new(SingleCertAndKey::from(certified)),
+            fingerprint,
+        })
     }
 }
 
@@ -108,7 +119,9 @@ impl Pins {
             return Ok(());
         }
         *self.refused.hold() = Some(found);
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        Err(Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn signature(
@@ -117,7 +130,12 @@ impl Pins {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 }
 
@@ -134,7 +152,8 @@ impl ServerCertVerifier for Pins {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
+        self.check(end_entity)
+            .map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -156,7 +175,9 @@ impl ServerCertVerifier for Pins {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -175,7 +196,8 @@ impl ClientCertVerifier for Pins {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
+        self.check(end_entity)
+            .map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -197,7 +219,9 @@ impl ClientCertVerifier for Pins {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -239,7 +263,11 @@ pub fn accept(
 }
 
 fn pins(identity: &Identity, accepts: Accepts) -> Arc<Pins> {
-    Arc::new(Pins { accepts, refused: Mutex::new(None), provider: identity.provider.clone() })
+    Arc::new(Pins {
+        accepts,
+        refused: Mutex::new(None),
+        provider: identity.provider.clone(),
+    })
 }
 
 /// A configuration for one connection, so that no ticket or session of one can be used in another.
@@ -278,11 +306,24 @@ fn run(
     connection
         .map_err(|e| e.to_string())
         .and_then(|connection| handshake(connection, stream, deadline))
-        .map_err(|message| Failure { message, refused: pins.refused.hold().take() })
+        .map_err(|message| Failure {
+            message,
+            refused: pins.refused.hold().take(),
+        })
 }
 
-fn handshake(mut tls: Connection, stream: &TcpStream, deadline: Instant) -> Result<Secured, String> {
-    let mut io = Io { stream, deadline, header: [0; HEADER], have: 0, left: 0 };
+fn handshake(
+    mut tls: Connection,
+    stream: &TcpStream,
+    deadline: Instant,
+) -> Result<Secured, String> {
+    let mut io = Io {
+        stream,
+        deadline,
+        header: [0; HEADER],
+        have: 0,
+        left: 0,
+    };
     loop {
         while tls.wants_write() {
             tls.write_tls(&mut io).map_err(|e| describe(&e))?;
@@ -305,7 +346,11 @@ fn handshake(mut tls: Connection, stream: &TcpStream, deadline: Instant) -> Resu
     let certificate = certificate.ok_or("TLS: the peer has no certificate")?;
     let fingerprint = fingerprint(certificate).map_err(|e| e.to_string())?;
     let secrets = tls.dangerous_extract_secrets().map_err(|e| e.to_string())?;
-    Ok(Secured { fingerprint, sealer: Sealer::new(secrets.tx)?, opener: Opener::new(secrets.rx)? })
+    Ok(Secured {
+        fingerprint,
+        sealer: Sealer::new(secrets.tx)?,
+        opener: Opener::new(secrets.rx)?,
+    })
 }
 
 fn describe(error: &io::Error) -> String {
@@ -338,7 +383,11 @@ impl Io<'_> {
 impl Read for Io<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.remaining()?)?;
-        let limit = if self.left == 0 { HEADER - self.have } else { self.left };
+        let limit = if self.left == 0 {
+            HEADER - self.have
+        } else {
+            self.left
+        };
         let limit = limit.min(out.len());
         let n = self.stream.read(&mut out[..limit])?;
         if self.left > 0 {

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use argot_link::tls::Fingerprint;
 use argot_link::{Buffer, Config, Error};
-use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyBufferError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyString};
@@ -28,12 +27,18 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 /// An error of `argot.errors` by name.
 fn error(py: Python<'_>, class: &str, what: &str, fields: &[(&str, &str)]) -> PyErr {
     let raised = || -> PyResult<PyErr> {
-        let fields = fields.iter().fold(Ok(PyDict::new(py)), |dict: PyResult<_>, (name, value)| {
-            let dict = dict?;
-            dict.set_item(name, value)?;
-            Ok(dict)
-        })?;
-        let instance = py.import("argot.errors")?.getattr(class)?.call((what,), Some(&fields))?;
+        let fields =
+            fields
+                .iter()
+                .fold(Ok(PyDict::new(py)), |dict: PyResult<_>, (name, value)| {
+                    let dict = dict?;
+                    dict.set_item(name, value)?;
+                    Ok(dict)
+                })?;
+        let instance = py
+            .import("argot.errors")?
+            .getattr(class)?
+            .call((what,), Some(&fields))?;
         Ok(PyErr::from_value(instance))
     };
     raised().unwrap_or_else(|failure| failure)
@@ -43,8 +48,18 @@ fn convert(py: Python<'_>, failure: Error) -> PyErr {
     let what = failure.to_string();
     match failure {
         Error::Lost { peer, .. } => error(py, "PartyLost", &what, &[("party", &peer)]),
-        Error::UnknownPeer(_) => error(py, "PeerRejected", &what, &[("todo", "add_peer() it first")]),
-        Error::TooLong { .. } => error(py, "FrameError", &what, &[("todo", "send it in several messages")]),
+        Error::UnknownPeer(_) => error(
+            py,
+            "PeerRejected",
+            &what,
+            &[("todo", "add_peer() it first")],
+        ),
+        Error::TooLong { .. } => error(
+            py,
+            "FrameError",
+            &what,
+            &[("todo", "send it in several messages")],
+        ),
         Error::Io(failure) => PyOSError::new_err(failure.to_string()),
         Error::Timeout | Error::Closed => error(py, "LinkError", &what, &[]),
         Error::Invalid(_) => PyValueError::new_err(what),
@@ -52,7 +67,8 @@ fn convert(py: Python<'_>, failure: Error) -> PyErr {
 }
 
 fn session_id(bytes: &[u8]) -> PyResult<[u8; 16]> {
-    let wrong = |_| PyValueError::new_err(format!("a session id has 16 bytes, not {}", bytes.len()));
+    let wrong =
+        |_| PyValueError::new_err(format!("a session id has 16 bytes, not {}", bytes.len()));
     bytes.try_into().map_err(wrong)
 }
 
@@ -63,33 +79,60 @@ fn seconds(time: f64) -> PyResult<Duration> {
 /// Bytes of a Python object for as long as this lives.
 enum Part<'py> {
     Bytes(Bound<'py, PyBytes>),
-    Buffer(PyUntypedBuffer),
+    View(View),
 }
 
 impl<'py> Part<'py> {
     fn of(object: Bound<'py, PyAny>) -> PyResult<Part<'py>> {
-        let object = match object.cast_into::<PyBytes>() {
-            Ok(bytes) => return Ok(Part::Bytes(bytes)),
-            Err(other) => other.into_inner(),
-        };
-        let buffer = PyUntypedBuffer::get(&object)?;
-        if !buffer.is_c_contiguous() {
-            return Err(PyBufferError::new_err("a part must be C-contiguous"));
+        match object.cast_into::<PyBytes>() {
+            Ok(bytes) => Ok(Part::Bytes(bytes)),
+            Err(other) => View::of(&other.into_inner()).map(Part::View),
         }
-        Ok(Part::Buffer(buffer))
     }
 
     fn as_slice(&self) -> &[u8] {
         match self {
             Part::Bytes(bytes) => bytes.as_bytes(),
-            Part::Buffer(buffer) if buffer.len_bytes() == 0 => &[],
-            // SAFETY: the buffer protocol keeps this memory, C-contiguous and len_bytes() long, alive and in place until the
-            // view is released. Its owner could change the contents meanwhile, which is a wrong message and no worse: the
-            // bytes are only copied.
-            Part::Buffer(buffer) => unsafe {
-                std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>().cast_const(), buffer.len_bytes())
-            },
+            Part::View(view) => view.as_slice(),
         }
+    }
+}
+
+/// A buffer taken as plain bytes. pyo3's own wrapper refuses the 0-d arrays that scalar shares are.
+struct View(Box<ffi::Py_buffer>);
+
+impl View {
+    fn of(object: &Bound<'_, PyAny>) -> PyResult<View> {
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: `view` is an empty Py_buffer at an address that stays its own; PyBUF_SIMPLE asks for C-contiguous bytes,
+        // and on success the view is released exactly once, by drop.
+        match unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut(), ffi::PyBUF_SIMPLE) }
+        {
+            0 => Ok(View(view)),
+            _ => Err(PyErr::fetch(object.py())),
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        let length = usize::try_from(self.0.len).unwrap_or(0);
+        if length == 0 {
+            return &[];
+        }
+        // SAFETY: the buffer protocol keeps these `len` bytes alive and in place until the view is released. Their owner
+        // could change them meanwhile, which is a wrong message and no worse: they are only copied.
+        unsafe { std::slice::from_raw_parts(self.0.buf.cast::<u8>().cast_const(), length) }
+    }
+}
+
+// SAFETY: the view is read without the GIL but made and released with it; what it points to is bound to no thread.
+unsafe impl Send for View {}
+// SAFETY: as above; nothing in it changes.
+unsafe impl Sync for View {}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: filled by PyObject_GetBuffer in `of`, released here only, with the GIL.
+        Python::attach(|_| unsafe { ffi::PyBuffer_Release(self.0.as_mut()) });
     }
 }
 
@@ -147,15 +190,33 @@ impl Link {
         let link = made.map_err(|failure| match failure {
             Error::Io(cause) if cause.kind() == std::io::ErrorKind::AddrInUse => {
                 let what = format!("{} is in use", listen.unwrap_or("the address"));
-                error(py, "AddressInUse", &what, &[("todo", "stop the other program, or choose another port (0: any)")])
+                error(
+                    py,
+                    "AddressInUse",
+                    &what,
+                    &[(
+                        "todo",
+                        "stop the other program, or choose another port (0: any)",
+                    )],
+                )
             }
             Error::Io(cause) => {
-                let what = format!("cannot listen at {}: {cause}", listen.unwrap_or("the address"));
-                error(py, "LinkError", &what, &[("wanted", "an address of this machine, as host:port")])
+                let what = format!(
+                    "cannot listen at {}: {cause}",
+                    listen.unwrap_or("the address")
+                );
+                error(
+                    py,
+                    "LinkError",
+                    &what,
+                    &[("wanted", "an address of this machine, as host:port")],
+                )
             }
             other => convert(py, other),
         })?;
-        Ok(Link { link: Arc::new(link) })
+        Ok(Link {
+            link: Arc::new(link),
+        })
     }
 
     #[getter]
@@ -187,15 +248,24 @@ impl Link {
 
     /// Pin a peer by the SHA-256 of its public key. Without an address the peer has to dial.
     #[pyo3(signature = (name, spki_sha256, address=None))]
-    fn add_peer(&self, py: Python<'_>, name: &str, spki_sha256: &[u8], address: Option<&str>) -> PyResult<()> {
-        let wrong = |_| PyValueError::new_err(format!("a SHA-256 has 32 bytes, not {}", spki_sha256.len()));
+    fn add_peer(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        spki_sha256: &[u8],
+        address: Option<&str>,
+    ) -> PyResult<()> {
+        let wrong =
+            |_| PyValueError::new_err(format!("a SHA-256 has 32 bytes, not {}", spki_sha256.len()));
         let fingerprint = Fingerprint(spki_sha256.try_into().map_err(wrong)?);
-        py.detach(|| self.link.add_peer(name, fingerprint, address)).map_err(|e| convert(py, e))
+        py.detach(|| self.link.add_peer(name, fingerprint, address))
+            .map_err(|e| convert(py, e))
     }
 
     /// Unpin a peer; every session that concerns it is told that it is lost.
     fn remove_peer(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        py.detach(|| self.link.remove_peer(name)).map_err(|e| convert(py, e))
+        py.detach(|| self.link.remove_peer(name))
+            .map_err(|e| convert(py, e))
     }
 
     /// Send one message: `parts` (C-contiguous buffers) one after the other, copied before this returns. Blocks, without
@@ -211,10 +281,16 @@ impl Link {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let session = session_id(session)?;
-        let parts = parts.into_iter().map(Part::of).collect::<PyResult<Vec<_>>>()?;
+        let parts = parts
+            .into_iter()
+            .map(Part::of)
+            .collect::<PyResult<Vec<_>>>()?;
         let slices: Vec<&[u8]> = parts.iter().map(Part::as_slice).collect();
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let end = timeout.map(seconds).transpose()?.map(|time| Instant::now() + time);
+        let end = timeout
+            .map(seconds)
+            .transpose()?
+            .map(|time| Instant::now() + time);
         let mut interrupted = None;
         let mut go_on = |begun: bool| {
             interrupted = Python::attach(|py| py.check_signals()).err();
@@ -239,26 +315,47 @@ impl Link {
     /// True when a send to this peer in this session would not wait for the peer to take what was sent before; also for a
     /// peer that is lost, to which `send` raises.
     fn room(&self, py: Python<'_>, peer: &str, session: &[u8]) -> PyResult<bool> {
-        self.link.room(peer, session_id(session)?).map_err(|failure| convert(py, failure))
+        self.link
+            .room(peer, session_id(session)?)
+            .map_err(|failure| convert(py, failure))
     }
 
     /// Open a session; messages that came earlier are kept for it. With `peers`, only these are heard, and one that is lost
     /// stays lost for this session; without, every pinned peer is heard, also a restarted one.
     #[pyo3(signature = (session, peers=None))]
-    fn open(&self, py: Python<'_>, session: &[u8], peers: Option<HashSet<String>>) -> PyResult<Inbox> {
-        let inbox = self.link.open(session_id(session)?, peers).map_err(|failure| convert(py, failure))?;
-        Ok(Inbox { link: self.link.clone(), inbox })
+    fn open(
+        &self,
+        py: Python<'_>,
+        session: &[u8],
+        peers: Option<HashSet<String>>,
+    ) -> PyResult<Inbox> {
+        let inbox = self
+            .link
+            .open(session_id(session)?, peers)
+            .map_err(|failure| convert(py, failure))?;
+        Ok(Inbox {
+            link: self.link.clone(),
+            inbox,
+        })
     }
 
     /// Events since the last call as (kind, peer, detail); kind is up, down, resumed, lost or rejected. Waits up to `timeout`
     /// seconds (None: for ever) for the first.
     #[pyo3(signature = (timeout=None))]
-    fn watch(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Vec<(&'static str, String, String)>> {
+    fn watch(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<(&'static str, String, String)>> {
         let events = patiently(py, timeout, |time| {
             let events = self.link.watch(time);
             (!events.is_empty() || self.link.is_closed()).then_some(events)
         })?;
-        Ok(events.unwrap_or_default().into_iter().map(|event| (event.kind, event.peer, event.detail)).collect())
+        Ok(events
+            .unwrap_or_default()
+            .into_iter()
+            .map(|event| (event.kind, event.peer, event.detail))
+            .collect())
     }
 
     /// For each peer: sent_bytes, received_bytes, sent_messages, received_messages (payload), wire_sent_bytes,
@@ -282,13 +379,18 @@ impl Link {
 
     /// Seconds that the last keep-alive took there and back; None before the first.
     fn rtt(&self, py: Python<'_>, peer: &str) -> PyResult<Option<f64>> {
-        let time = self.link.rtt(peer).map_err(|failure| convert(py, failure))?;
+        let time = self
+            .link
+            .rtt(peer)
+            .map_err(|failure| convert(py, failure))?;
         Ok(time.map(|time| time.as_secs_f64()))
     }
 
     /// "pending" (never connected), "up", "down" or "lost".
     fn state(&self, py: Python<'_>, peer: &str) -> PyResult<&'static str> {
-        self.link.state(peer).map_err(|failure| convert(py, failure))
+        self.link
+            .state(peer)
+            .map_err(|failure| convert(py, failure))
     }
 
     /// Wait a moment for what was sent to arrive, tell the peers, end every thread. Waiting calls return.
@@ -300,13 +402,23 @@ impl Link {
         this
     }
 
-    fn __exit__(&self, py: Python<'_>, _kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) {
         self.close(py);
     }
 
     fn __repr__(&self) -> String {
         let address = self.address().unwrap_or_else(|| "not listening".into());
-        format!("Link({:?}, {address}, peers={:?})", self.link.name(), self.link.peers())
+        format!(
+            "Link({:?}, {address}, peers={:?})",
+            self.link.name(),
+            self.link.peers()
+        )
     }
 }
 
@@ -333,7 +445,9 @@ impl Inbox {
             let name = PyString::intern(py, &peer.name);
             match body {
                 None => list.append((name, py.None()))?,
-                Some(body) if body.len() <= COPIED => list.append((name, PyBytes::new(py, &body)))?,
+                Some(body) if body.len() <= COPIED => {
+                    list.append((name, PyBytes::new(py, &body)))?
+                }
                 Some(body) => {
                     let message = Bound::new(py, Message { body })?;
                     list.append((name, PyMemoryView::from(message.as_any())?))?;
@@ -362,7 +476,12 @@ impl Inbox {
         this
     }
 
-    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+    fn __exit__(
+        &self,
+        _kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) {
         self.close();
     }
 }
@@ -377,10 +496,23 @@ struct Message {
 impl Message {
     /// SAFETY: `view` is a Py_buffer to fill, by the protocol. The bytes neither move nor change while this object lives, and
     /// the view holds a reference to it.
-    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
         let bytes: &[u8] = &slf.get().body;
         let start = bytes.as_ptr().cast_mut().cast();
-        match unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, bytes.len() as ffi::Py_ssize_t, 1, flags) } {
+        match unsafe {
+            ffi::PyBuffer_FillInfo(
+                view,
+                slf.as_ptr(),
+                start,
+                bytes.len() as ffi::Py_ssize_t,
+                1,
+                flags,
+            )
+        } {
             0 => Ok(()),
             _ => Err(PyErr::fetch(slf.py())),
         }
@@ -397,7 +529,10 @@ fn patiently<T: Send>(
     timeout: Option<f64>,
     wait: impl Fn(Duration) -> Option<T> + Sync,
 ) -> PyResult<Option<T>> {
-    let end = timeout.map(seconds).transpose()?.map(|time| Instant::now() + time);
+    let end = timeout
+        .map(seconds)
+        .transpose()?
+        .map(|time| Instant::now() + time);
     loop {
         let left = end.map_or(SIGNALS, |end| end.saturating_duration_since(Instant::now()));
         if let Some(found) = py.detach(|| wait(left.min(SIGNALS))) {
