@@ -106,7 +106,9 @@ class Mul(Op):
         return _quiet(np.multiply, *arrays)
 
     def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
-        return any(isinstance(x, Public) and (x.type.dtype != "fixed" or whole(x.array)) for x in operands)
+        # Both may be public: a loop carries a public start where it carries secrets later.
+        factor = operands[0] if isinstance(operands[0], Public) else operands[1]
+        return isinstance(factor, Public) and (factor.type.dtype != "fixed" or whole(factor.array))
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         x, y = operands
