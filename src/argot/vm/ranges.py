@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,13 +67,24 @@ def bound_of(x: Interval) -> int | None:
     return max(math.frexp(m)[1], -8)
 
 
+def result(
+    eqn: Equation, operands: list[Interval], types: list[TensorType], source: Callable[[int], Equation | None]
+) -> Interval:
+    """The interval of an equation without blocks; `source` tells which equation made a value."""
+    rule = _RULES.get(eqn.op)
+    found = UNKNOWN if rule is None else rule(operands, types, eqn)
+    if eqn.op == "sub" and _is_own_maximum(eqn, source):
+        found = Interval(found.low, min(found.high, SLACK))
+    return _meet(_tidy(found, eqn.outputs[0]), of_type(eqn.outputs[0]))
+
+
 class _Walk:
     def __init__(self, write: bool) -> None:
         self.write = write
 
     def block(self, block: Block, given: Sequence[Interval] | None) -> tuple[Block, list[Interval]]:
         """The block, annotated, and the intervals of its results."""
-        known = {p.id: _default(p) for p in block.params}
+        known = {p.id: of_type(p) for p in block.params}
         if given is not None:
             known.update({p.id: _meet(g, known[p.id]) for p, g in zip(block.params, given, strict=True)})
         source: dict[int, Equation] = {}
@@ -83,7 +95,7 @@ class _Walk:
             eqn, found = self.equation(eqn, operands, [types[i].type for i in eqn.inputs], source)
             equations.append(eqn)
             for out, interval in zip(eqn.outputs, found, strict=True):
-                known[out.id] = _meet(_tidy(interval, out), _default(out))
+                known[out.id] = _meet(_tidy(interval, out), of_type(out))
                 source[out.id] = eqn
         return Block(block.params, tuple(equations), block.results), [known[i] for i in block.results]
 
@@ -96,13 +108,7 @@ class _Walk:
             return self.branches(eqn, operands)
         if "bound" in eqn.attrs:
             eqn = self.bound(eqn, operands)
-        rule = _RULES.get(eqn.op)
-        if rule is None:
-            return eqn, [UNKNOWN]
-        found = rule(operands, types, eqn)
-        if eqn.op == "sub" and _is_own_maximum(eqn, source):
-            found = Interval(found.low, min(found.high, SLACK))
-        return eqn, [found]
+        return eqn, [result(eqn, operands, types, source.get)]
 
     def bound(self, eqn: Equation, operands: list[Interval]) -> Equation:
         proved = bound_of(_compared(eqn.op, operands))
@@ -135,7 +141,15 @@ class _Walk:
         return replace(eqn, blocks=tuple(b for b, _ in done)), joined
 
 
-def _default(v: Var) -> Interval:
+def of_array(value: np.ndarray[Any, Any]) -> Interval:
+    """The interval of a constant; nothing is known of NaN."""
+    if not value.size:
+        return Interval(0.0, 0.0)
+    low, high = float(np.min(value)), float(np.max(value))
+    return Interval(low, high) if low <= high else UNKNOWN
+
+
+def of_type(v: Var) -> Interval:
     """What the type alone says. Shared integers may have left their dtype's range: they wrap at the ring's width."""
     if v.type.dtype == "bool":
         return BIT
@@ -154,7 +168,7 @@ def _tidy(x: Interval, out: Var) -> Interval:
     """Unknown instead of NaN, and for public integers that may have wrapped."""
     if math.isnan(x.low) or math.isnan(x.high):
         return UNKNOWN
-    if out.type.dtype in INTEGERS and out.visibility == PUBLIC and not _default(out).contains(x):
+    if out.type.dtype in INTEGERS and out.visibility == PUBLIC and not of_type(out).contains(x):
         return UNKNOWN
     return x
 
@@ -174,13 +188,15 @@ def _compared(op: str, x: list[Interval]) -> Interval:
     return x[0]
 
 
-def _is_own_maximum(eqn: Equation, source: dict[int, Equation]) -> bool:
+def _is_own_maximum(eqn: Equation, source: Callable[[int], Equation | None]) -> bool:
     """Whether x - y is x minus a broadcast maximum of x."""
     x, y = eqn.inputs
-    seen = 0
-    while y in source and source[y].op in ("broadcast", "reshape") and seen < 8:
-        y, seen = source[y].inputs[0], seen + 1
-    return y in source and source[y].op == "reduce_max" and source[y].inputs[0] == x
+    made = source(y)
+    for _ in range(8):
+        if made is None or made.op not in ("broadcast", "reshape"):
+            break
+        made = source(made.inputs[0])
+    return made is not None and made.op == "reduce_max" and made.inputs[0] == x
 
 
 # ---- one rule an operation: (operands, their types, equation) -> interval -------------------------------------------
@@ -220,6 +236,11 @@ def _matmul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return _times(one, t[0].shape[-1]).widen()
 
 
+def scaled(x: Interval, factor: float) -> Interval:
+    """The interval of x * factor."""
+    return _product(x, Interval(factor, factor)).widen()
+
+
 def _times(x: Interval, n: int) -> Interval:
     return Interval(x.low * n, x.high * n) if n else Interval(0.0, 0.0)
 
@@ -233,10 +254,7 @@ def _cumsum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
 
 
 def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    value = eqn.attrs["value"]
-    if not value.size:
-        return Interval(0.0, 0.0)
-    return Interval(float(np.min(value)), float(np.max(value)))
+    return of_array(eqn.attrs["value"])
 
 
 def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgotError, ProgramError
-from .. import ops
+from .. import ops, ranges
 from ..ir import PUBLIC, Block, Equation, TensorType, Var, Visibility, attr_key
 from ..ops.base import Op
 from .simplify import simplify
@@ -79,6 +79,7 @@ class Builder:
     count: int = 0
     made: dict[int, Ref] = field(default_factory=dict)
     made_by: dict[int, tuple[Equation, tuple[Ref, ...]]] = field(default_factory=dict)
+    intervals: dict[int, ranges.Interval] = field(default_factory=dict)
     names: dict[Any, str] = field(default_factory=dict)  # of constants that the user declared public
     captured_limit: int = 64
 
@@ -133,6 +134,17 @@ class Builder:
         found = self.made_by.get(x.id)
         return ("", (), {}) if found is None or x.value is not None else (found[0].op, found[1], found[0].attrs)
 
+    def interval(self, x: Ref) -> ranges.Interval:
+        """What is known of the range of a value while the program is made."""
+        if x.value is not None:
+            return ranges.of_array(x.value)
+        found = self.intervals.get(x.id, ranges.UNKNOWN)
+        return found if x.scale == 1.0 else ranges.scaled(found, x.scale)
+
+    def _source(self, i: int) -> Equation | None:
+        found = self.made_by.get(i)
+        return None if found is None else found[0]
+
     # ---- equations --------------------------------------------------------------------------------------------------
 
     def emit(self, op: str, *refs: Ref, **attrs: Any) -> Ref:
@@ -182,6 +194,12 @@ class Builder:
         """x times a factor, as an equation."""
         if x.scale != 1.0:
             factor, x = factor * x.scale, replace(x, scale=1.0)
+        op, operands, _ = self.producer(x)
+        if op == "mul" and factor != 1.0 and any(v.visibility == PUBLIC for v in operands):
+            # (y * public) * factor: one product with a public number instead of two.
+            y, known = operands if operands[1].visibility == PUBLIC else operands[::-1]
+            known = self.emit("mul", known, self.constant(factor, known.type))
+            return self._place(ops.find("mul"), (y, known), {})
         return self._place(ops.find("mul"), (x, self.constant(factor, x.type)), {}) if factor != 1.0 else x
 
     def settle(self, x: Ref) -> Ref:
@@ -193,8 +211,10 @@ class Builder:
         if all(x.scale == 1.0 for x in refs):
             return refs, 1.0
         rule = ops.find(op)
-        if rule.scaling == "alike" and len({x.scale for x in refs}) == 1:
-            return _bare(refs), refs[0].scale
+        if rule.scaling == "alike" and len({abs(x.scale) for x in refs}) == 1:
+            common, bare = refs[0].scale, _bare(refs)
+            signs = (x.scale == common for x in refs)
+            return tuple(x if same else self.emit("neg", x) for x, same in zip(bare, signs, strict=True)), common
         if rule.scaling in ("linear", "bilinear"):
             out = rule.infer(*(x.type for x in refs), **attrs)
             refs = tuple(self.settle(x) if out.size > x.type.size else x for x in refs)
@@ -222,7 +242,9 @@ class Builder:
         eqn = Equation(rule.name, tuple(x.id for x in operands), (out,), dict(attrs), (), self.where)
         scope.equations.append(eqn)
         made = self._ref(out, scope)
+        intervals = [self.interval(x) for x in operands]
         self.made_by[out.id] = (eqn, refs)
+        self.intervals[out.id] = ranges.result(eqn, intervals, [x.type for x in operands], self._source)
         scope.memo[key] = made
         return made
 
@@ -267,6 +289,7 @@ class Builder:
         attrs = {"value": value, "name": self.names.get(attr_key(value), "")}
         scope.equations.append(Equation("const", (), (out,), attrs, (), self.where))
         scope.memo[key] = self._ref(out, scope)
+        self.intervals[out.id] = ranges.of_array(value)
         return scope.memo[key]
 
     def _fold(self, rule: Op, refs: tuple[Ref, ...], attrs: Mapping[str, Any]) -> Ref | None:

@@ -81,7 +81,18 @@ def _div(b: Builder, x: Ref, y: Ref) -> Ref | None:
         return b.emit("mul", x, b.constant(1.0 / c, y.type))
     if x.is_uniform(1) and _same_shape(y, x) and y.visibility != PUBLIC:
         return b.emit("reciprocal", y, bound=None)
+    op, operands, attrs = b.producer(y)
+    if op == "broadcast" and y.visibility != PUBLIC and 4 * operands[0].type.size <= y.type.size and y.scale == 1.0:
+        return _div_by_repeated(b, x, operands[0], attrs)
     return None
+
+
+def _div_by_repeated(b: Builder, x: Ref, y: Ref, attrs: Mapping[str, Any]) -> Ref | None:
+    """x / broadcast(y) as a product with broadcast(1 / y), where |x| is so small that the error stays as it was."""
+    if b.interval(x).magnitude > 2 or x.type.shape != attrs["shape"]:
+        return None
+    inverse = b.emit("reciprocal", y, bound=None)
+    return b.emit("mul", x, b.emit("broadcast", inverse, **attrs))
 
 
 def _convert(b: Builder, x: Ref, dtype: str) -> Ref | None:
@@ -166,6 +177,37 @@ def _size(shape: tuple[int, ...]) -> int:
     return n
 
 
+def _exp(b: Builder, x: Ref, bound: int | None) -> Ref | None:
+    """The derivative of softplus as JAX writes it, exp(a - softplus(a)), is sigmoid(a)."""
+    op, operands, _ = b.producer(x)
+    if x.scale != 1.0 or op not in ("sub", "neg"):
+        return None
+    a = _softplus_of(b, operands[-1])
+    if a is None or (op == "sub" and operands[0].id != a.id):
+        return None
+    return b.emit("sigmoid", a if op == "sub" else b.emit("neg", a), bound=None)
+
+
+def _softplus_of(b: Builder, x: Ref) -> Ref | None:
+    """a, if x is softplus(a)."""
+    op, operands, _ = b.producer(x)
+    if op != "add" or {b.producer(v)[0] for v in operands} != {"select", "log"}:
+        return None
+    for top in operands:
+        kind, parts, _ = b.producer(top)
+        if kind == "select" and parts[1].value is None and b.settle(_softplus(b, parts[1])).id == x.id:
+            return parts[1]
+    return None
+
+
+def _softplus(b: Builder, a: Ref) -> Ref:
+    """max(a, 0) + log(exp(-|a|) + 1), as the rules make it; found again where it exists, dropped where not."""
+    zero, one = b.constant(0.0, a.type), b.constant(1.0, a.type)
+    top = b.emit("select", b.emit("lt", b.emit("neg", a), zero, bound=None), a, zero)
+    below = b.emit("sub", a, b.settle(b.emit("mul", top, b.constant(2.0, a.type))))
+    return b.emit("add", top, b.emit("log", b.emit("add", b.emit("exp", below, bound=None), one), bound=None))
+
+
 _RULES: dict[str, Any] = {
     "add": _add,
     "sub": _sub,
@@ -179,6 +221,7 @@ _RULES: dict[str, Any] = {
     "broadcast": _broadcast,
     "slice": _slice,
     "concat": _concat,
+    "exp": _exp,
     "reduce_sum": _reduce_sum,
     "reduce_max": _reduce,
     "reduce_min": _reduce,

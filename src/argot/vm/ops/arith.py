@@ -106,9 +106,7 @@ class Mul(Op):
         return _quiet(np.multiply, *arrays)
 
     def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
-        # Both may be public: a loop carries a public start where it carries secrets later.
-        factor = operands[0] if isinstance(operands[0], Public) else operands[1]
-        return isinstance(factor, Public) and (factor.type.dtype != "fixed" or whole(factor.array))
+        return _scales_locally(*operands)
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         x, y = operands
@@ -226,7 +224,7 @@ class Matmul(Op):
         return clear.matmul(*arrays)
 
     def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
-        return any(isinstance(x, Public) and (x.type.dtype != "fixed" or whole(x.array)) for x in operands)
+        return _scales_locally(*operands)
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         x, y = operands
@@ -249,6 +247,14 @@ class Matmul(Op):
 
 
 _I64 = TensorType("i64")
+
+
+def _scales_locally(x: Operand | None, y: Operand | None) -> bool:
+    """Whether a product needs no truncation: the public factor is whole. Both may be public, since a loop may carry a
+    public start where it carries secrets later; the first is then the factor, as in `share`.
+    """
+    factor = x if isinstance(x, Public) else y
+    return isinstance(factor, Public) and (factor.type.dtype != "fixed" or whole(factor.array))
 
 
 def _reciprocal(y: Array) -> Array:
