@@ -264,17 +264,29 @@ def test_a_lost_party_is_named_by_all(wires, sessions):
         assert isinstance(error, PartyLost) and error.party == "carol"
 
 
-def test_losing_someone_who_has_ended_does_no_harm(wires, sessions):
-    """Not a member of the run's remaining work: carol has said that she finished."""
+def test_losing_someone_who_has_ended_does_no_harm():
+    """Alice ends and goes away while carol still waits for bob's end."""
+    gone = threading.Event()
 
-    async def carol(p):
-        return 1
+    def slow_end(sender, receiver, data):
+        if (sender, receiver) == ("bob", "carol") and b"_End" in data:
+            assert gone.wait(10)
+        return data
 
-    async def others(p):
-        return int((await p.party.exchange(1 - p.party.rank, words(1)))[0])
+    wires = Wires(slow_end)
+    made = [Session(wires.link(n), n, NAMES, DEVICE, k) for n, k in zip(NAMES, keys_of(wires), strict=True)]
 
-    outcome = run(sessions, [others, others, carol])
-    assert not any(isinstance(o, BaseException) for o in outcome)
+    def alice():
+        result = made[0].run(lambda party: squares(Toy(party)), node=NODE, label=b"1", deadline=20)
+        wires.lose("alice")
+        gone.set()
+        return result
+
+    others = [lambda s=s: s.run(lambda p: squares(Toy(p)), node=NODE, label=b"1", deadline=20) for s in made[1:]]
+    outcome = at_once(alice, *others)
+    assert all((result == words(4) ** 8).all() for result, _ in outcome)
+    for session in made:
+        session.close()
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ class _Exchange:
     def __init__(self, link: Link, inbox: Inbox, me: str, members: Sequence[str], session: bytes, until: float):
         self.link, self.inbox, self.me, self.members = link, inbox, me, members
         self.session, self.until = session, until
-        self.early: dict[int, deque[Packet]] = {rank: deque() for rank, name in enumerate(members) if name != me}
+        self.early: dict[int, deque[Any]] = {rank: deque() for rank, name in enumerate(members) if name != me}
 
     def all(self, message: Callable[[int], Any], kind: type[T]) -> dict[int, T]:
         """Send `message(rank)` to all, return what came from each."""
@@ -269,22 +269,27 @@ class _Exchange:
                 if data is None and name in self.members:
                     raise PartyLost(f"{name} is gone", party=name)
                 if data is not None and name in self.members:
-                    self.early[self.members.index(name)].append(data)
+                    self.early[self.members.index(name)].append(_checked(data, name))
             if not arrived and monotonic() >= self.until:
                 silent = [self.members[rank] for rank, queue in self.early.items() if not queue]
                 raise PartyLost(f"{', '.join(silent)} did not answer", party=silent[0])
-        return {rank: _checked(queue.popleft(), kind, self.members[rank]) for rank, queue in self.early.items()}
+        messages = {rank: queue.popleft() for rank, queue in self.early.items()}
+        for rank, found in messages.items():
+            if not isinstance(found, kind):
+                raise FrameError(f"{self.members[rank]} sent a message out of turn", party=self.members[rank])
+        return messages
 
 
-def _checked(data: Packet, kind: Any, peer: str) -> Any:
+def _checked(data: Packet, peer: str) -> _Message:
+    """The control message in `data`. Raises what an `_Abort` stands for, FrameError if there is none."""
     try:
-        message = _decode(memoryview(data)[len(_CONTROL) :]) if data[:16] == _CONTROL else None
+        message = _decode(memoryview(data)[16:]) if data[:16] == _CONTROL else None
     except msgspec.MsgspecError as error:
         raise FrameError(f"a control message of {peer} is none: {error}", party=peer) from None
     if isinstance(message, _Abort):
         raise _others_error(peer, message)
-    if not isinstance(message, kind):
-        raise FrameError(f"{peer} sent a message out of turn", party=peer)
+    if message is None:
+        raise FrameError(f"{peer} sent something else than a control message", party=peer)
     return message
 
 
@@ -616,7 +621,7 @@ class _Run:
 
     def _control(self, rank: int, data: Packet) -> None:
         name = self.members[rank]
-        message = _checked(data, _Message, name)
+        message = _checked(data, name)
         match message:
             case _Hello() if rank not in self.hellos:
                 self.hellos[rank] = message
@@ -666,7 +671,9 @@ class _Run:
         mine = self._status(party)
         if mine != self.told:
             self.told = mine
-            self._tell(mine)
+            for rank in self.others:
+                if rank not in self.ended:  # it may be gone, and rightly so
+                    self._post(rank, [_CONTROL + _encode(mine)])
         if len(self.statuses) < len(self.others):
             return
         every = self.statuses | {self.rank: mine}
