@@ -69,7 +69,7 @@ def _encode_array(array: np.ndarray, buffers: list[bytes | memoryview]) -> list[
         raise UnsupportedError(
             "an array of a dtype that does not leave its owner", wanted=f"one of {', '.join(sorted(DTYPES))} or text"
         )
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     buffers.append(memoryview(array.reshape(-1).view(np.uint8)))
     return ["a", array.dtype.name, list(array.shape)]
 

@@ -77,8 +77,8 @@ async def clamp(p: Protocol, x: Arith, low: Array, high: Array, bound: int | Non
 
     `bound` must hold for the distances of x from both.
     """
-    bottom = p.public(np.ascontiguousarray(np.broadcast_to(low, x.shape)))
-    top = p.public(np.ascontiguousarray(np.broadcast_to(high, x.shape)))
+    bottom = p.public(np.array(np.broadcast_to(low, x.shape)))
+    top = p.public(np.array(np.broadcast_to(high, x.shape)))
     under, over = await gather(p.less_than(x, bottom, bound), p.less_than(top, x, bound))
     to_bottom, to_top = await gather(p.mul_bit(under, p.sub(bottom, x)), p.mul_bit(over, p.sub(top, x)))
     return p.add(x, p.add(to_bottom, to_top))
