@@ -18,7 +18,7 @@ party.` finds every message and draw.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,9 @@ from . import aby3_functions as functions
 from . import carry
 from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full
+
+State = tuple[Array, Array]
+"""The two parts of shared bits that a party holds, as planes, a row each."""
 
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
@@ -68,7 +71,10 @@ class Aby3(Protocol):
         """
         p, dtype = self.party, self.dtype
         after, before = (owner + 1) % 3, (owner + 2) % 3
-        shape = tuple(x.shape if shape is None else shape)
+        if shape is None:
+            assert x is not None, "those who do not own it say its shape"
+            shape = x.shape
+        shape = tuple(shape)
         common = p.draw(shape, dtype, 0, 1, 2)
         if p.rank == after:
             return Arith((await p.recv(owner, Spec(shape, dtype)), common))
@@ -318,7 +324,7 @@ class Aby3(Protocol):
     @cost(rounds=carry.TOP_ROUNDS, bits=carry.TOP_BITS)
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
         """[x < 0]: with l = bound, the top bit of the sum of the addends mod 2^l, its carry joined three by three."""
-        width = x.k if bound is None else bound
+        width = x.k if bound is None else max(2, min(bound, x.k))
         return await self._parts(lambda part: self._msb(part, width), x)
 
     async def _msb(self, x: Arith, width: int) -> Bool:
@@ -353,13 +359,17 @@ class Aby3(Protocol):
     @cost(rounds=carry.ZERO_ROUNDS, bits=carry.ZERO_BITS)
     async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
         """[x == y]: the first addend of the difference is minus the second, in all of l = bound bits at once."""
-        width = x.k if bound is None else bound
+        width = x.k if bound is None else max(1, min(bound, x.k))
         return await self._parts(lambda part: self._is_zero(part, width), self.sub(x, y))
 
     async def _is_zero(self, x: Arith, width: int) -> Bool:
         plan = carry.zero(width)
         first, second = self.addends(x)
-        bits = Bits.from_ring(first, width) if second is None else ~Bits.from_ring(ring.neg(second), width)
+        if second is not None:
+            bits = ~Bits.from_ring(ring.neg(second), width)
+        else:
+            assert first is not None
+            bits = Bits.from_ring(first, width)
         _, state = await self._leaves(plan, bits.planes, x.size)
         for level in plan.levels:
             state = await self._level(level, state, x.size)
@@ -368,78 +378,78 @@ class Aby3(Protocol):
     def _addend_bits(self, x: Arith, width: int) -> Array:
         """The low bits of the addend that this party knows, as planes."""
         first, second = self.addends(x)
-        planes: Array = Bits.from_ring(second if first is None else first, width).planes
+        known = second if first is None else first
+        assert known is not None
+        planes: Array = Bits.from_ring(known, width).planes
         return planes
 
-    async def _leaves(self, plan: carry.Plan, bits: Array, n: int) -> tuple[Array, tuple[Array, Array]]:
-        """The first stage of a plan: (what was shared of products of the first addend's bits, the state).
+    async def _leaves(self, plan: carry.Plan, bits: Array, n: int) -> tuple[Array, State]:
+        """The first stage of a plan: (shares of products of the first addend's bits, the state)."""
+        return await self._stage(
+            (plan.leaf_products, plan.leaf_outputs, n),
+            lambda shares: mpc.leaf_products(bits, plan.leaves, shares),
+            lambda shares, masks, lead: mpc.leaf_join(shares, bits, plan.leaves, lead, masks),
+        )
 
-        A state is the two parts of shared bits that this party holds, a row each: at party 0 both are draws, at the
-        others one is a draw with party 0 and the other, the second addend, is common to them.
-        """
-        p = self.party
-        shares = self._draw_planes(plan.leaf_products, n, 0, 1) if p.rank < 2 else None
-        if p.rank == 0:
-            mpc.leaf_products(bits, plan.leaves, shares)
-            p.send(2, shares)
-        elif shares is None:
-            shares = await p.recv(0, self._planes_spec(plan.leaf_products, n))
-        if not plan.leaf_outputs:
-            nothing = np.zeros((0, bits.shape[1]), np.uint64)
-            return shares, (nothing, nothing)
-        if p.rank == 0:
-            return shares, self._hidden(plan.leaf_outputs, n)
-        masks = self._draw_planes(plan.leaf_outputs, n, 0, p.rank)
-        half = mpc.leaf_join(shares, bits, plan.leaves, p.rank == 1, masks)
-        return shares, await self._joined_bits(masks, half)
-
-    async def _level(self, level: carry.Level, state: tuple[Array, Array], n: int) -> tuple[Array, Array]:
+    async def _level(self, level: carry.Level, state: State, n: int) -> State:
         """One stage of joins; the new rows replace those of the highest range of each join."""
-        p = self.party
-        shares = self._draw_planes(level.products, n, 0, 1) if p.rank < 2 else None
-        if p.rank == 0:
-            mpc.node_products(*state, level.jobs, shares)
-            p.send(2, shares)
-            fresh = self._hidden(level.outputs, n)
-        else:
-            if shares is None:
-                shares = await p.recv(0, self._planes_spec(level.products, n))
-            masks = self._draw_planes(level.outputs, n, 0, p.rank)
-            u, v = state if p.rank == 1 else state[::-1]
-            half = mpc.node_join(shares, u, v, level.jobs, p.rank == 1, masks)
-            fresh = await self._joined_bits(masks, half)
+        u, v = self._oriented(state)
+        _, fresh = await self._stage(
+            (level.products, level.outputs, n),
+            lambda shares: mpc.node_products(*state, level.jobs, shares),
+            lambda shares, masks, lead: mpc.node_join(shares, u, v, level.jobs, lead, masks),
+        )
         for old, new in zip(state, fresh, strict=True):
             old[level.rows] = new
         return state
 
-    async def _inner(
-        self, plan: carry.Plan, bits: Array, leaf: Array, state: tuple[Array, Array], n: int
-    ) -> tuple[Array, Array]:
+    async def _inner(self, plan: carry.Plan, bits: Array, leaf: Array, state: State, n: int) -> State:
         """The carries within the blocks, from the carries into them."""
-        p, jobs = self.party, plan.inner
+        jobs = plan.inner
         if not len(jobs):
-            nothing = np.zeros((0, bits.shape[1]), np.uint64)
-            return nothing, nothing
-        shares = self._draw_planes(3 * len(jobs), n, 0, 1) if p.rank < 2 else None
+            return self._no_planes(n), self._no_planes(n)
+        u, v = self._oriented(state)
+        _, carries = await self._stage(
+            (3 * len(jobs), 2 * len(jobs), n),
+            lambda shares: mpc.inner_products(bits, *state, jobs, shares),
+            lambda shares, masks, lead: mpc.inner_join(leaf, shares, bits, u, v, jobs, lead, masks),
+        )
+        return carries
+
+    async def _stage(
+        self,
+        rows: tuple[int, int, int],
+        products: Callable[[Array], None],
+        outputs: Callable[[Array, Array, bool], Array],
+    ) -> tuple[Array, State]:
+        """A cross product in GF(2) for many outputs at once; `rows` counts products, outputs and elements.
+
+        Party 0 adds its `products` to draws that it has in common with party 1: the shares of party 2. The others
+        evaluate their halves of the `outputs`, masked; the first of them adds what depends on second addends alone.
+
+        Returns: the shares of the products (at party 0 those of party 2), and the outputs.
+        """
+        p = self.party
+        count, results, n = rows
+        if p.rank == 2:
+            shares = await p.recv(0, Spec((count, -(-n // 64)), np.dtype(np.uint64)))
+        else:
+            shares = self._draw_planes(count, n, 0, 1)
         if p.rank == 0:
-            mpc.inner_products(bits, *state, jobs, shares)
+            products(shares)
             p.send(2, shares)
-            return self._hidden(2 * len(jobs), n)
-        if shares is None:
-            shares = await p.recv(0, self._planes_spec(3 * len(jobs), n))
-        masks = self._draw_planes(2 * len(jobs), n, 0, p.rank)
-        u, v = state if p.rank == 1 else state[::-1]
-        half = mpc.inner_join(leaf, shares, bits, u, v, jobs, p.rank == 1, masks)
-        return await self._joined_bits(masks, half)
+        if not results:
+            return shares, (self._no_planes(n), self._no_planes(n))
+        if p.rank == 0:
+            return shares, (self._draw_planes(results, n, 0, 2), self._draw_planes(results, n, 0, 1))
+        masks = self._draw_planes(results, n, 0, p.rank)
+        half = outputs(shares, masks, p.rank == 1)
+        rest = ring.bits_xor(half, await p.exchange(3 - p.rank, half))
+        return shares, (masks, rest) if p.rank == 1 else (rest, masks)
 
-    def _hidden(self, rows: int, n: int) -> tuple[Array, Array]:
-        """Party 0's part of a result: draws with party 2 and with party 1."""
-        return self._draw_planes(rows, n, 0, 2), self._draw_planes(rows, n, 0, 1)
-
-    async def _joined_bits(self, masks: Array, half: Array) -> tuple[Array, Array]:
-        """`_joined` for planes."""
-        rest = ring.bits_xor(half, await self.party.exchange(3 - self.party.rank, half))
-        return (masks, rest) if self.party.rank == 1 else (rest, masks)
+    def _oriented(self, state: State) -> State:
+        """At parties 1 and 2: its share of the first addends, and the second addends."""
+        return state if self.party.rank == 1 else (state[1], state[0])
 
     def _word_bits(self, bits: Array, shares: Array, plan: carry.Plan, start: int, stop: int) -> tuple[Array, Array]:
         """Shares of the bits start..stop-1 of first ^ second addend; the first's travelled with the products."""
@@ -487,14 +497,14 @@ class Aby3(Protocol):
         return Bits(self._draw_planes(width, n, *ranks), shape)
 
     @staticmethod
-    def _planes_spec(rows: int, n: int) -> Spec:
-        return Spec((rows, -(-n // 64)), np.dtype(np.uint64))
+    def _no_planes(n: int) -> Array:
+        return np.zeros((0, -(-n // 64)), np.uint64)
 
     @staticmethod
     def _bits(shape: tuple[int, ...], parts: Sequence[Array]) -> Bool:
         return Bool(tuple(Bits(part, shape) for part in parts))
 
-    async def _parts(self, operation: Callable[..., Awaitable[Any]], *shares: Arith | Bool) -> Any:
+    async def _parts(self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Arith | Bool) -> Any:
         """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
         shares = tuple(_contiguous(share) for share in shares)
         shape, n = shares[0].shape, shares[0].size

@@ -215,7 +215,7 @@ def _level(joins: list[tuple[int, ...]]) -> Level:
 
 
 def _finish(
-    leaves: list[tuple[int, ...]],
+    leaves: Sequence[tuple[int, ...]],
     width: int,
     levels: list[Level],
     result: int,

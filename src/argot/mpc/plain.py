@@ -78,11 +78,11 @@ class Plain(Protocol):
         return Arith((b.parts[0].to_ring(self.dtype),))
 
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
-        width = x.k if bound is None else bound
+        width = x.k if bound is None else max(1, min(bound, x.k))
         return Bool((Bits.from_ring(x.parts[0], width).planes_at(width - 1, width),))
 
     async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
-        differ = Bits.from_ring(ring.sub(x.parts[0], y.parts[0]), x.k if bound is None else bound)
+        differ = Bits.from_ring(ring.sub(x.parts[0], y.parts[0]), x.k if bound is None else max(1, min(bound, x.k)))
         some = differ.planes_at(0, 1)
         for i in range(1, differ.width):
             some = some ^ differ.planes_at(i, i + 1) ^ (some & differ.planes_at(i, i + 1))
