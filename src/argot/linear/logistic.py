@@ -48,7 +48,7 @@ class LogisticRegression:
         self,
         *,
         device: MpcDevice,
-        C: float = 1.0,  # noqa: N803 - scikit-learn's name
+        C: float = 1.0,
         max_iter: int = 10,
         learning_rate: float = 0.5,
         batch_size: int = 64,
@@ -161,7 +161,8 @@ class LogisticRegression:
             raise InputError("a frame of no rows", wanted="rows to train on")
 
     def __repr__(self) -> str:
-        parts = f"C={self.C:g}, max_iter={self.max_iter}, learning_rate={self.learning_rate:g}, batch_size={self.batch_size}"
+        names = ("C", "max_iter", "learning_rate", "batch_size")
+        parts = ", ".join(f"{name}={getattr(self, name):g}" for name in names)
         fitted = f"; fitted on {self.n_features_in_} features" if hasattr(self, "_weights") else ""
         return f"LogisticRegression(device={self.device.name}, {parts}{fitted})"
 
