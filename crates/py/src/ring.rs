@@ -3,7 +3,7 @@
 use crate::array::{contiguous, empty, mismatch, released, text, Array, Kind, Output};
 use crate::prf::exactly;
 use argot_prf::Stream;
-use argot_ring::bits_move::Axis;
+use argot_ring::bits_move::{Axis, Views};
 use argot_ring::elementwise::{self as ew, Binary, Bit, Unary};
 use argot_ring::matmul::{Matrix, Sizes};
 use argot_ring::{bits, bits_move, cross as products, fixed, reduce, Backend, Ring, Z128};
@@ -1127,8 +1127,13 @@ fn move_bits<'py>(
         .collect();
     let (o, from) = (out.slice::<u64>(), planes.slice::<u64>());
     let (o_words, from_words) = (bits::words(out_n), bits::words(n));
+    let views = Views {
+        from: start,
+        to: out_start,
+        axes: &axes,
+    };
     released(py, o.len() * 64, || {
-        bits_move::strided(o, o_words, out_start, from, from_words, start, &axes)
+        bits_move::strided(o, o_words, from, from_words, views)
     });
     Ok(out.into_array())
 }

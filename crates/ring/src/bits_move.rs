@@ -1,6 +1,12 @@
-//! Structural operations on bit planes: bits are moved from places of one strided view to those of another.
+//! Structural operations on bit planes: elements are moved from places of one strided view to those of another.
+//!
+//! Long runs of neighbours are copied by words of a plane. Where there are none and elements have several bits, the
+//! planes become words of memory, which are moved, and become planes again: that costs the same for any width.
 
-/// One axis of a move: its length, and how far a step goes in the source and in the result, in bits.
+use crate::bits;
+use crate::elementwise::Word;
+
+/// One axis of a move: its length, and how far a step goes in the source and in the result, in elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Axis {
     pub length: usize,
@@ -8,36 +14,46 @@ pub struct Axis {
     pub to: isize,
 }
 
-/// Move bits between planes. `axes` is outermost first; the caller has checked that both views stay inside their
-/// planes. Places of the result that receive nothing keep their value; those that do must be zero before.
-pub fn strided(
-    to: &mut [u64],
-    to_words: usize,
-    to_offset: isize,
-    from: &[u64],
-    from_words: usize,
-    from_offset: isize,
-    axes: &[Axis],
-) {
-    if axes.iter().any(|axis| axis.length == 0) || to_words == 0 {
+/// The two views of a move: where they start, and their axes, outermost first.
+#[derive(Clone, Copy)]
+pub struct Views<'a> {
+    pub from: isize,
+    pub to: isize,
+    pub axes: &'a [Axis],
+}
+
+/// Below this width bits are moved one by one; from it on, as words.
+const NARROW: usize = 3;
+/// Runs below this length are not worth copying plane by plane.
+const SHORT: usize = 16;
+
+/// Move elements between planes of `to_words` and `from_words` words. The caller has checked that both views stay
+/// inside. Places of the result that receive an element must be zero before; the others keep theirs.
+pub fn strided(to: &mut [u64], to_words: usize, from: &[u64], from_words: usize, views: Views<'_>) {
+    if views.axes.iter().any(|axis| axis.length == 0) || to_words == 0 || from_words == 0 {
         return;
     }
-    let (outer, inner) = match axes.split_last() {
-        Some((inner, outer)) => (outer, *inner),
-        None => (
-            axes,
-            Axis {
-                length: 1,
-                from: 1,
-                to: 1,
-            },
-        ),
+    let one = Axis {
+        length: 1,
+        from: 1,
+        to: 1,
     };
-    for (to, from) in to.chunks_mut(to_words).zip(from.chunks(from_words.max(1))) {
-        each_row(outer, to_offset, from_offset, &mut |t, f| {
-            row(to, t, from, f, inner)
-        });
+    let (inner, outer) = match views.axes.split_last() {
+        Some((inner, outer)) => (*inner, outer),
+        None => (one, views.axes),
+    };
+    let is_run = inner.to == 1 && (inner.from == 0 || inner.from == 1);
+    let width = to.len() / to_words;
+    let few = views.axes.iter().map(|axis| axis.length).product::<usize>() < 64;
+    if width < NARROW || few || (is_run && inner.length >= SHORT) {
+        for (to, from) in to.chunks_mut(to_words).zip(from.chunks(from_words)) {
+            each_row(outer, views.to, views.from, &mut |t, f| {
+                row(to, t, from, f, inner)
+            });
+        }
+        return;
     }
+    through_words(to, to_words, from, from_words, &Strided(views));
 }
 
 fn each_row(axes: &[Axis], to: isize, from: isize, work: &mut impl FnMut(isize, isize)) {
@@ -106,9 +122,13 @@ fn set_run(to: &mut [u64], t: usize, n: usize) {
 /// Bit i of every plane of the result is bit `index[i]` of the source, or zero where the index is negative.
 /// `to` is zero before; the caller has checked that every index is in range.
 pub fn take(to: &mut [u64], from: &[u64], from_words: usize, index: &[i64]) {
-    let to_words = index.len().div_ceil(64);
+    let to_words = bits::words(index.len());
     if to_words == 0 || from_words == 0 {
         return;
+    }
+    // Making words of a whole large source for a few elements would not pay.
+    if to.len() / to_words >= NARROW && index.len() >= from_words {
+        return through_words(to, to_words, from, from_words, &Take(index));
     }
     for (to, from) in to.chunks_mut(to_words).zip(from.chunks(from_words)) {
         for (word, index) in to.iter_mut().zip(index.chunks(64)) {
@@ -120,5 +140,78 @@ pub fn take(to: &mut [u64], from: &[u64], from_words: usize, index: &[i64]) {
                 }
             });
         }
+    }
+}
+
+/// A move of elements that are words of memory.
+trait Move {
+    fn run<W: Word>(&self, to: &mut [W], from: &[W]);
+}
+
+struct Strided<'a>(Views<'a>);
+
+impl Move for Strided<'_> {
+    fn run<W: Word>(&self, to: &mut [W], from: &[W]) {
+        let Some((inner, outer)) = self.0.axes.split_last() else {
+            return;
+        };
+        each_row(outer, self.0.to, self.0.from, &mut |t, f| {
+            for i in 0..inner.length as isize {
+                to[(t + i * inner.to) as usize] = from[(f + i * inner.from) as usize];
+            }
+        });
+    }
+}
+
+struct Take<'a>(&'a [i64]);
+
+impl Move for Take<'_> {
+    fn run<W: Word>(&self, to: &mut [W], from: &[W]) {
+        for (to, at) in to.iter_mut().zip(self.0) {
+            if *at >= 0 {
+                *to = from[*at as usize];
+            }
+        }
+    }
+}
+
+fn through_words(
+    to: &mut [u64],
+    to_words: usize,
+    from: &[u64],
+    from_words: usize,
+    work: &impl Move,
+) {
+    for (to, from) in to
+        .chunks_mut(64 * to_words)
+        .zip(from.chunks(64 * from_words))
+    {
+        match to.len() / to_words {
+            0..=8 => group::<u8>(to, to_words, from, from_words, work),
+            9..=16 => group::<u16>(to, to_words, from, from_words, work),
+            17..=32 => group::<u32>(to, to_words, from, from_words, work),
+            _ => group::<u64>(to, to_words, from, from_words, work),
+        }
+    }
+}
+
+/// As many planes as `W` has bits, or fewer.
+fn group<W: Word>(
+    to: &mut [u64],
+    to_words: usize,
+    from: &[u64],
+    from_words: usize,
+    work: &impl Move,
+) {
+    let width = to.len() / to_words;
+    let mut source = vec![W::truncated(0); 64 * from_words];
+    bits::to_words(&mut source, from, width);
+    let mut result = vec![W::truncated(0); 64 * to_words];
+    work.run(&mut result, &source);
+    drop(source);
+    let mut planes = vec![0; to.len()];
+    bits::from_words(&mut planes, &result, width);
+    for (to, plane) in to.iter_mut().zip(planes) {
+        *to |= plane;
     }
 }

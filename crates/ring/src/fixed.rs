@@ -47,7 +47,7 @@ multiversion! {
         let mut good = true;
         for (out, x) in out.iter_mut().zip(x) {
             good &= x.abs() < limit;
-            *out = T::from_u128((x * scale).round_ties_even() as i128 as u128);
+            *out = whole((x * scale).round_ties_even());
         }
         good
     }
@@ -65,6 +65,24 @@ fn extend<T: Ring>(bits: u64) -> T {
         T::from_u64(bits)
     } else {
         T::from_u128(bits as i64 as i128 as u128)
+    }
+}
+
+/// A whole number below 2^126 as an element.
+#[inline(always)]
+fn whole<T: Ring>(v: f64) -> T {
+    if T::BITS <= 64 {
+        return T::from_u64(v as i64 as u64);
+    }
+    // Every step is exact: |v| has 53 significant bits, and those of its two halves are among them.
+    let size = v.abs();
+    let high = (size * power_of_two(-64)).floor();
+    let low = size - high * power_of_two(64);
+    let size = T::from_u128(low as u64 as u128 | (high as u64 as u128) << 64);
+    if v < 0.0 {
+        size.negated()
+    } else {
+        size
     }
 }
 
@@ -113,6 +131,7 @@ pub fn decode<T: Ring>(out: &mut [f64], x: &[T], fraction_bits: u32) {
 }
 
 /// 2^n, for -1022 <= n <= 1023.
+#[inline(always)]
 fn power_of_two(n: i32) -> f64 {
     f64::from_bits(((n + 1023) as u64) << 52)
 }
