@@ -437,11 +437,8 @@ async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
 
 async def _length(p: Aby3, place: Bool, found: Bool) -> Array:
     """This party's addend mod 256 of place + found, for a place of at most 6 bits. 2 rounds, 7 bytes an element."""
-    bits = place.bits_at(0, place.width)
-    if place.width < 6:
-        missing = bits.bits_at(0, 1).map(lambda part: part ^ part)
-        bits = stack([bits, *[missing] * (6 - place.width)])
-    party, word = p.party, stack([bits, found])
+    nothing = p.xor(found, found)
+    party, word = p.party, stack([place, *[nothing] * (6 - place.width), found])
     own, following = word.parts
     mine = own ^ following if party.rank == 0 else following if party.rank == 1 else own
     flat = ring.cast(mine.reshape((word.size,)).to_ring(U32), U8)
