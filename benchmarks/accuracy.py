@@ -122,10 +122,8 @@ def error(
 ) -> tuple[float, float]:
     """(largest absolute error, largest relative error where the value is at least 0.01)."""
     f = FRACTION[k]
-    if low > 0 and high / low > 50:
-        x = np.geomspace(low, high, POINTS)
-    else:
-        x = np.linspace(low, high, POINTS)
+    wide = low > 0 and high / low > 50
+    x = np.geomspace(low, high, POINTS) if wide else np.linspace(low, high, POINTS)
     x = np.round(x * 2.0**f) / 2.0**f
     x = x[x > 0] if low > 0 else x
     limit = 2.0 ** (k - 2 * f - 2)
@@ -183,12 +181,7 @@ def main() -> int:
     arguments = parser.parse_args()
     page = before = PAGE.read_text()
     for name, make in TABLES.items():
-        page = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)",
-            lambda m, table=make(): m[1] + table + "\n" + m[2],
-            page,
-            flags=re.S,
-        )
+        page = re.sub(rf"(?s)(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", (make() + "\n").replace("\\", r"\\"), page)
     if arguments.check:
         print("the tables are as measured" if page == before else "the tables are not as measured")
         return int(page != before)

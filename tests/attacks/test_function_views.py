@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from test_views import N, Listener, assert_uniform, constant
+from test_views import Listener, N, assert_uniform, constant
 
 from argot.mpc import derived
 from argot.mpc.aby3 import Aby3
