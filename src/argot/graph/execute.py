@@ -16,7 +16,7 @@ from typing import Any
 from ..devices.schema import Schema
 from ..errors import ArgotError, PartyLost, TraceError
 from .graph import Graph, Record, Ref
-from .lineage import of_outputs, of_part
+from .lineage import of_outputs
 from .node import Binding, Node
 
 
@@ -34,9 +34,9 @@ class Execution:
         """A call. Its number is its place in the graph."""
         assert record.number == len(self.graph.records)
         bindings = [_bind(ref, False) for ref in record.inputs]
-        found = of_outputs(record.op, record.device, record.title, bindings, record.keys)
-        for product, (origins, columns_of) in zip(record.products, found, strict=False):
-            product.origins, product.columns_of = origins, columns_of
+        found = of_outputs(record.op, record.device, record.title, bindings, record.keys, record.columns)
+        for product, source in zip(record.products, found, strict=False):
+            product.source = source
         self.graph.records.append(record)
 
     def consider(self, record: Record) -> None:
@@ -115,6 +115,8 @@ class Execution:
             if ref.product.record.state == "failed":
                 record.fail(ref.product.record.failure)
                 return True
+        if any(ref.product.record.state == "pending" for ref in record.inputs):
+            return False  # agents know an object from the node that makes it
         if record.needs_schemas and any(ref.product.schema is None for ref in record.inputs):
             return False
         try:
@@ -171,5 +173,5 @@ def _bind(ref: Ref, with_schema: bool) -> Binding:
         product.owner,
         product.visibility,
         ref.schema if with_schema else None,
-        of_part(product.origins, product.columns_of, ref.path),
+        product.source.part(ref.path),
     )
