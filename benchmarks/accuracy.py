@@ -71,6 +71,7 @@ COSTS: list[tuple[str, dict[str, Any], str]] = [
     ("exp", {"bound": 32}, ""),
     ("exp", {"high": 0.0}, ""),
     ("exp", {"low": -15.0, "high": 18.0}, ""),
+    ("exp", {"bound": 23}, ""),
     ("sigmoid", {}, "1780 / 80"),
     ("sigmoid", {"bound": 32}, ""),
     ("tanh", {}, "868 / 49"),

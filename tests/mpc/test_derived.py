@@ -177,8 +177,16 @@ def test_division():
 
 def test_declared_ranges_give_the_same():
     x = grid(np.linspace(-14, 0, 300))
-    for options in ({"low": -15.0, "high": 18.0}, {"high": 0.0}, {"bound": 32}, {"bound": 32, "low": -15.0}):
+    for options in ({"low": -17.0, "high": 18.0}, {"high": 0.0}, {"bound": 32}, {"bound": 32, "low": -15.0}):
         check(evaluate(own("exp", **options), x), np.exp(x), 1.5, 1e-8)
+    ends = grid(np.array([-17.3, -17, -16, 16, 17, 18.02]))
+    check(evaluate(own("exp", low=-17.3, high=18.02), ends), np.exp(ends), 1.5, 1e-8)
+    check(
+        evaluate(own("exp", bound=23), grid(np.linspace(-16, 15.999, 500))),
+        np.exp(grid(np.linspace(-16, 15.999, 500))),
+        1.5,
+        1e-8,
+    )
     for name in FUNCTIONS[1:]:
         values = grid(np.linspace(0.01, 8000, 300))
         check(evaluate(own(name, bound=32), values), TRUTH[name](values), 100, 1e-6)

@@ -22,6 +22,7 @@ COSTS: dict[str, tuple[int, int]] = {
     "exp high=0.0": (6, 619),
     "exp bound=32 high=0.0": (5, 450),
     "exp low=-15.0 high=18.0": (2, 256),
+    "exp bound=23": (2, 256),
     "log": (19, 2372),
     "log bound=32": (18, 1828),
     "sigmoid": (8, 1482),

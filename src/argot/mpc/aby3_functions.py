@@ -52,8 +52,8 @@ async def exp(
 ) -> Arith:
     """[e^x], between 0 and the largest number that can be encoded.
 
-    `low` and `high` promise low <= x <= high: a comparison is left out for each that is within what the power of two
-    can hold. Without them: 0 below -(f+1) ln 2, the largest number above its logarithm.
+    `low` and `high` promise low <= x <= high, as `bound` does: a comparison is left out for each limit that is within
+    what the power of two can hold, about -17 and 18. Else: 0 below -(f+1) ln 2, the largest number above its logarithm.
     """
     if p.k == 128:
         return await derived.exp.general(p, x, bound, low, high)
@@ -65,8 +65,12 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
     largest = (1 << (p.k - f - 2)) - 1
     floor_ = math.floor((f + 1) * math.log(2)) + 2  # e^(2 - floor_) is about half a step
     ceiling = math.log(largest) - f * math.log(2)
-    cut_low = low is None or low < -floor_
-    cut_high = high is None or high > ceiling
+    # The whole parts of the addends of y = x log2(e) sum to floor(y) or floor(y) - 1; with the shift of `_power` that
+    # must not be negative, as it would count mod 128.
+    reach = (64 + f - 2 * approx.POWER_BITS - 1.01) * math.log(2)
+    limit = 2.0 ** (width - 1 - f)
+    cut_low = max(-limit, -math.inf if low is None else low) < -reach
+    cut_high = min(limit, math.inf if high is None else high) > ceiling
     above = below = None
     if cut_low:
         below = _at_least(p, x, f, -floor_, width)
