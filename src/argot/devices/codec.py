@@ -70,7 +70,7 @@ def _encode_array(array: np.ndarray, buffers: list[bytes | memoryview]) -> list[
             "an array of a dtype that does not leave its owner", wanted=f"one of {', '.join(sorted(DTYPES))} or text"
         )
     array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-    buffers.append(memoryview(array.reshape(-1).view(np.uint8)))
+    buffers.append(array.reshape(-1).view(np.uint8).data)
     return ["a", array.dtype.name, list(array.shape)]
 
 
