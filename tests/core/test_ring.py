@@ -327,16 +327,22 @@ def test_encode_and_decode(backend: str, dtype: np.dtype, f: int) -> None:
     limit = 2.0 ** (k - 2 - 2 * f)
     assert ring.encode_limit(f, dtype) == limit
     rng = np.random.default_rng(2)
-    x = np.concatenate([
-        rng.uniform(-1, 1, 500) * limit,
-        rng.uniform(-4, 4, 500),
-        (rng.integers(-1000, 1000, 500) + 0.5) / 2**f,
-        np.array([0.0, -0.0, 2.0**-60, -(2.0**-60), np.nextafter(limit, 0), -np.nextafter(limit, 0)]),
-    ])
+    x = np.concatenate(
+        [
+            rng.uniform(-1, 1, 500) * limit,
+            rng.uniform(-4, 4, 500),
+            (rng.integers(-1000, 1000, 500) + 0.5) / 2**f,
+            np.array([0.0, -0.0, 2.0**-60, -(2.0**-60), np.nextafter(limit, 0), -np.nextafter(limit, 0)]),
+        ]
+    )
     x = x[np.abs(x) < limit]
     got = ring.encode(x, f, dtype)
-    exact = [round(float(v).as_integer_ratio()[0] * 2**f / float(v).as_integer_ratio()[1])
-             if abs(v) * 2**f >= 2**53 else round(float(v) * 2.0**f) for v in x]  # Python rounds ties to even
+    exact = [
+        round(float(v).as_integer_ratio()[0] * 2**f / float(v).as_integer_ratio()[1])
+        if abs(v) * 2**f >= 2**53
+        else round(float(v) * 2.0**f)
+        for v in x
+    ]  # Python rounds ties to even
     same(got, exact, dtype)
     back = ring.decode(got, f)
     assert back.dtype == np.float64
@@ -352,8 +358,10 @@ def test_decode_reads_every_word_as_signed(backend: str) -> None:
         assert ring.decode(x, 0).tolist() == [0.0, 1.0, float(2 ** (k - 1) - 1), -(2.0 ** (k - 1)), -1.0]
 
 
-@pytest.mark.parametrize(("value", "kind"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"), (2.0**26, "range"),
-                                             (-(2.0**26), "range"), (1e300, "range")])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"), (2.0**26, "range"), (-(2.0**26), "range"), (1e300, "range")],
+)
 def test_encode_refuses(backend: str, value: float, kind: str) -> None:
     for n, at in [(1, 0), (100, 99), (200_000, 150_000)]:
         x = np.ones(n)
@@ -361,7 +369,7 @@ def test_encode_refuses(backend: str, value: float, kind: str) -> None:
         with pytest.raises(ValueError, match=f"element {at} ") as caught:
             ring.encode(x, 18, np.uint64)
         assert caught.value.index == at and caught.value.kind == kind
-        assert not any(digit in str(caught.value).split('wanted')[0] for digit in ('67108864', 'e+'))
+        assert not any(digit in str(caught.value).split("wanted")[0] for digit in ("67108864", "e+"))
     with pytest.raises(ValueError, match="40 fraction bits in a ring of 64 bits"):
         ring.encode(np.ones(1), 40, np.uint64)
     with pytest.raises(TypeError):

@@ -15,7 +15,7 @@ pub fn words(n: usize) -> usize {
 
 /// Zero the bits beyond `n` in every plane.
 pub fn clear_pad(planes: &mut [u64], n: usize) {
-    if n % 64 != 0 {
+    if !n.is_multiple_of(64) {
         let mask = (1u64 << (n % 64)) - 1;
         for plane in planes.chunks_mut(words(n)) {
             if let Some(last) = plane.last_mut() {

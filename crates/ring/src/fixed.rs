@@ -110,8 +110,8 @@ pub fn encode<T: Ring>(out: &mut [T], x: &[f64], fraction_bits: u32) -> Result<(
             encode_large(out, x, scale, limit)
         };
         if !good {
-            let bad = x.iter().position(|x| !(x.abs() < limit)).unwrap_or(0);
-            first.fetch_min(i + bad, Ordering::Relaxed);
+            let bad = x.iter().position(|x| x.is_nan() || x.abs() >= limit);
+            first.fetch_min(i + bad.unwrap_or(0), Ordering::Relaxed);
         }
     });
     match first.into_inner() {

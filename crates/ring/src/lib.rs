@@ -3,6 +3,9 @@
 //! Callers check shapes; every function states what it takes. Vectors are chosen at run time ([`backend`]), large
 //! arrays are cut over threads ([`parallel`]). All backends give the same results.
 
+// Kernels run along several slices with one index.
+#![allow(clippy::needless_range_loop)]
+
 pub mod backend;
 pub mod bits;
 pub mod bits_move;

@@ -3,6 +3,7 @@
 from typing import Any
 
 from . import prf as prf
+from . import ring as ring
 from . import sets as sets
 
 def __getattr__(name: str) -> Any: ...

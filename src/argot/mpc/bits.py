@@ -226,9 +226,7 @@ class Bits:
         steps = _strides(self.shape)
         return self._moved(tuple(self.shape[a] for a in order), 0, [steps[a] for a in order])
 
-    def slice(
-        self, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None
-    ) -> Bits:
+    def slice(self, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None) -> Bits:
         """`x[start:limit:stride, ...]`, with 0 <= start <= limit <= length and stride > 0 on every axis."""
         strides = [1] * self.ndim if strides is None else strides
         if not len(starts) == len(limits) == len(strides) == self.ndim:
