@@ -21,6 +21,8 @@ pub struct Config {
     pub window: u64,
     /// Largest message accepted.
     pub max_message: u64,
+    /// Bytes of a peer that wait here in all sessions together; above, it is cut off and lost. One message may exceed it.
+    pub unread_bytes: u64,
     /// Bytes a peer may have waiting in sessions that nobody has opened here.
     pub unopened_bytes: u64,
     /// Sessions that a peer may start and nobody has opened here.
@@ -33,6 +35,23 @@ pub struct Config {
     pub linger: Duration,
 }
 
+impl Config {
+    /// What a limit has to be at least for the protocol to work at all.
+    pub fn check(&self) -> Result<(), String> {
+        let shortest = Duration::from_millis(10);
+        if self.keepalive < shortest || self.resume < shortest || self.handshake < shortest {
+            return Err("times of at least 10 ms were wanted".into());
+        }
+        if self.unacknowledged < 1 << 20 || self.window < 1 << 20 {
+            return Err("at least 1 MiB was wanted for what is unacknowledged and for the window of a session".into());
+        }
+        if self.rekey_records < 16 || self.max_pending == 0 || self.unopened_sessions == 0 {
+            return Err("a limit that leaves room for something was wanted".into());
+        }
+        Ok(())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -43,6 +62,7 @@ impl Default for Config {
             unacknowledged: 64 << 20,
             window: 64 << 20,
             max_message: 4 << 30,
+            unread_bytes: 4 << 30,
             unopened_bytes: 256 << 20,
             unopened_sessions: 65_536,
             unopened_age: Duration::from_secs(600),

@@ -38,7 +38,9 @@ impl Events {
             *rejected += 1;
         }
         if queue.len() >= MAX_EVENTS {
-            queue.pop_front();
+            // A peer that comes and goes pushes out its own events, not those of others.
+            let own = queue.iter().position(|event| event.peer == peer);
+            queue.remove(own.unwrap_or(0));
         }
         queue.push_back(Event {
             kind,

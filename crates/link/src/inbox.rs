@@ -24,7 +24,24 @@ struct Item {
     peer: Arc<Peer>,
     life: u64,
     body: Option<Buffer>,
+    _charge: Option<Charge>,
 }
+
+/// What a message takes of the memory that its peer may fill here, from its first frame until it is taken or dropped; also
+/// beyond the life of the pair, or a peer that comes and goes could fill it again each time.
+pub struct Charge {
+    peer: Arc<Peer>,
+    cost: u64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.peer.backlog.unread.leave(self.cost);
+    }
+}
+
+/// Where a message goes once it is whole, and what it takes until then. Nothing: nobody wants it.
+pub type Place = Option<(Arc<Inbox>, Charge)>;
 
 /// Bytes of one session from one peer: announced and not yet taken; taken and not yet told to the sender.
 struct Account {
@@ -70,27 +87,22 @@ impl State {
         &mut self.accounts[index]
     }
 
-    /// An account is closed for good when its life has ended: nobody is left to credit.
-    fn end_accounts(&mut self, peer: &Arc<Peer>, life: u64) -> bool {
-        let opened = self.opened;
-        let before = self.accounts.len();
-        self.accounts.retain(|account| {
-            let ends = Arc::ptr_eq(&account.peer, peer) && account.life == life;
-            if ends && !opened {
-                peer.unopened.leave(account.unread);
-            }
-            !ends
-        });
-        self.accounts.len() < before
+    /// The life has ended: nobody is left to credit. While nobody has opened the session its bytes still count.
+    fn end_accounts(&mut self, life: u64) -> bool {
+        let concerned = self.accounts.iter().any(|account| account.life == life);
+        if self.opened {
+            self.accounts.retain(|account| account.life != life);
+        }
+        concerned
     }
 
     fn mark_opened(&mut self) {
         self.opened = true;
         for account in &self.accounts {
-            account.peer.unopened.leave(account.unread);
+            account.peer.backlog.unopened.leave(account.unread);
         }
         if let Some(peer) = self.started_by.take() {
-            peer.unopened.leave_session();
+            peer.backlog.sessions.leave(1);
         }
     }
 
@@ -106,6 +118,7 @@ impl State {
                 peer: peer.clone(),
                 life,
                 body: None,
+                _charge: None,
             });
         }
     }
@@ -179,7 +192,7 @@ impl Inbox {
         }
         items
             .into_iter()
-            .map(|item| (item.peer, item.body))
+            .map(|item| (item.peer, item.body)) // the charge ends here
             .collect()
     }
 
@@ -207,6 +220,7 @@ struct Map {
 pub struct Sessions {
     map: Mutex<Map>,
     window: u64,
+    unread_bytes: u64,
     unopened_bytes: u64,
     unopened_sessions: u64,
     unopened_age: Duration,
@@ -217,6 +231,7 @@ impl Sessions {
         Sessions {
             map: Mutex::default(),
             window: config.window,
+            unread_bytes: config.unread_bytes,
             unopened_bytes: config.unopened_bytes,
             unopened_sessions: config.unopened_sessions,
             unopened_age: config.unopened_age,
@@ -255,6 +270,7 @@ impl Sessions {
         }
         for peer in peers {
             if let Some(life) = peer.lost_life() {
+                state.end_accounts(life);
                 state.mark_lost(peer, life);
             }
         }
@@ -292,13 +308,13 @@ impl Sessions {
         life: u64,
         session: SessionId,
         total: u64,
-    ) -> Result<Option<Arc<Inbox>>, String> {
+    ) -> Result<Place, String> {
         let mut map = self.map.hold();
         let inbox = match map.inboxes.get(&session) {
             Some(inbox) => inbox.clone(),
             None if map.closed.contains(&session) => return Ok(None),
             None => {
-                if !peer.unopened.enter_session(self.unopened_sessions) {
+                if !peer.backlog.sessions.enter(1, self.unopened_sessions) {
                     return Err(format!(
                         "more than {} sessions that nobody has opened",
                         self.unopened_sessions
@@ -323,7 +339,7 @@ impl Sessions {
                 account.unread, self.window
             ));
         }
-        if !opened && !peer.unopened.enter(total, self.unopened_bytes.max(total)) {
+        if !opened && !peer.backlog.unopened.enter(total, self.unopened_bytes) {
             return Err(format!(
                 "more than {} bytes in sessions that nobody has opened",
                 self.unopened_bytes
@@ -331,17 +347,29 @@ impl Sessions {
         }
         account.unread += total;
         drop(state);
-        Ok(Some(inbox))
+        let charge = Charge {
+            peer: peer.clone(),
+            cost: total,
+        };
+        if !peer.backlog.unread.enter(total, self.unread_bytes) {
+            std::mem::forget(charge); // nothing was counted
+            return Err(format!(
+                "more than {} bytes unread in all sessions",
+                self.unread_bytes
+            ));
+        }
+        Ok(Some((inbox, charge)))
     }
 
     /// The message is whole.
-    pub fn finish(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, body: Buffer) {
+    pub fn finish(&self, peer: &Arc<Peer>, life: u64, inbox: &Inbox, charge: Charge, body: Buffer) {
         let mut state = inbox.state.hold();
         if !state.closed && state.admits(&peer.name) {
             state.queue.push_back(Item {
                 peer: peer.clone(),
                 life,
                 body: Some(body),
+                _charge: Some(charge),
             });
             drop(state);
             inbox.ready.notify_one();
@@ -362,7 +390,7 @@ impl Sessions {
         account.unread = account.unread.saturating_sub(total);
         drop(state);
         if !opened {
-            peer.unopened.leave(total);
+            peer.backlog.unopened.leave(total);
         }
         peer.credit(life, inbox.session, total);
     }
@@ -372,7 +400,7 @@ impl Sessions {
         let inboxes: Vec<_> = self.map.hold().inboxes.values().cloned().collect();
         for inbox in inboxes {
             let mut state = inbox.state.hold();
-            if state.end_accounts(peer, life) || state.opened {
+            if state.end_accounts(life) || state.opened {
                 state.mark_lost(peer, life);
                 drop(state);
                 inbox.ready.notify_all();
@@ -380,8 +408,8 @@ impl Sessions {
         }
     }
 
-    /// Drop sessions that nobody opened in time.
-    pub fn expire(&self) {
+    /// Drop sessions that nobody opened in time; who started each.
+    pub fn expire(&self) -> Vec<String> {
         let mut map = self.map.hold();
         let old: Vec<_> = map
             .inboxes
@@ -392,7 +420,10 @@ impl Sessions {
             .cloned()
             .collect();
         let mut returned = Vec::new();
+        let mut from = Vec::new();
         for inbox in old {
+            let started_by = inbox.state.hold().started_by.clone();
+            from.extend(started_by.map(|peer| peer.name.clone()));
             map.inboxes.remove(&inbox.session);
             map.remember(inbox.session);
             returned.push((inbox.session, inbox.shut()));
@@ -401,6 +432,7 @@ impl Sessions {
         for (session, accounts) in returned {
             give_back(session, accounts);
         }
+        from
     }
 
     pub fn close_all(&self) {

@@ -28,8 +28,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
 /// The peer that should not dial does so after this time all the same: the other may not be able to.
 const SECOND_DIALER: Duration = Duration::from_millis(2000);
-/// The smallest window both sides rely on before they know each other's.
-const MIN_WINDOW: u64 = 1 << 20;
+/// A peer that broke the rules is not heard again before this time, so that it cannot keep us busy being lost.
+const QUARANTINE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub enum Error {
@@ -90,12 +90,12 @@ impl Link {
         certificate: &[u8],
         key: &[u8],
         listen: Option<&str>,
-        mut config: Config,
+        config: Config,
     ) -> Result<Link, Error> {
         if name.is_empty() || name.len() > 256 {
             return Err(Error::Invalid("a name of 1 to 256 bytes was wanted".into()));
         }
-        config.window = config.window.max(MIN_WINDOW);
+        config.check().map_err(Error::Invalid)?;
         let identity = Identity::new(certificate, key).map_err(Error::Invalid)?;
         let listener = listen
             .map(TcpListener::bind)
@@ -461,6 +461,11 @@ impl Shared {
         }
     }
 
+    fn expel(&self, peer: &Arc<Peer>, reason: &str) {
+        *peer.quarantine.hold() = Some(Instant::now() + QUARANTINE);
+        self.lose(peer, &format!("it broke the protocol: {reason}"));
+    }
+
     // --- accepting ---
 
     fn accept_forever(self: &Arc<Self>, listener: &TcpListener) {
@@ -617,6 +622,13 @@ impl Shared {
         deadline: Instant,
         dialed: bool,
     ) -> Result<(), String> {
+        if peer
+            .quarantine
+            .hold()
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return Ok(());
+        }
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let Ok(copy) = stream.try_clone() else {
             return Ok(());
@@ -686,11 +698,14 @@ impl Shared {
             Ok(installed) => self.announce(peer, &installed),
             Err(Stale::Theirs) => return Ok(()),
             Err(Stale::Ours) => {
-                self.lose(peer, "it started anew");
+                self.lose(
+                    peer,
+                    "it began anew: it was restarted, or had given this agent up",
+                );
                 return Ok(());
             }
             Err(Stale::Broken(reason)) => {
-                self.lose(peer, &reason);
+                self.expel(peer, &reason);
                 return Err(reason);
             }
         }
@@ -748,14 +763,16 @@ impl Shared {
                 since = since.min(heard + self.config.keepalive);
                 reason
             }
-            (None, End::Cut(reason)) => reason.clone(),
+            (None, End::Cut(reason) | End::Fault(reason)) => reason.clone(),
             (None, End::Bye) => "it closed".to_owned(),
         };
         if peer.disconnected(conn, since) && !self.is_closing() {
             self.events.push("down", &peer.name, reason);
         }
-        if matches!(end, End::Bye) {
-            self.lose(peer, "it closed");
+        match end {
+            End::Cut(_) => (),
+            End::Bye => self.lose(peer, "it closed"),
+            End::Fault(reason) => self.expel(peer, &reason),
         }
     }
 
@@ -772,7 +789,10 @@ impl Shared {
             }
             if housekeeping.elapsed() > Duration::from_secs(2) {
                 housekeeping = Instant::now();
-                self.sessions.expire();
+                for name in self.sessions.expire() {
+                    let detail = "messages of a session that nobody opened in time were dropped";
+                    self.events.push("rejected", &name, detail.to_owned());
+                }
                 self.pool.trim();
             }
         }

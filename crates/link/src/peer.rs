@@ -319,41 +319,30 @@ impl Stats {
     }
 }
 
-/// What a peer has waiting here in sessions that nobody opened.
+/// A count with a limit.
 #[derive(Default)]
-pub struct Unopened {
-    bytes: AtomicU64,
-    sessions: AtomicU64,
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Count `amount` more; false, and nothing is counted, where the limit is reached already.
+    pub fn enter(&self, amount: u64, limit: u64) -> bool {
+        let more = |now: u64| (now < limit).then(|| now.saturating_add(amount));
+        self.0.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    pub fn leave(&self, amount: u64) {
+        let _ = self
+            .0
+            .fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(amount)));
+    }
 }
 
-impl Unopened {
-    pub fn enter(&self, bytes: u64, limit: u64) -> bool {
-        self.bytes
-            .fetch_update(Relaxed, Relaxed, |now| {
-                Some(now + bytes).filter(|&sum| sum <= limit)
-            })
-            .is_ok()
-    }
-
-    pub fn enter_session(&self, limit: u64) -> bool {
-        self.sessions
-            .fetch_update(Relaxed, Relaxed, |now| {
-                Some(now + 1).filter(|&sum| sum <= limit)
-            })
-            .is_ok()
-    }
-
-    pub fn leave(&self, bytes: u64) {
-        let _ = self
-            .bytes
-            .fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(bytes)));
-    }
-
-    pub fn leave_session(&self) {
-        let _ = self
-            .sessions
-            .fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(1)));
-    }
+/// What a peer has waiting here: in all sessions, and in those that nobody has opened.
+#[derive(Default)]
+pub struct Backlog {
+    pub unread: Gauge,
+    pub unopened: Gauge,
+    pub sessions: Gauge,
 }
 
 /// Why `send` did not.
@@ -391,13 +380,15 @@ pub struct Peer {
     pub name: String,
     pub fingerprint: Fingerprint,
     pub address: Mutex<Option<String>>,
-    pub unopened: Unopened,
+    pub backlog: Backlog,
     pub stats: Stats,
     /// Microseconds of the last ping that came back; 0: none yet.
     pub rtt: AtomicU64,
     pub out: Mutex<Out>,
     room: Condvar,
     work: Condvar,
+    /// Until when it is not heard, for having broken the protocol.
+    pub quarantine: Mutex<Option<Instant>>,
     /// Where the dialer waits.
     pub dial: Condvar,
     /// The receiving state. Held by the one reader of this peer, so a new connection waits for the old one's reader.
@@ -423,12 +414,13 @@ impl Peer {
             name: name.to_owned(),
             fingerprint,
             address: Mutex::new(address),
-            unopened: Unopened::default(),
+            backlog: Backlog::default(),
             stats: Stats::default(),
             rtt: AtomicU64::new(0),
             out: Mutex::new(out),
             room: Condvar::new(),
             work: Condvar::new(),
+            quarantine: Mutex::new(None),
             dial: Condvar::new(),
             rx: Mutex::new(rx),
             newest: Mutex::new((0, None)),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::buffer::{Buffer, Pool};
 use crate::config::Config;
 use crate::frame::{self, check_head, cost, fixed, u32_at, u64_at, HEAD, MAX_FIXED};
-use crate::inbox::{Inbox, SessionId, Sessions};
+use crate::inbox::{Place, SessionId, Sessions};
 use crate::peer::{Conn, Peer};
 use crate::record::{Opener, HEADER, MAX_CIPHERTEXT};
 
@@ -27,21 +27,17 @@ const ACK_FRAMES: u64 = 1024;
 pub enum End {
     /// Something broke on the way; it may resume.
     Cut(String),
+    /// The peer sent what it may not: authentic, so its own doing, and resuming would only repeat it.
+    Fault(String),
     /// The peer closed for good.
     Bye,
-}
-
-impl From<String> for End {
-    fn from(reason: String) -> End {
-        End::Cut(reason)
-    }
 }
 
 /// A message of which not all frames have come.
 struct Partial {
     session: SessionId,
-    /// `None`: the session is closed here, the bytes are not kept.
-    inbox: Option<Arc<Inbox>>,
+    /// `None`: the bytes are not kept.
+    place: Place,
     total: usize,
     filled: usize,
     /// Filled by whole frames.
@@ -111,9 +107,11 @@ pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8
                 .wire_received_bytes
                 .fetch_add(n as u64, Relaxed);
             let mut start = 0;
-            while let Some((header, body)) = next_record(&mut buffer[start..end])? {
+            while let Some((header, body)) =
+                next_record(&mut buffer[start..end]).map_err(End::Cut)?
+            {
                 start += HEADER + body.len();
-                let plain = opener.open(header, body)?;
+                let plain = opener.open(header, body).map_err(End::Cut)?;
                 frames.feed(context, rx, plain)?;
             }
             context.conn.opened_records.store(opener.records(), Relaxed);
@@ -189,15 +187,15 @@ impl Frames {
                 if want == HEAD {
                     let mut head = [0; HEAD];
                     head.copy_from_slice(&self.start[..HEAD]);
-                    (self.kind, self.length) = check_head(&head)?;
+                    (self.kind, self.length) = check_head(&head).map_err(End::Fault)?;
                     self.fixed = fixed(self.kind).map_or(0, |(size, _)| size);
                     continue;
                 }
                 self.left = self.length - self.fixed;
-                self.begin(context, rx)?;
+                self.begin(context, rx).map_err(End::Fault)?;
             }
             let (now, later) = data.split_at(self.left.min(data.len()));
-            self.store(rx, now)?;
+            self.store(rx, now).map_err(End::Fault)?;
             self.left -= now.len();
             data = later;
             if self.left > 0 {
@@ -287,7 +285,7 @@ impl Frames {
             .get_mut(&self.id())
             .ok_or("the rest of a message that was not begun")?;
         partial.filled += data.len();
-        if partial.inbox.is_none() {
+        if partial.place.is_none() {
             return Ok(());
         }
         let body = &mut partial.body.bytes;
@@ -304,7 +302,7 @@ impl Frames {
     fn end(&mut self, context: &Context<'_>, rx: &mut Rx) -> Result<(), End> {
         let peer = context.peer;
         match self.kind {
-            frame::ACK => peer.acknowledged(self.word(0))?,
+            frame::ACK => peer.acknowledged(self.word(0)).map_err(End::Fault)?,
             frame::PING => {
                 peer.pong(self.word(0));
                 self.answer = true;
@@ -315,7 +313,7 @@ impl Frames {
             }
             frame::BYE => return Err(End::Bye),
             _ => {
-                self.end_numbered(context, rx)?;
+                self.end_numbered(context, rx).map_err(End::Fault)?;
                 rx.received += 1;
                 self.unacked_bytes += self.length;
             }
@@ -329,17 +327,18 @@ impl Frames {
             frame::CREDIT => peer.credited(rx.life, &self.session(), self.word(24)),
             frame::MESSAGE => {
                 let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
-                let inbox = sessions.begin(peer, rx.life, self.session(), cost(body.len()))?;
-                deliver(context, rx.life, self.session(), inbox.as_deref(), body);
+                let total = body.len();
+                let place = sessions.begin(peer, rx.life, self.session(), cost(total))?;
+                deliver(context, rx.life, self.session(), place, total, body);
             }
             frame::FIRST => {
                 let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
                 let total = self.total() as usize;
-                let inbox = sessions.begin(peer, rx.life, self.session(), cost(total))?;
+                let place = sessions.begin(peer, rx.life, self.session(), cost(total))?;
                 let (filled, session) = (body.len(), self.session());
                 let partial = Partial {
                     session,
-                    inbox,
+                    place,
                     total,
                     filled,
                     committed: filled,
@@ -355,27 +354,22 @@ impl Frames {
                 if partial.committed < partial.total {
                     return Ok(());
                 }
-                if let Some(Partial {
-                    session,
-                    inbox,
-                    total,
-                    body,
-                    ..
-                }) = rx.partials.remove(&self.id())
-                {
-                    match inbox {
-                        Some(inbox) => deliver(context, rx.life, session, Some(&inbox), body),
-                        None => peer.credit(rx.life, session, cost(total)),
-                    }
+                if let Some(whole) = rx.partials.remove(&self.id()) {
+                    deliver(
+                        context,
+                        rx.life,
+                        whole.session,
+                        whole.place,
+                        whole.total,
+                        whole.body,
+                    );
                 }
             }
             _ => {
-                let ended = rx
-                    .partials
-                    .remove(&self.id())
-                    .ok_or("the end of a message that was not begun")?;
-                match ended.inbox {
-                    Some(inbox) => sessions.cancel(peer, rx.life, &inbox, cost(ended.total)),
+                let ended = rx.partials.remove(&self.id());
+                let ended = ended.ok_or("the end of a message that was not begun")?;
+                match ended.place {
+                    Some((inbox, _)) => sessions.cancel(peer, rx.life, &inbox, cost(ended.total)),
                     None => peer.credit(rx.life, ended.session, cost(ended.total)),
                 }
             }
@@ -401,14 +395,17 @@ fn deliver(
     context: &Context<'_>,
     life: u64,
     session: SessionId,
-    inbox: Option<&Inbox>,
+    place: Place,
+    total: usize,
     body: Buffer,
 ) {
     let stats = &context.peer.stats;
     stats.received_messages.fetch_add(1, Relaxed);
-    stats.received_bytes.fetch_add(body.len() as u64, Relaxed);
-    match inbox {
-        Some(inbox) => context.sessions.finish(context.peer, life, inbox, body),
-        None => context.peer.credit(life, session, cost(body.len())),
+    stats.received_bytes.fetch_add(total as u64, Relaxed);
+    match place {
+        Some((inbox, charge)) => context
+            .sessions
+            .finish(context.peer, life, &inbox, charge, body),
+        None => context.peer.credit(life, session, cost(total)),
     }
 }

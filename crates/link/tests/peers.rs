@@ -556,6 +556,7 @@ fn frames_that_break_the_rules_end_the_connection_by_name() {
         victim
             .add_peer("rogue", rogue.fingerprint, None)
             .expect("a peer");
+        let inbox = victim.open([200; 16], None).expect("opened");
         let mut hands = Rogue::new(&rogue, &victim);
         misdeed(&mut hands);
         let told = event(&victim, "down", PATIENCE)
@@ -564,7 +565,69 @@ fn frames_that_break_the_rules_end_the_connection_by_name() {
             told.detail.contains(reason),
             "misdeed {index}: {told:?}, wanted {reason}"
         );
+        if reason.contains("TLS") || reason.contains("authenticate") {
+            continue; // anybody on the way can do that: not the peer's fault, and it may resume
+        }
+        assert_eq!(
+            collect(&inbox, 1, PATIENCE),
+            [("rogue".to_owned(), None)],
+            "misdeed {index}"
+        );
+        let mut again = Rogue::new(&rogue, &victim);
+        again
+            .stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("set");
+        let ended = again.stream.read(&mut [0; 1]);
+        assert!(
+            matches!(&ended, Ok(0))
+                || matches!(&ended, Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset),
+            "misdeed {index}: heard again at once: {ended:?}"
+        );
     }
+}
+
+#[test]
+fn a_peer_that_comes_and_goes_cannot_fill_the_memory_each_time_anew() {
+    let config = Config {
+        unread_bytes: 4 << 20,
+        unopened_bytes: 2 << 20,
+        ..quick()
+    };
+    let (victim, rogue) = (link(&person("alice"), config), person("rogue"));
+    victim
+        .add_peer("rogue", rogue.fingerprint, None)
+        .expect("a peer");
+    let inbox = victim.open(S, None).expect("opened, and not taken");
+    let mut refused = None;
+    for life in 1..20 {
+        let mut hands = Rogue::greet(
+            &rogue,
+            &victim,
+            &Hello {
+                life: [life; 16],
+                ..hello(&rogue, &victim)
+            },
+        );
+        for number in 1..5 {
+            hands.message(number, S, &[0; 250_000]);
+        }
+        hands.frame(frame::BYE, &[0]);
+        refused = event(&victim, "lost", PATIENCE)
+            .filter(|told| told.detail.contains("unread in all sessions"));
+        if refused.is_some() {
+            assert_eq!(life, 5, "{refused:?}");
+            break;
+        }
+    }
+    assert!(refused.is_some());
+    let taken = inbox
+        .take_now()
+        .expect("something")
+        .into_iter()
+        .filter(|(_, body)| body.is_some())
+        .count();
+    assert!(taken <= 18, "{taken}");
 }
 
 #[test]

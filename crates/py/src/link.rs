@@ -76,6 +76,14 @@ fn seconds(time: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(time).map_err(|e| PyValueError::new_err(format!("{time} s: {e}")))
 }
 
+/// When a wait ends; `None`: never, also for times beyond the clock.
+fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    match timeout {
+        Some(time) if time < 1e9 => Ok(Instant::now().checked_add(seconds(time)?)),
+        _ => Ok(None),
+    }
+}
+
 /// Bytes of a Python object for as long as this lives.
 enum Part<'py> {
     Bytes(Bound<'py, PyBytes>),
@@ -148,7 +156,7 @@ impl Link {
     /// seconds, sizes in bytes. Raises AddressInUse, ValueError.
     #[new]
     #[pyo3(signature = (name, cert_der, key_der, listen=None, *, keep_alive=None, lost_after=None, handshake=None,
-                        max_pending=None, unacknowledged=None, window=None, max_message=None, unopened_bytes=None,
+                        max_pending=None, unacknowledged=None, window=None, max_message=None, unread_bytes=None, unopened_bytes=None,
                         unopened_sessions=None, unopened_age=None, rekey_records=None, linger=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of the Python constructor
     fn new(
@@ -164,6 +172,7 @@ impl Link {
         unacknowledged: Option<usize>,
         window: Option<u64>,
         max_message: Option<u64>,
+        unread_bytes: Option<u64>,
         unopened_bytes: Option<u64>,
         unopened_sessions: Option<u64>,
         unopened_age: Option<f64>,
@@ -180,6 +189,7 @@ impl Link {
             unacknowledged: unacknowledged.unwrap_or(default.unacknowledged),
             window: window.unwrap_or(default.window),
             max_message: max_message.unwrap_or(default.max_message),
+            unread_bytes: unread_bytes.unwrap_or(default.unread_bytes),
             unopened_bytes: unopened_bytes.unwrap_or(default.unopened_bytes),
             unopened_sessions: unopened_sessions.unwrap_or(default.unopened_sessions),
             unopened_age: time(unopened_age, default.unopened_age)?,
@@ -287,10 +297,7 @@ impl Link {
             .collect::<PyResult<Vec<_>>>()?;
         let slices: Vec<&[u8]> = parts.iter().map(Part::as_slice).collect();
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let end = timeout
-            .map(seconds)
-            .transpose()?
-            .map(|time| Instant::now() + time);
+        let end = deadline(timeout)?;
         let mut interrupted = None;
         let mut go_on = |begun: bool| {
             interrupted = Python::attach(|py| py.check_signals()).err();
@@ -529,10 +536,7 @@ fn patiently<T: Send>(
     timeout: Option<f64>,
     wait: impl Fn(Duration) -> Option<T> + Sync,
 ) -> PyResult<Option<T>> {
-    let end = timeout
-        .map(seconds)
-        .transpose()?
-        .map(|time| Instant::now() + time);
+    let end = deadline(timeout)?;
     loop {
         let left = end.map_or(SIGNALS, |end| end.saturating_duration_since(Instant::now()));
         if let Some(found) = py.detach(|| wait(left.min(SIGNALS))) {
