@@ -31,7 +31,8 @@ def random_ring(k: int, bits: int, shape: tuple[int, ...], seed: int) -> np.ndar
     return ring.sar(words, k - bits)
 
 
-async def arith(p: Protocol, bits: int, shape: tuple[int, ...] = (N,), seed: int = 0) -> Arith:
+async def arith(p: Protocol, bits: int, shape: tuple[int, ...] | None = None, seed: int = 0) -> Arith:
+    shape = (N,) if shape is None else shape
     x = random_ring(p.k, bits, shape, seed)
     return await p.share(x if p.party.rank == 0 else None, 0, shape)
 
@@ -69,8 +70,8 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     def matrices(fused: bool) -> Any:
         async def case(p: Any) -> Case:
             x = await arith(p, p.k // 2 - 4, (8, 5))
-            y = await arith(p, p.k // 2 - 4, (5, 24), seed=1)
-            return Case((x, y, d) if fused else (x, y), 8 * 24, variables={"d": d})
+            y = await arith(p, p.k // 2 - 4, (5, N // 8), seed=1)
+            return Case((x, y, d) if fused else (x, y), N, variables={"d": d})
 
         return case
 
@@ -136,6 +137,13 @@ def test_declared_costs_are_what_is_measured(protocol, k, size):
     d = (k // 4 + 2, 1, 0, k // 2)[size]
     width = (k, k // 2 + 5, 10, 1)[size]
     check_costs(lambda party: protocol(party, ring=k), cases(bound, d, width), parties=protocol.parties)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_declared_costs_of_large_arrays(protocol, monkeypatch):
+    """Above sizes at which operations take another form or run in parts."""
+    monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
+    check_costs(protocol, cases(30, 18, 20), parties=protocol.parties)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

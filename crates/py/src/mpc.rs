@@ -28,6 +28,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(trunc_first, m)?)?;
     m.add_function(wrap_pyfunction!(trunc_meet, m)?)?;
     m.add_function(wrap_pyfunction!(trunc_last, m)?)?;
+    m.add_function(wrap_pyfunction!(trunc_units, m)?)?;
+    m.add_function(wrap_pyfunction!(trunc_deal, m)?)?;
+    m.add_function(wrap_pyfunction!(trunc_half, m)?)?;
     m.add_function(wrap_pyfunction!(leaf_products, m)?)?;
     m.add_function(wrap_pyfunction!(leaf_join, m)?)?;
     m.add_function(wrap_pyfunction!(node_products, m)?)?;
@@ -302,6 +305,138 @@ fn trunc_last<'py>(
         Ok(())
     }
     by_word!(high, run(py, &high, &own, &peer, d))
+}
+
+/// The complements of the top bits of x (+ 2^(k-2) if `lifted`) + also, as planes (1, words).
+#[pyfunction]
+fn trunc_units<'py>(
+    py: Python<'py>,
+    x: Any<'py>,
+    also: Option<Any<'py>>,
+    lifted: bool,
+) -> PyResult<Planes<'py>> {
+    fn run<W: Ring>(
+        py: Python<'_>,
+        (x, also): (&Any, Option<&Any>),
+        lifted: bool,
+        plane: &Planes,
+    ) -> PyResult<()> {
+        let addends = pair::<W>(x, also)?;
+        let out = slice_mut(plane.as_untyped())?;
+        py.detach(|| trunc::units(addends, lifted, out));
+        Ok(())
+    }
+    let words = x.len().div_ceil(64);
+    let plane = empty(py, &[1, words], dtype::<u64>(py))?.cast_into::<PyArray2<u64>>()?;
+    by_word!(x, run(py, (&x, also.as_ref()), lifted, &plane))?;
+    Ok(plane)
+}
+
+/// rho s less the draw of `key`, packed, d bits each; one plane each, `like` has shape and dtype of the numbers.
+#[pyfunction]
+fn trunc_deal<'py>(
+    py: Python<'py>,
+    rho: Planes<'py>,
+    s: Planes<'py>,
+    like: Any<'py>,
+    d: u32,
+    key: &[u8],
+) -> PyResult<Bytes<'py>> {
+    fn run<W: Ring>(
+        py: Python<'_>,
+        (rho, s): (&Planes, &Planes),
+        (n, d): (usize, u32),
+        key: &Stream,
+        out: &Bytes,
+    ) -> PyResult<()> {
+        drop_bits::<W>(d)?;
+        let (rho, s) = (plane(rho, n)?, plane(s, n)?);
+        let out = slice_mut(out.as_untyped())?;
+        py.detach(|| trunc::deal::<W>(rho, s, n, d, key, out));
+        Ok(())
+    }
+    let (n, key) = (like.len(), stream(key)?);
+    let out = bytes(py, packed_len(n, d))?;
+    by_word!(like, run(py, (&rho, &s), (n, d), &key, &out))?;
+    Ok(out)
+}
+
+/// (mask, half): the half of the shifted sum of the party that knows x + also, less the mask. Planes of its own bit
+/// and of what each of the two told; the key of its share of the dealt product (first party) or what it received.
+#[pyfunction]
+#[pyo3(signature = (x, also, d, own, c, told, mask_key, key=None, received=None))]
+#[allow(clippy::too_many_arguments)]
+fn trunc_half<'py>(
+    py: Python<'py>,
+    x: Any<'py>,
+    also: Option<Any<'py>>,
+    d: u32,
+    own: Planes<'py>,
+    c: Planes<'py>,
+    told: Planes<'py>,
+    mask_key: &[u8],
+    key: Option<&[u8]>,
+    received: Option<Any<'py>>,
+) -> PyResult<(Any<'py>, Any<'py>)> {
+    fn run<W: Ring>(
+        py: Python<'_>,
+        (x, also, d): (&Any, Option<&Any>, u32),
+        (own, c, told): (&Planes, &Planes, &Planes),
+        (key, received, mask_key): (Option<&Stream>, Option<&Any>, &Stream),
+        (mask, out): (&Any, &Any),
+    ) -> PyResult<()> {
+        drop_bits::<W>(d)?;
+        let n = x.len();
+        let share = match (key, received) {
+            (Some(key), None) => Ok(key),
+            (None, Some(packed)) => {
+                same("received", packed.len(), packed_len(n, d))?;
+                Err(slice(packed)?)
+            }
+            _ => return Err(PyValueError::new_err("give one of key and received")),
+        };
+        let told = trunc::Told {
+            own: plane(own, n)?,
+            c: plane(c, n)?,
+            d: plane(told, n)?,
+            share,
+        };
+        let addends = pair::<W>(x, also)?;
+        let target = (slice_mut(mask)?, slice_mut(out)?);
+        py.detach(|| trunc::half(addends, d, &told, mask_key, target));
+        Ok(())
+    }
+    let (mask, out) = (like(py, &x)?, like(py, &x)?);
+    let (key, mask_key) = (key.map(stream).transpose()?, stream(mask_key)?);
+    by_word!(
+        x,
+        run(
+            py,
+            (&x, also.as_ref(), d),
+            (&own, &c, &told),
+            (key.as_ref(), received.as_ref(), &mask_key),
+            (&mask, &out)
+        )
+    )?;
+    Ok((mask, out))
+}
+
+/// An addend in one or two arrays of equal size.
+fn pair<'a, W: Ring>(x: &'a Any<'_>, also: Option<&'a Any<'_>>) -> PyResult<(&'a [W], &'a [W])> {
+    let also = match also {
+        Some(also) => {
+            same("the second array", also.len(), x.len())?;
+            slice(also)?
+        }
+        None => &[],
+    };
+    Ok((slice(x)?, also))
+}
+
+/// A single plane of n bits.
+fn plane<'a>(planes: &'a Planes<'_>, n: usize) -> PyResult<&'a [u64]> {
+    same("a plane", planes.len(), n.div_ceil(64))?;
+    slice(planes.as_untyped())
 }
 
 // ---- carries

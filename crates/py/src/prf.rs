@@ -1,7 +1,7 @@
 //! Bindings of `argot-prf`.
 
+use crate::array::empty;
 use argot_prf::{Backend, Stream};
-use numpy::npyffi::{self, PY_ARRAY_API};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -112,30 +112,6 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Shape {
         } else {
             Ok(Shape(vec![object.extract()?]))
         }
-    }
-}
-
-fn empty<'py>(
-    py: Python<'py>,
-    shape: &[usize],
-    dtype: Bound<'py, PyArrayDescr>,
-) -> PyResult<Bound<'py, PyUntypedArray>> {
-    let mut dims = shape
-        .iter()
-        .map(|n| {
-            npyffi::npy_intp::try_from(*n).map_err(|_| PyValueError::new_err("shape too large"))
-        })
-        .collect::<PyResult<Vec<_>>>()?;
-    // SAFETY: the call takes over one reference to the dtype and gives a new array or an exception.
-    unsafe {
-        let array = PY_ARRAY_API.PyArray_Empty(
-            py,
-            dims.len() as i32,
-            dims.as_mut_ptr(),
-            dtype.into_ptr().cast(),
-            0,
-        );
-        Ok(Bound::from_owned_ptr_or_err(py, array)?.cast_into::<PyUntypedArray>()?)
     }
 }
 

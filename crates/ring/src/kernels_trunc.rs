@@ -319,6 +319,151 @@ pub fn last<W: Ring>(high: &mut [W], own: &[u8], peer: &[u8], d: u32) {
         });
 }
 
+// ---- the form with fewer bytes: r at the first party, c at the second alone; the third deals, and receives nothing.
+//
+// U ^ rho and V ^ s are told, with rho and s bits that the third party has in common with the first and the second, and
+// shares t0 + t1 = rho s that it deals. Then U V = (c' ^ rho)(d' ^ s) is a sum of local terms.
+
+/// The complements of the top bits of x (+ 2^(k-2) if `lifted`) + also, as a plane.
+pub fn units<W: Ring>((x, also): (&[W], &[W]), lifted: bool, plane: &mut [u64]) {
+    let t = if lifted {
+        W::from_u64(1).left(W::BITS - 2)
+    } else {
+        W::default()
+    };
+    plane
+        .par_iter_mut()
+        .with_min_len(PART / 64)
+        .enumerate()
+        .for_each(|(word, out)| {
+            let range = word * 64..(word * 64 + 64).min(x.len());
+            *out = 0;
+            for (i, e) in range.enumerate() {
+                let also = if also.is_empty() { t } else { also[e].plus(t) };
+                let top = x[e].plus(also).right(W::BITS - 1).to_u64();
+                *out |= (top ^ 1) << i;
+            }
+        });
+}
+
+/// The third party's message to the second: rho s less its draw in common with the first, packed.
+pub fn deal<W: Ring>(rho: &[u64], s: &[u64], n: usize, d: u32, key: &Stream, out: &mut [u8]) {
+    out.par_chunks_mut(packed_len(PART, d))
+        .enumerate()
+        .for_each(|(part, out)| {
+            let mut packer = Packer::new(out);
+            let mut t = [W::default(); BLOCK];
+            let end = (part * PART + PART).min(n);
+            for at in (part * PART..end).step_by(BLOCK) {
+                let t = &mut t[..BLOCK.min(end - at)];
+                words_at(key, at, t);
+                for (i, t) in t.iter_mut().enumerate() {
+                    let both = rho[(at + i) / 64] & s[(at + i) / 64];
+                    *t = W::from_u64(both >> ((at + i) % 64) & 1).minus(*t);
+                    packer.put(*t, d);
+                }
+            }
+            packer.finish();
+        });
+}
+
+/// What one of the two has for its half of the result: planes of its own bit (rho or s), of c' and of d'; and its
+/// share of rho s, drawn (the first party) or received (the second).
+pub struct Told<'a> {
+    pub own: &'a [u64],
+    pub c: &'a [u64],
+    pub d: &'a [u64],
+    pub share: Result<&'a Stream, &'a [u8]>,
+}
+
+/// Its half of the shifted sum less a mask: `mask` becomes the mask, `out` the rest.
+pub fn half<W: Ring>(
+    (x, also): (&[W], &[W]),
+    d: u32,
+    told: &Told,
+    key: &Stream,
+    (mask, out): (&mut [W], &mut [W]),
+) {
+    let first = told.share.is_ok();
+    mask.par_chunks_mut(PART)
+        .zip(out.par_chunks_mut(PART))
+        .enumerate()
+        .for_each(|(part, (mask, out))| {
+            let mut buffer = [W::default(); BLOCK];
+            let mut bits = [[W::default(); BLOCK]; 3];
+            for start in (0..out.len()).step_by(BLOCK) {
+                let n = BLOCK.min(out.len() - start);
+                let at = part * PART + start;
+                let (mask, out) = (&mut mask[start..start + n], &mut out[start..start + n]);
+                words_at(key, at, mask);
+                match told.share {
+                    Ok(stream) => words_at(stream, at, &mut buffer[..n]),
+                    Err(packed) => read(packed, d, at, &mut buffer[..n]),
+                }
+                for (bits, plane) in bits.iter_mut().zip([told.own, told.c, told.d]) {
+                    spread(&plane[at / 64..], &mut bits[..n]);
+                }
+                out.copy_from_slice(&x[at..at + n]);
+                if !also.is_empty() {
+                    out.iter_mut()
+                        .zip(&also[at..at + n])
+                        .for_each(|(c, also)| *c = c.plus(*also));
+                }
+                half_block(out, d, first, &bits, &buffer[..n], mask);
+            }
+        });
+}
+
+/// The bits of a plane as elements 0 or 1.
+#[inline(always)]
+fn spread<W: Ring>(plane: &[u64], out: &mut [W]) {
+    for (word, out) in plane.iter().zip(out.chunks_mut(64)) {
+        for (i, v) in out.iter_mut().enumerate() {
+            *v = W::from_u64(word >> i & 1);
+        }
+    }
+}
+
+multiversion! {
+/// Some elements of `half`; `out` comes in as the addend.
+fn half_block<W: Ring>(
+    out: &mut [W],
+    d: u32,
+    first: bool,
+    bits: &[[W; BLOCK]; 3],
+    share: &[W],
+    mask: &[W],
+) {
+    let n = out.len();
+    let (up, one) = (W::BITS - d, W::from_u64(1));
+    let t = one.left(W::BITS - 2);
+    let offset = one.minus(t.right(d)).minus(one.left(up));
+    let (own, told, also) = (&bits[0][..n], &bits[1][..n], &bits[2][..n]);
+    let (share, mask) = (&share[..n], &mask[..n]);
+    for i in 0..n {
+        // c' is `told` and d' is `also`; each party has the product of its own bit with what the other told.
+        let (c, d_) = (told[i], also[i]);
+        let (c_none, d_none) = (W::default().minus(c), W::default().minus(d_));
+        // 0 - b is all ones or nothing; x (1 - 2b) = (x ^ (0 - b)) + b.
+        let flip = c_none.xor(d_none);
+        let dealt = share[i].xor(flip).minus(flip);
+        let product = if first {
+            let own = own[i].and(d_none);
+            dealt.plus(own.xor(c_none).minus(c_none))
+        } else {
+            let own = own[i].and(c_none);
+            dealt.plus(own.xor(d_none).minus(d_none)).plus(c.and(d_))
+        };
+        let shifted = if first {
+            out[i].plus(t).right(d).plus(offset)
+        } else {
+            out[i].right(d)
+        };
+        out[i] = shifted.plus(product.left(up)).minus(mask[i]);
+    }
+}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -467,5 +612,78 @@ mod tests {
         }
         truncates::<u64>(18, 1);
         truncates::<u64>(18, 0);
+    }
+
+    /// The other form, all three parties.
+    fn truncates_dealt<W: Ring>(d: u32, n: usize) {
+        let limit = 1u128 << (W::BITS - 2);
+        let z: Vec<i128> = draw::<Z128>(2, n)
+            .iter()
+            .enumerate()
+            .map(|(i, v)| match i % 4 {
+                0 => limit as i128 - 1,
+                1 => -(limit as i128),
+                _ => (v.to_u128() % (2 * limit)) as i128 - limit as i128,
+            })
+            .collect();
+        let r: Vec<W> = draw(3, n);
+        let c2: Vec<W> = draw(4, n);
+        let c1: Vec<W> = (0..n)
+            .map(|i| W::from_u128(z[i] as u128).minus(r[i]).minus(c2[i]))
+            .collect();
+        let words = n.div_ceil(64);
+        let (rho, s) = (draw::<u64>(5, words), draw::<u64>(6, words));
+        let t = stream(7);
+        let mut dealt = vec![0; packed_len(n, d)];
+        deal::<W>(&rho, &s, n, d, &t, &mut dealt);
+        let (mut c, mut told) = (vec![0; words], vec![0; words]);
+        units((&r, &[]), true, &mut c);
+        units((&c1, &c2), false, &mut told);
+        for i in 0..words {
+            c[i] ^= rho[i];
+            told[i] ^= s[i];
+        }
+        let mut halves = Vec::new();
+        let mut masks = Vec::new();
+        for (x, own, share, key) in [
+            ((&r[..], &[][..]), &rho, Ok(&t), stream(8)),
+            ((&c1[..], &c2[..]), &s, Err(&dealt[..]), stream(9)),
+        ] {
+            let told = Told {
+                own,
+                c: &c,
+                d: &told,
+                share,
+            };
+            let (mut mask, mut out) = (vec![W::default(); n], vec![W::default(); n]);
+            half(x, d, &told, &key, (&mut mask, &mut out));
+            halves.push(out);
+            masks.push(mask);
+        }
+        let low = (1u128 << d) - 1;
+        for i in 0..n {
+            let got = halves[0][i]
+                .plus(halves[1][i])
+                .plus(masks[0][i])
+                .plus(masks[1][i]);
+            let up = (z[i] as u128 & low) >= (r[i].to_u128() & low);
+            assert_eq!(
+                got.to_u128(),
+                W::from_u128(((z[i] >> d) + up as i128) as u128).to_u128()
+            );
+        }
+    }
+
+    #[test]
+    fn the_form_with_a_dealer_gives_the_same() {
+        for d in [1, 8, 30] {
+            truncates_dealt::<u32>(d, 5_000);
+        }
+        for d in [1, 18, 33, 62] {
+            truncates_dealt::<u64>(d, 20_100);
+        }
+        for d in [40, 126] {
+            truncates_dealt::<Z128>(d, 3_000);
+        }
     }
 }

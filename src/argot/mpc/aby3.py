@@ -36,6 +36,12 @@ State = tuple[Array, Array]
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
 
+FEW = 1 << 17
+"""Elements up to which a fused truncation takes the form with fewer rounds, above it the one with fewer bytes."""
+
+FUSED_ROUNDS = f"(2 if n <= {FEW} else 3) if d else 1"
+FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
+
 
 class Aby3(Protocol):
     """Semi-honest security against one of three parties. See aby3.md."""
@@ -173,7 +179,7 @@ class Aby3(Protocol):
             return x
         return await self._parts(lambda part: self._truncated(*self.addends(part), None, d), x)
 
-    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
         """[floor(x y / 2^d)] + {0, 1}: the product is never reshared. Party 0 takes its addend z0 of it as the first
         addend; the others tell each other theirs, and z1 + z2 is the second.
@@ -181,26 +187,33 @@ class Aby3(Protocol):
         d = self.fraction_bits if d is None else d
         if d == 0:
             return await self.mul(x, y)
-        return await self._parts(lambda x, y: self._reduced(self._cross(x, y), d), x, y)
+        n = max(x.size, y.size)
+        return await self._parts(lambda x, y: self._reduced(self._cross(x, y), d, n), x, y)
 
-    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
         """As `mul_trunc`."""
         d = self.fraction_bits if d is None else d
         if d == 0:
             return await self.square(x)
-        return await self._parts(lambda x: self._reduced(ring.square_cross(*x.parts, *self._zero_keys()), d), x)
+        n = x.size
+        return await self._parts(lambda x: self._reduced(ring.square_cross(*x.parts, *self._zero_keys()), d, n), x)
 
-    @cost(rounds="2 if d else 1", bits="3*k + 3*d")
+    @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
         """As `mul_trunc`."""
         d = self.fraction_bits if d is None else d
         if d == 0:
             return await self.matmul(x, y)
-        return await self._reduced(await self._cross_matmul(x, y), d)
+        z = await self._cross_matmul(x, y)
+        return await self._reduced(z, d, z.size)
 
-    async def _reduced(self, z: Array, d: int) -> Arith:
-        """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero."""
+    async def _reduced(self, z: Array, d: int, n: int) -> Arith:
+        """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero; n elements (of
+        which z may be a part) say in which form.
+        """
+        if n > FEW:
+            return await self._dealt(z, d)
         if self.party.rank == 0:
             return await self._truncated(z, None, None, d)
         return await self._truncated(None, z, await self.party.exchange(3 - self.party.rank, z), d)
@@ -223,11 +236,41 @@ class Aby3(Protocol):
             drawn = p.key(0, 1), p.key(0, 1)
             high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 1), drawn=drawn)
         else:
-            packed = Spec((-(-c.size * d // 8),), np.dtype(np.uint8))
-            received = await p.recv(0, c), await p.recv(0, packed)
+            received = await p.recv(0, c), await p.recv(0, _packed(c.size, d))
             high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 2), received=received)
         mpc.trunc_last(high, product, await p.exchange(3 - p.rank, product), d)
         return Arith((side, high) if p.rank == 1 else (high, side))
+
+    async def _dealt(self, z: Array, d: int) -> Arith:
+        """As `_reduced` with fewer bytes and a third round: only party 1 gets z2, so that U is known to party 0 and V
+        to party 1 alone. They tell each other c' = U ^ rho and d' = V ^ s, bits that party 2 has in common with the
+        one and the other; party 2 deals shares of rho s, and U V = (c' ^ rho)(d' ^ s) is local from there.
+        """
+        p = self.party
+        match p.rank:
+            case 2:
+                rho, s = self._draw_planes(1, z.size, 0, 2), self._draw_planes(1, z.size, 1, 2)
+                p.send(1, z)
+                p.send(1, mpc.trunc_deal(rho, s, z, d, p.key(0, 2)))
+                return Arith((p.draw(z.shape, z.dtype, 1, 2), p.draw(z.shape, z.dtype, 0, 2)))
+            case 0:
+                rho, dealt = self._draw_planes(1, z.size, 0, 2), p.key(0, 2)
+                mine = ring.bits_xor(mpc.trunc_units(z, None, True), rho)
+                p.send(1, mine)
+                theirs = await p.recv(1, mine)
+                mask, hidden = mpc.trunc_half(z, None, d, rho, mine, theirs, p.key(0, 2), key=dealt)
+                p.send(1, hidden)
+                return Arith((mask, ring.add(hidden, await p.recv(1, hidden))))
+            case _:
+                s = self._draw_planes(1, z.size, 1, 2)
+                other = await p.recv(2, z)
+                dealt = await p.recv(2, _packed(z.size, d))
+                mine = ring.bits_xor(mpc.trunc_units(z, other, False), s)
+                p.send(0, mine)
+                theirs = await p.recv(0, mine)
+                mask, hidden = mpc.trunc_half(z, other, d, s, theirs, mine, p.key(1, 2), received=dealt)
+                p.send(0, hidden)
+                return Arith((ring.add(hidden, await p.recv(0, hidden)), mask))
 
     # ---- functions of the two addends ---------------------------------------------------------------------------
 
@@ -315,7 +358,7 @@ class Aby3(Protocol):
             mpc.compose_join(following, total, True, key=p.key(0, 1))
         else:
             size = sum(-(-total.size * (self.k - i) // 8) for i in range(b.width))
-            received = await p.recv(0, Spec((size,), np.dtype(np.uint8)))
+            received = await p.recv(0, _packed(size, 8))
             mpc.compose_join(own, total, False, received=received)
         return await self.join(total, b.shape)
 
@@ -513,6 +556,11 @@ class Aby3(Protocol):
         flat = [s.reshape((n,)) for s in shares]
         pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
         return _whole(await gather(*(operation(*piece) for piece in pieces)), shape)
+
+
+def _packed(n: int, bits: int) -> Spec:
+    """The wire form of n numbers of so many bits."""
+    return Spec((-(-n * bits // 8),), np.dtype(np.uint8))
 
 
 def _contiguous(x: Arith | Bool) -> Arith | Bool:
