@@ -10,23 +10,21 @@ simplify.py     identities and cheaper forms
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ...errors import InputError
 from .. import ranges
 from ..check import check
-from ..ir import NUMPY, SECRET, Program, TensorType, Visibility, attr_key, ir_dtype, renumber
+from ..ir import NUMPY, SECRET, Program, TensorType, Visibility, ir_dtype, renumber
 from ..visibility import place
 from . import jax_adapter
+from .builder import CAPTURED as CAPTURED
 from .builder import Builder, Ref
 from .interpret import interpret
-
-CAPTURED = 64  # arrays of more elements that a function brings along must be declared public
+from .public import PublicConstant as PublicConstant
+from .public import watching
 
 
 @dataclass(frozen=True)
@@ -37,42 +35,6 @@ class Spec:
     dtype: str = "float64"
     visibility: Visibility = SECRET
     name: str = ""
-
-
-class PublicConstant:
-    """An array that all parties may know, for use inside a traced function: the report lists it by name and shape."""
-
-    def __init__(self, array: Any, name: str = "") -> None:
-        found = np.asarray(array)
-        ir_dtype(found.dtype)
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise InputError("a public constant with NaN or infinite values", wanted="finite numbers")
-        self.array, self.name = found, name or f"public{list(found.shape)}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    def __jax_array__(self) -> Any:
-        _SEEN.found.append(self)
-        return jax_adapter.as_array(self.array)
-
-    def __repr__(self) -> str:
-        return f"<public {self.name} {self.array.dtype}{list(self.array.shape)}>"
-
-
-class _Seen(threading.local):
-    """Public constants met while this thread traces."""
-
-    def __init__(self) -> None:
-        self.found: list[PublicConstant] = []
-
-
-_SEEN = _Seen()
 
 
 @dataclass(frozen=True)
@@ -104,25 +66,20 @@ def trace(
     leaves, tree = jax_adapter.flatten((tuple(args), dict(kwargs or {})), _is_leaf)
     inputs = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Spec))
     specs = [leaves[i] for i in inputs]
-    _SEEN.found.clear()
-    public = [leaf for leaf in leaves if isinstance(leaf, PublicConstant)]
 
     def flat(*values: Any) -> Any:
-        filled = [leaf.__jax_array__() if isinstance(leaf, PublicConstant) else leaf for leaf in leaves]
+        filled = list(leaves)
         for i, value in zip(inputs, values, strict=True):
             filled[i] = value
         a, k = tree.unflatten(filled)
         return fn(*a, **k)
 
     flat.__name__ = getattr(fn, "__name__", "function")
-    jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
-    b = Builder()
-    for constant in (*public, *_SEEN.found):
-        b.names[_constant_key(constant.array)] = constant.name
-    _SEEN.found.clear()
-    b.captured_limit = CAPTURED
-    params = [b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility) for s in specs]
-    results = [b.operand(x) for x in interpret(b, jaxpr, params)]
+    with watching():
+        jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
+        b = Builder()
+        params = [b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility) for s in specs]
+        results = [b.operand(x) for x in interpret(b, jaxpr, params)]
     title = name or flat.__name__
     names = tuple(s.name or f"input{i}" for i, s in enumerate(specs))
     return Traced(_finish(b, title, names, results), tree, out_tree, inputs)
@@ -141,10 +98,6 @@ def within(x: Any, low: float, high: float) -> Any:
 
 def _is_leaf(value: Any) -> bool:
     return isinstance(value, Spec | PublicConstant)
-
-
-def _constant_key(array: np.ndarray[Any, Any]) -> Any:
-    return attr_key(np.asarray(array.astype(NUMPY[ir_dtype(array.dtype)]), order="C").reshape(array.shape))
 
 
 def _finish(b: Builder, title: str, names: tuple[str, ...], results: list[Ref]) -> Program:

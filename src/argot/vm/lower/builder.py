@@ -21,13 +21,15 @@ import numpy as np
 
 from ...errors import ArgotError, ProgramError
 from .. import ops, ranges
-from ..ir import PUBLIC, Block, Equation, TensorType, Var, Visibility, attr_key
+from ..ir import PUBLIC, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
 from ..ops.base import Op
+from .public import name_of
 from .simplify import simplify
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 FOLD = 4096  # constants of more elements are computed at run time
+CAPTURED = 64  # arrays of more elements that a function brings along must be declared public
 SMALL = 64  # constants of more elements are stated once, outside of loops
 MIN_SCALE, MAX_SCALE = 2.0**-10, 4.0
 
@@ -80,27 +82,21 @@ class Builder:
     made: dict[int, Ref] = field(default_factory=dict)
     made_by: dict[int, tuple[Equation, tuple[Ref, ...]]] = field(default_factory=dict)
     intervals: dict[int, ranges.Interval] = field(default_factory=dict)
-    names: dict[Any, str] = field(default_factory=dict)  # of constants that the user declared public
-    captured_limit: int = 64
 
-    def capture(self, value: Any) -> Ref:
+    def capture(self, value: Any, type_: TensorType | None = None) -> Ref:
         """An array that the function brought along. Raises ProgramError if it is large and not declared public."""
         array = np.asarray(value)
-        if array.size > self.captured_limit and self._key(array) not in self.names:
+        if array.size <= CAPTURED:
+            return self.constant(array, type_)
+        name = name_of(array)
+        if name is None:
             raise ProgramError(
                 f"the function captures an array {array.dtype.name}{list(array.shape)}",
-                wanted=f"at most {self.captured_limit} elements: constants become public, part of the program",
+                wanted=f"at most {CAPTURED} elements: constants become public, part of the program",
                 todo="pass it as an argument, or say that it is public: argot.public(x)",
                 where=self.where or None,
             )
-        if self._key(array) in self.names:
-            type_ = TensorType("fixed" if array.dtype.kind == "f" else self.constant(array).type.dtype, array.shape)
-            return Ref(type_, PUBLIC, value=array.astype(type_.numpy))
-        return self.constant(array)
-
-    def _key(self, array: Array) -> Any:
-        dtype = ops.find("const").infer(value=array).dtype if array.dtype.kind != "f" else "fixed"
-        return attr_key(np.asarray(array.astype(TensorType(dtype).numpy), order="C").reshape(array.shape))
+        return self._state(array.astype(TensorType(ir_dtype(array.dtype)).numpy), self.scope.at(0), name)
 
     # ---- values -----------------------------------------------------------------------------------------------------
 
@@ -275,19 +271,18 @@ class Builder:
         self.scope = inner
         return wide
 
-    def _state(self, value: Array, scope: Scope) -> Ref:
+    def _state(self, value: Array, scope: Scope, name: str = "") -> Ref:
         """A constant as an equation: large ones outermost, so that loops do not repeat them."""
         if value.size > SMALL:
             scope = scope.at(0)
         value = np.array(value, order="C")
-        key = ("const", attr_key(value))
+        key = ("const", name, attr_key(value))
         if key in scope.memo:
             return scope.memo[key]
         value.setflags(write=False)
         type_ = TensorType(ops.find("const").infer(value=value).dtype, value.shape)
         out = self._var(type_, PUBLIC)
-        attrs = {"value": value, "name": self.names.get(attr_key(value), "")}
-        scope.equations.append(Equation("const", (), (out,), attrs, (), self.where))
+        scope.equations.append(Equation("const", (), (out,), {"value": value, "name": name}, (), self.where))
         scope.memo[key] = self._ref(out, scope)
         self.intervals[out.id] = ranges.of_array(value)
         return scope.memo[key]

@@ -40,7 +40,7 @@ def interpret(b: Builder, jaxpr: Jaxpr, args: Sequence[Ref]) -> list[Ref]:
 
 
 def _read(b: Builder, env: dict[int | None, Ref], atom: Atom) -> Ref:
-    return env[atom.key] if atom.key is not None else b.constant(atom.value, atom.type)
+    return env[atom.key] if atom.key is not None else b.capture(atom.value, atom.type)
 
 
 def _apply(b: Builder, eqn: Eqn, operands: list[Ref]) -> list[Ref]:

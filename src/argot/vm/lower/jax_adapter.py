@@ -181,12 +181,6 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Any]:
     return jax().tree_util.tree_flatten(tree, is_leaf=is_leaf)  # type: ignore[no-any-return]
 
 
-def as_array(value: Array) -> Any:
-    """A NumPy array as JAX's, with its dtype."""
-    with _x64():
-        return jax().numpy.asarray(value)
-
-
 @functools.cache
 def _within() -> Any:
     """The primitive `within`: the identity, with a derivative of 1, that leaves its range in the jaxpr."""

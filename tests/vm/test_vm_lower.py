@@ -1,0 +1,272 @@
+"""What tracing makes of functions: constants, delayed factors, hoisting, and its errors."""
+
+from __future__ import annotations
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from argot.errors import InputError, ProgramError, TraceError, UnsupportedError
+from argot.vm.conformance import on_plain
+from argot.vm.ir import PUBLIC, SECRET, private
+from argot.vm.lower import PublicConstant, Spec, trace, within
+
+
+def ops_of(fn, *specs):
+    """The operations of a program, those of constants left out."""
+    program = trace(fn, [Spec(s) if isinstance(s, tuple) else s for s in specs]).program
+    return [e.op for e in program.body.walk() if e.op != "const"]
+
+
+# ---- forms ----------------------------------------------------------------------------------------------------------
+
+
+def test_questions_for_nan_are_constants():
+    assert ops_of(lambda x: jnp.where(jnp.isnan(x), 0.0, x) + jnp.isfinite(x) + (x < jnp.inf), (3,)) == ["add"] * 2
+    assert ops_of(lambda x: jnp.where(x != x, 1.0, x), (3,)) == []
+
+
+def test_softmax_has_no_guards():
+    assert ops_of(jax.nn.softmax, (3,)).count("lt") == 0
+
+
+def test_public_factors_are_applied_once_and_late():
+    """0.1 * (2 / n) * ... of a gradient: one product, of the weights' size."""
+
+    def step(w, x, y):
+        return w - 0.1 * jax.grad(lambda v: jnp.mean((x @ v - y) ** 2))(w)
+
+    program = trace(step, [Spec((3,)), Spec((50, 3)), Spec((50,))]).program
+    products = [e for e in program.body.walk() if e.op in ("mul", "div")]
+    assert [e.outputs[0].type.shape for e in products] == [(3,)]
+
+
+def test_a_tiny_factor_keeps_its_precision():
+    program = trace(lambda x: 1e5 * jnp.sum(1e-7 * x), [Spec((4,))]).program
+    (found,) = on_plain(program, [np.array([100.0, 200.0, 300.0, 400.0])])
+    assert abs(found - 10.0) < 1e-2
+
+
+def test_large_factors_are_not_delayed():
+    """1000 x y: a product of 1000 x, so that the truncation is not multiplied by 1000."""
+    program = trace(lambda x, y: (1000.0 * x) * y, [Spec((2,)), Spec((2,))]).program
+    (found,) = on_plain(program, [np.array([0.0123, 1.0]), np.array([0.0321, 2.0])])
+    np.testing.assert_allclose(found, [1000 * 0.0123 * 0.0321, 2000], atol=1e-3)
+
+
+def test_a_sum_of_products_is_one_product_of_matrices():
+    assert "matmul" in ops_of(lambda x: jnp.sum(x * x), (7,))
+    assert ops_of(lambda x, y: jnp.mean((x - y) ** 2), (4, 7), (4, 7)).count("square") == 0
+
+
+def test_what_does_not_change_leaves_the_loop():
+    program = trace(
+        lambda w, x: jax.lax.fori_loop(0, 9, lambda i, v: v + jnp.exp(x).sum(0), w), [Spec((3,)), Spec((5, 3))]
+    ).program
+    (loop,) = (e for e in program.body.equations if e.op == "loop")
+    assert {e.op for e in loop.blocks[0].walk()} == {"add", "const"}
+    assert "exp" in [e.op for e in program.body.equations]
+
+
+def test_equal_equations_are_made_once():
+    assert ops_of(lambda x: jnp.exp(x) + jnp.exp(x) * jnp.exp(x), (3,)).count("exp") == 1
+    assert (
+        ops_of(lambda x: (jax.nn.relu(x), jnp.abs(x), jax.grad(lambda v: jax.nn.relu(v).sum())(x)), (3,)).count("lt")
+        == 1
+    )
+
+
+def test_the_derivative_of_softplus_is_a_sigmoid():
+    grad = jax.grad(lambda x: jnp.sum(jax.nn.softplus(x)))
+    assert ops_of(grad, (4,)) == ["sigmoid"]
+    assert ops_of(jax.grad(lambda x: jnp.sum(jax.nn.log_sigmoid(x))), (4,)).count("log") == 0
+
+
+def test_dead_equations_are_left_out():
+    assert ops_of(lambda x: (jnp.exp(x), x + 1.0)[1], (3,)) == ["add"]
+
+
+def test_a_choice_between_constants_is_a_conversion():
+    assert "select" not in ops_of(lambda x: jnp.where(x > 0, 1.0, -1.0), (3,))
+
+
+def test_a_product_with_a_boolean_is_a_choice():
+    assert "select" in ops_of(lambda x, y: (x > 0) * y, (3,), (3,))
+
+
+def test_infinite_constants_are_sentinels():
+    program = trace(lambda x, c: jnp.max(jnp.where(c, x, -jnp.inf)), [Spec((3,)), Spec((3,), "bool")]).program
+    (found,) = on_plain(program, [np.array([1.0, 2.0, 3.0]), np.array([True, True, False])])
+    assert found == 2.0
+    (found,) = on_plain(program, [np.array([1.0, 2.0, 3.0]), np.zeros(3, bool)])
+    assert -(2.0**26) <= found < -(2.0**25)
+
+
+def test_where_keeps_nan_of_the_other_side_out():
+    assert ops_of(lambda x: jnp.where(jnp.array(True), x, jnp.nan), (3,)) == []
+
+
+def test_public_values_stay_public():
+    program = trace(lambda n, x: x * (n * 2 + 1), [Spec((), "float64", PUBLIC), Spec((3,))]).program
+    visible = [e.outputs[0].visibility for e in program.body.walk()]
+    assert visible.count(SECRET) == 1
+
+
+def test_trees_and_static_arguments():
+    def fn(data, scale, *, how):
+        assert how == "twice" and scale == 2
+        return {"sum": data["a"] + scale * data["b"][0], "n": 3}
+
+    traced = trace(
+        fn, ({"a": Spec((3,), name="a"), "b": [Spec((3,), visibility=private(1), name="b")]}, 2), {"how": "twice"}
+    )
+    assert traced.program.inputs == ("a", "b")
+    out = traced.out_tree.unflatten(on_plain(traced.program, [np.ones(3), np.ones(3)]))
+    np.testing.assert_allclose(out["sum"], 3 * np.ones(3))
+    assert out["n"] == 3
+
+
+def test_integers_keep_their_width_and_floats_become_fixed():
+    program = trace(lambda a, b: (a + 1, b + 1), [Spec((2,), "int8"), Spec((2,), "float32")]).program
+    assert [v.type.dtype for v in program.results] == ["i8", "fixed"]
+    found = on_plain(program, [np.array([127, 0], np.int8), np.array([0.5, 1.0], np.float32)])
+    assert found[0].dtype == np.int8 and found[0].tolist() == [-128, 1]
+
+
+def test_threads_trace_side_by_side():
+    """The 64-bit context and the public constants met belong to the thread."""
+    found = {}
+
+    def work(n):
+        big = PublicConstant(np.arange(100.0 + n), f"c{n}")
+        for _ in range(3):
+            found[n] = trace(lambda x: x @ big[: x.shape[0]], [Spec((100,))]).program.constants
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert {n: c[0][0] for n, c in found.items()} == {n: f"c{n}" for n in range(4)}
+
+
+# ---- constants ------------------------------------------------------------------------------------------------------
+
+
+def test_large_captures_must_be_declared_public():
+    table = np.arange(65.0)
+    with pytest.raises(ProgramError, match=r"captures an array float64\[65\]") as caught:
+        trace(lambda x: x + table, [Spec((65,))])
+    assert "argot.public" in str(caught.value)
+    trace(lambda x: x + table[:64], [Spec((64,))])
+    declared = PublicConstant(table, "table")
+    for fn in (lambda x: x + declared, lambda x: jnp.add(x, declared), jax.jit(lambda x: declared + x)):
+        program = trace(fn, [Spec((65,))]).program
+        assert [(n, str(t)) for n, t in program.constants] == [("table", "fixed[65]")]
+        np.testing.assert_allclose(on_plain(program, [np.ones(65)])[0], table + 1, atol=1e-4)
+    as_argument = trace(lambda x, c: x @ c, (Spec((65,)), declared)).program
+    assert [n for n, _ in as_argument.constants] == ["table"]
+
+
+def test_public_constants_are_finite():
+    with pytest.raises(InputError):
+        PublicConstant(np.array([1.0, np.nan]))
+
+
+def test_nan_constants_are_refused_where_they_are_used():
+    with pytest.raises(ProgramError, match="NaN"):
+        trace(lambda x: jnp.where(x > 0, x, jnp.nan), [Spec((3,))])
+
+
+def test_the_users_array_stays_writable():
+    table = np.arange(5.0)
+    trace(lambda x: x + table, [Spec((5,))])
+    table[0] = 1.0
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+def test_unsupported_primitive_names_line_and_choices():
+    def fn(x):
+        y = x + 1
+        return jnp.sort(y)
+
+    line = fn.__code__.co_firstlineno + 2
+    with pytest.raises(UnsupportedError) as caught:
+        trace(fn, [Spec((3,))])
+    error = caught.value
+    assert "`sort`" in error.what and "dot_general" in error.wanted and error.where == f"test_vm_lower.py:{line}"
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [
+        (lambda x, i: x[i], "index that is not public"),
+        (lambda x, i: x.at[i].set(0.0), "index that is not public"),
+        (lambda x, i: x * (i // 2), "division of integers"),
+        (lambda x, i: x * (i & 1), "bitwise and"),
+        (lambda x, i: jax.lax.while_loop(lambda v: v < i, lambda v: v + 1, 0), "condition is not public"),
+    ],
+)
+def test_secrets_where_the_machine_needs_public_values(fn, message):
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        trace(fn, [Spec((3,)), Spec((), "int64")])
+    assert caught.value.where and caught.value.where.startswith("test_vm_lower.py:")
+    assert caught.value.todo
+
+
+def test_while_on_a_secret_advises_a_bound():
+    with pytest.raises(UnsupportedError, match="fori_loop"):
+        trace(lambda x: jax.lax.while_loop(lambda v: v.sum() < 9, lambda v: v * 2, x), [Spec((3,))])
+
+
+def test_an_exception_of_the_user_is_the_cause():
+    def fn(x):
+        raise KeyError("age")
+
+    with pytest.raises(TraceError, match="fn raised KeyError") as caught:
+        trace(fn, [Spec((3,))])
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.where == f"test_vm_lower.py:{fn.__code__.co_firstlineno + 1}"
+
+
+def test_python_branches_on_values_get_advice():
+    with pytest.raises(TraceError, match=r"jnp\.where"):
+        trace(lambda x: x if x.sum() > 0 else -x, [Spec((3,))])
+
+
+def test_shapes_that_do_not_match():
+    with pytest.raises(TraceError) as caught:
+        trace(lambda x, y: x @ y, [Spec((3,)), Spec((4,))])
+    assert caught.value.where and "test_vm_lower.py" in caught.value.where
+
+
+# ---- within ---------------------------------------------------------------------------------------------------------
+
+
+def bound_of(fn, op, *specs):
+    program = trace(fn, list(specs)).program
+    return [e.attrs["bound"] for e in program.body.walk() if e.op == op]
+
+
+def test_within_bounds_comparisons_and_functions():
+    x = Spec((4,))
+    assert bound_of(lambda v: jnp.exp(v), "exp", x) == [None]
+    assert bound_of(lambda v: jnp.exp(within(v, -8, 7)), "exp", x) == [4]
+    assert bound_of(lambda v: within(v, 0, 1) < 0.5, "lt", x) == [0]
+    assert bound_of(lambda v: jax.nn.sigmoid(within(v, -8000, 8000) + 1), "sigmoid", x) == [13]
+
+
+def test_within_passes_through_transformations():
+    x = Spec((4,))
+    assert bound_of(jax.vmap(lambda v: jnp.exp(within(v, -8, 7))), "exp", x) == [4]
+    grad = jax.grad(lambda v: jnp.exp(within(v, -8, 7)).sum())
+    assert bound_of(grad, "exp", x) == [4]
+    assert within(np.float32(2), 0, 3) == 2
+    assert jax.jit(lambda v: within(v, 0, 3) + 1)(1.0) == 2
+    with pytest.raises(InputError):
+        within(1.0, 3, 0)
