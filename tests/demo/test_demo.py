@@ -55,8 +55,14 @@ def test_page_is_well_formed_self_contained_and_escapes():
     curve = page.Curve("a<b", np.array([0, 0.5, 1]), np.array([0, 0.9, 1]))
     text = page.render(
         page.Page(
-            "t<script>", "n&n", [("AUC", "0.9")], [curve], [page.Step("join", 1.0, 2, 3000)], ["<b>x</b>"],
-            [("alice", 10.0)], ["c<d"],
+            "t<script>",
+            "n&n",
+            [("AUC", "0.9")],
+            [curve],
+            [page.Step("join", 1.0, 2, 3000)],
+            ["<b>x</b>"],
+            [("alice", 10.0)],
+            ["c<d"],
         )  # fmt: skip
     )
     parser = Balanced()

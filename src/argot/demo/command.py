@@ -87,13 +87,12 @@ def demo(
             screen.step("check only")
             found = job.check(federation, out, case, reveal_to=bob)
     figures = _figures(out, found, report, seconds)
-    _print(console, figures, report)
     target = html_file or Path("argot-demo.html")
     target.write_text(page.render(_page(case, out, found, figures, report, ready)), encoding="utf-8")
-    console.print(f"\nwritten: {target}")
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        console.print(f"written: {json_file}")
+    _print(console, figures, report)
+    console.print("\nwritten: " + ", ".join(str(file) for file in (target, json_file) if file), highlight=False)
     return figures
 
 
@@ -113,7 +112,7 @@ def _figures(out: job.Outcome, found: job.Check, report: Any, seconds: float) ->
 
 
 def _print(console: Console, figures: dict[str, Any], report: Any) -> None:
-    console.print(report)
+    console.print(str(report), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n[bold]AUC {figures['auc']:.4f}[/]   KS {figures['ks']:.4f}   on held-out rows, computed by bob")
     console.print("\ncheck only: reads both files, not part of the protocol", style="dim")
     console.print(
