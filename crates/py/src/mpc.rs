@@ -10,6 +10,7 @@ use argot_ring::kernels_bits as bits;
 use argot_ring::kernels_carry::{self as carry, Inner, Leaf, Node, Rows};
 use argot_ring::kernels_trunc::{self as trunc, packed_len};
 use argot_ring::{Ring, Z128};
+use numpy::npyffi;
 use numpy::{
     dtype, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2,
     PyUntypedArray, PyUntypedArrayMethods,
@@ -89,7 +90,12 @@ fn slice<'a, T>(array: &'a Any<'_>) -> PyResult<&'a [T]> {
 }
 
 /// The elements of an array that this call fills: fresh, or one that the caller gives to be changed.
+#[allow(clippy::mut_from_ref)]
 fn slice_mut<'a, T>(array: &'a Any<'_>) -> PyResult<&'a mut [T]> {
+    // SAFETY: the header of an array that is alive.
+    if unsafe { (*array.as_array_ptr()).flags } & npyffi::NPY_ARRAY_WRITEABLE == 0 {
+        return Err(PyValueError::new_err("an array to be changed is read-only"));
+    }
     let (pointer, length) = data::<T>(array)?;
     // SAFETY: as in `slice`; and it is either fresh or used by nobody else during the call.
     Ok(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
@@ -475,7 +481,7 @@ fn optional(value: i64) -> PyResult<Option<usize>> {
     natural(value).map(Some)
 }
 
-fn table<'a, const N: usize>(jobs: &'a Jobs<'_>) -> PyResult<Vec<[i64; N]>> {
+fn table<const N: usize>(jobs: &Jobs<'_>) -> PyResult<Vec<[i64; N]>> {
     let table = jobs.as_array();
     if table.ncols() != N {
         return Err(PyValueError::new_err(format!(

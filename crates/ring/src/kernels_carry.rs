@@ -31,14 +31,6 @@ impl<'a> Rows<'a> {
     fn many<const N: usize>(&self, first: usize) -> [&'a [u64]; N] {
         std::array::from_fn(|i| self.at(first + i))
     }
-
-    pub fn count(&self) -> usize {
-        if self.words == 0 {
-            usize::MAX
-        } else {
-            self.data.len() / self.words
-        }
-    }
 }
 
 /// 1 to 3 neighbouring positions of the two words that are added.

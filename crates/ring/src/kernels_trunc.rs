@@ -32,7 +32,7 @@ pub fn words_at<W: Ring>(stream: &Stream, first: usize, out: &mut [W]) {
     let size = std::mem::size_of::<W>();
     // SAFETY: any bytes are a valid element, and the slice covers exactly the same memory.
     let bytes =
-        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), out.len() * size) };
+        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), size_of_val(out)) };
     stream.fill_at((first * size) as u64, bytes);
 }
 
