@@ -8,6 +8,7 @@ use argot_ring::elementwise::{self as ew, Binary, Bit, Unary};
 use argot_ring::matmul::{Matrix, Sizes};
 use argot_ring::{bits, bits_move, cross as products, fixed, reduce, Backend, Ring, Z128};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -45,6 +46,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sub_stream, m)?)?;
     m.add_function(wrap_pyfunction!(bits_from_ring, m)?)?;
     m.add_function(wrap_pyfunction!(bits_to_ring, m)?)?;
+    m.add_function(wrap_pyfunction!(bits_from_bytes, m)?)?;
+    m.add_function(wrap_pyfunction!(bits_pad_is_zero, m)?)?;
     m.add_function(wrap_pyfunction!(bits_xor, m)?)?;
     m.add_function(wrap_pyfunction!(bits_and, m)?)?;
     m.add_function(wrap_pyfunction!(bits_not, m)?)?;
@@ -942,6 +945,39 @@ fn bits_to_ring<'py>(
         }
     }
     Ok(out.into_array())
+}
+
+/// Planes from the bytes of less than 64 elements: ceil(n / 8) bytes a plane.
+#[pyfunction]
+fn bits_from_bytes<'py>(
+    py: Python<'py>,
+    data: PyBuffer<u8>,
+    width: usize,
+    n: usize,
+) -> PyResult<Any<'py>> {
+    let each = n.div_ceil(8);
+    if n >= 64 || data.item_count() != width * each {
+        return Err(PyValueError::new_err(format!(
+            "bits_from_bytes: {} bytes for {width} planes of {n} elements",
+            data.item_count()
+        )));
+    }
+    let mut bytes = vec![0; data.item_count()];
+    data.copy_to_slice(py, &mut bytes)?;
+    let out = Output(empty(py, &[width, bits::words(n)], numpy::dtype::<u64>(py))?);
+    for (plane, bytes) in out.slice::<u64>().iter_mut().zip(bytes.chunks(each.max(1))) {
+        let mut word = [0; 8];
+        word[..each].copy_from_slice(bytes);
+        *plane = u64::from_le_bytes(word);
+    }
+    Ok(out.into_array())
+}
+
+/// Whether the bits beyond element n are zero in all planes.
+#[pyfunction]
+fn bits_pad_is_zero(py: Python<'_>, planes: Array<'_>, n: usize) -> PyResult<bool> {
+    check_planes(py, "bits_pad_is_zero", &planes, n)?;
+    Ok(bits::pad_is_zero(planes.slice::<u64>(), n))
 }
 
 /// x ^ y on planes of equal shape.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Backend {
-    /// AVX-512 F, BW, DQ, VL, VBMI, and GFNI.
+    /// AVX-512 F, BW, DQ, VL, VBMI, IFMA, and GFNI: Ice Lake, Zen 4 and later.
     Avx512 = 1,
     Avx2 = 2,
     /// Whatever the compiler may assume.
@@ -43,6 +43,7 @@ impl Backend {
                         && is_x86_feature_detected!("avx512dq")
                         && is_x86_feature_detected!("avx512vl")
                         && is_x86_feature_detected!("avx512vbmi")
+                        && is_x86_feature_detected!("avx512ifma")
                         && is_x86_feature_detected!("gfni")
                 }
                 Backend::Avx2 => {

@@ -25,6 +25,14 @@ pub fn clear_pad(planes: &mut [u64], n: usize) {
     }
 }
 
+/// Whether the bits beyond `n` are zero in every plane.
+pub fn pad_is_zero(planes: &[u64], n: usize) -> bool {
+    n.is_multiple_of(64)
+        || planes
+            .chunks(words(n))
+            .all(|plane| plane.last().is_none_or(|last| last >> (n % 64) == 0))
+}
+
 /// `out = !x` on planes of `n` bits, pad bits zero.
 pub fn not(out: &mut [u64], x: &[u64], n: usize) {
     crate::elementwise::unary::<u64, crate::elementwise::Invert>(out, x, 0);

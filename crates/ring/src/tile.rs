@@ -86,13 +86,17 @@ impl Tiled for u64 {
 
 impl Tiled for Z128 {
     fn tile(product: Blocked<'_, Z128>) {
-        product.run::<Portable>()
+        match Backend::current() {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => product.run::<x86::Avx512U128>(),
+            _ => product.run::<Portable>(),
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Room, Tile};
+    use super::{Room, Tile, Z128};
     use std::arch::x86_64::*;
 
     /// Check the sizes that a kernel relies on.
@@ -178,6 +182,87 @@ mod x86 {
         _mm512_mullo_epi32,
         _mm512_add_epi32
     );
+
+    /// 8 rows of 8 elements, cut into limbs of 52, 52 and 24 bits. Products of limbs go to three sums, of weights 1, 2^52
+    /// and 2^104; the last counts mod 2^24 only, the others take less than 3 * 2^52 a step.
+    pub struct Avx512U128;
+
+    /// The limbs of eight elements.
+    ///
+    /// # Safety
+    /// Eight elements are there.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn limbs(x: *const Z128) -> [__m512i; 3] {
+        let a = _mm512_loadu_si512(x.cast());
+        let b = _mm512_loadu_si512(x.add(4).cast());
+        let even = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+        let odd = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
+        let low = _mm512_permutex2var_epi64(a, even, b);
+        let high = _mm512_permutex2var_epi64(a, odd, b);
+        // The product instruction reads 52 bits of a word, whatever is above them.
+        let middle = _mm512_or_si512(_mm512_srli_epi64(low, 52), _mm512_slli_epi64(high, 12));
+        [low, middle, _mm512_srli_epi64(high, 40)]
+    }
+
+    impl Tile<Z128> for Avx512U128 {
+        const ROWS: usize = 8;
+        const COLUMNS: usize = 8;
+        type Buffer = Room<Z128, 64>;
+
+        fn multiply(depth: usize, left: &[Z128], right: &[Z128], tile: &mut [Z128]) {
+            #[target_feature(enable = "avx512f,avx512ifma")]
+            fn run(depth: usize, left: &[Z128], right: &[Z128], tile: &mut [Z128]) {
+                let mut sums = [[_mm512_setzero_si512(); 3]; 8];
+                let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
+                for _ in 0..depth {
+                    // SAFETY: `check` saw `depth` columns and rows in the strips; each array of words is a vector.
+                    let (words, [y0, y1, y2]) = unsafe {
+                        let words: [[i64; 8]; 3] = std::mem::transmute(limbs(x));
+                        (words, limbs(y))
+                    };
+                    for (i, [s0, s1, s2]) in sums.iter_mut().enumerate() {
+                        let x0 = _mm512_set1_epi64(words[0][i]);
+                        let x1 = _mm512_set1_epi64(words[1][i]);
+                        let x2 = _mm512_set1_epi64(words[2][i]);
+                        *s0 = _mm512_madd52lo_epu64(*s0, x0, y0);
+                        *s1 = _mm512_madd52hi_epu64(*s1, x0, y0);
+                        *s2 = _mm512_madd52lo_epu64(*s2, x0, y2);
+                        *s1 = _mm512_madd52lo_epu64(*s1, x0, y1);
+                        *s2 = _mm512_madd52hi_epu64(*s2, x0, y1);
+                        *s1 = _mm512_madd52lo_epu64(*s1, x1, y0);
+                        *s2 = _mm512_madd52hi_epu64(*s2, x1, y0);
+                        *s2 = _mm512_madd52lo_epu64(*s2, x1, y1);
+                        *s2 = _mm512_madd52lo_epu64(*s2, x2, y0);
+                    }
+                    // SAFETY: as above; at most one step past the end.
+                    (x, y) = unsafe { (x.add(8), y.add(8)) };
+                }
+                let first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+                let second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+                for (i, [s0, s1, s2]) in sums.into_iter().enumerate() {
+                    let low = _mm512_add_epi64(s0, _mm512_slli_epi64(s1, 52));
+                    let carry = _mm512_cmplt_epu64_mask(low, s0);
+                    let high =
+                        _mm512_add_epi64(_mm512_srli_epi64(s1, 12), _mm512_slli_epi64(s2, 40));
+                    let one = _mm512_set1_epi64(1);
+                    let high = _mm512_mask_add_epi64(high, carry, high, one);
+                    // SAFETY: `check` saw 8 rows of 8 elements in the tile.
+                    unsafe {
+                        let to = tile.as_mut_ptr().add(8 * i).cast::<__m512i>();
+                        _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, first, high));
+                        _mm512_storeu_si512(
+                            to.add(1),
+                            _mm512_permutex2var_epi64(low, second, high),
+                        );
+                    }
+                }
+            }
+            assert!(depth <= 1024, "sums of this depth could overflow");
+            check::<Z128, Self>(depth, left, right, tile);
+            // SAFETY: chosen only where the backend is AVX-512.
+            unsafe { run(depth, left, right, tile) }
+        }
+    }
 
     /// 4 rows of one vector. There is no 64-bit product: low halves' products and cross products, which matter only
     /// mod 2^32, are summed apart.

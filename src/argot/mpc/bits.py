@@ -132,13 +132,11 @@ class Bits:
         each = 8 * count if size >= 64 else -(-size // 8)
         if len(data) != width * each:
             raise FrameError(f"{len(data)} bytes for {width} planes of {size} bits", wanted=f"{width * each} bytes")
-        raw = np.frombuffer(data, np.uint8).reshape(width, each)
         if size >= 64:
-            planes = raw.view(np.uint64)
+            planes = np.frombuffer(data, np.uint64).reshape(width, count)
         else:
-            planes = np.zeros((width, count), np.uint64)
-            planes.view(np.uint8)[:, :each] = raw
-        if size % 64 and bool((planes[:, -1:] >> np.uint64(size % 64)).any()):
+            planes = ring.bits_from_bytes(data, width, size)
+        if not ring.bits_pad_is_zero(planes, size):
             raise FrameError(f"bits beyond the last of {size} elements are set", wanted="zeros")
         return cls(planes, shape)
 
