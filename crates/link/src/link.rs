@@ -70,9 +70,10 @@ struct Shared {
     events: Events,
     pool: Arc<Pool>,
     start: Instant,
+    process: u32,
     ids: AtomicU64,
     closing: AtomicBool,
-    pending: Mutex<VecDeque<(u64, TcpStream)>>,
+    pending: Mutex<VecDeque<(u64, IpAddr, TcpStream)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     tick: (Mutex<()>, Condvar),
 }
@@ -116,6 +117,7 @@ impl Link {
             events: Events::default(),
             pool: Arc::default(),
             start: Instant::now(),
+            process: std::process::id(),
             ids: AtomicU64::new(1),
             closing: AtomicBool::new(false),
             pending: Mutex::default(),
@@ -355,6 +357,10 @@ impl Link {
 
     fn stop(&self) {
         let shared = &self.shared;
+        if shared.process != std::process::id() {
+            // A forked child has the sockets of its parent and none of its threads: it leaves both alone.
+            return;
+        }
         shared.closing.store(true, Ordering::SeqCst);
         for peer in shared.all_peers() {
             if let Some(conn) = peer.conn() {
@@ -365,7 +371,7 @@ impl Link {
             }
             peer.wake_all();
         }
-        for (_, stream) in shared.pending.hold().iter() {
+        for (_, _, stream) in shared.pending.hold().iter() {
             let _ = stream.shutdown(Shutdown::Both);
         }
         shared.sessions.close_all();
@@ -479,7 +485,7 @@ impl Shared {
                 std::thread::sleep(Duration::from_millis(20));
                 continue;
             };
-            let Some(ticket) = self.admit(&stream) else {
+            let Some(ticket) = self.admit(&stream, from.ip()) else {
                 continue;
             };
             let served = self.spawn("serve", move |shared| shared.serve(stream, from, ticket));
@@ -489,23 +495,32 @@ impl Shared {
         }
     }
 
-    /// Count a connection that is not authenticated yet. When there are too many the oldest goes: an honest handshake
-    /// takes milliseconds, so those who linger are the ones to suspect.
-    fn admit(&self, stream: &TcpStream) -> Option<u64> {
+    /// Count a connection that is not authenticated yet. When there are too many, the oldest of the address that has most of
+    /// them goes: an honest handshake takes milliseconds, so those who linger in numbers are the ones to suspect.
+    fn admit(&self, stream: &TcpStream, from: IpAddr) -> Option<u64> {
         let ticket = self.ids.fetch_add(1, Ordering::Relaxed);
         let copy = stream.try_clone().ok()?;
         let mut pending = self.pending.hold();
-        while pending.len() >= self.config.max_pending.max(1) {
-            if let Some((_, oldest)) = pending.pop_front() {
+        while pending.len() >= self.config.max_pending {
+            let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+            pending
+                .iter()
+                .for_each(|(_, ip, _)| *counts.entry(*ip).or_default() += 1);
+            let busiest = counts
+                .iter()
+                .max_by_key(|(_, count)| **count)
+                .map(|(ip, _)| *ip);
+            let index = pending.iter().position(|(_, ip, _)| Some(*ip) == busiest);
+            if let Some((_, _, oldest)) = pending.remove(index.unwrap_or(0)) {
                 let _ = oldest.shutdown(Shutdown::Both);
             }
         }
-        pending.push_back((ticket, copy));
+        pending.push_back((ticket, from, copy));
         Some(ticket)
     }
 
     fn dismiss(&self, ticket: u64) {
-        self.pending.hold().retain(|(other, _)| *other != ticket);
+        self.pending.hold().retain(|(other, _, _)| *other != ticket);
     }
 
     fn serve(self: &Arc<Self>, stream: TcpStream, from: SocketAddr, ticket: u64) {
