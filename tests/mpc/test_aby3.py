@@ -187,6 +187,45 @@ def test_truncation_anywhere(data, k):
 # ---- bits
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from(RINGS))
+def test_comparisons_and_choices_anywhere(data, k):
+    """Whatever the bound, the values within it and the shape."""
+    bound = data.draw(st.integers(2, k))
+    limit = 2 ** (bound - 1) - 1
+    gaps = data.draw(st.lists(st.integers(-limit, limit) | st.sampled_from([-limit, -1, 0, 1, limit]), max_size=70))
+    y = [data.draw(st.integers(-(2 ** (k - 1)), 2 ** (k - 1) - 1)) for _ in gaps]
+    x = [wrap(a + gap, k) for a, gap in zip(y, gaps, strict=True)]
+    width = data.draw(st.integers(1, k))
+
+    async def all_of_them(p, x, y):
+        less, equal, word = await gather(p.less_than(x, y, bound), p.equal(x, y, bound), p.a2b(x, width))
+        return less, equal, word, *await gather(p.select(less, x, y), p.b2a(word))
+
+    less, equal, word, chosen, number = run(all_of_them, words(x, k), words(y, k), k=k)
+    assert list(less.to_bool()) == [gap < 0 for gap in gaps]
+    assert list(equal.to_bool()) == [gap == 0 for gap in gaps]
+    assert ints(word.to_ring(number.dtype), signed=False) == [a % 2**width for a in x]
+    assert ints(chosen) == [a if gap < 0 else b for a, b, gap in zip(x, y, gaps, strict=True)]
+    assert ints(number, signed=False) == [a % 2**width for a in x]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data(), st.sampled_from(RINGS))
+def test_both_forms_of_fused_truncation_anywhere(data, k):
+    """The form for large arrays, on small ones."""
+    limit = 2 ** (k - 2) - 1
+    d = data.draw(st.integers(1, k - 2))
+    x = data.draw(st.lists(st.integers(-limit, limit), min_size=1, max_size=70))
+
+    async def both(p, x):
+        one = p.public(full(1, x.shape, x.dtype))
+        return await gather(p._dealt(p._cross(x, one), d), p.mul_trunc(x, one, d))
+
+    for got in run(both, words(x, k), k=k):
+        check_truncated(ints(got), x, d)
+
+
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("width", [1, 7, 64])
 def test_boolean_operations(n, width):

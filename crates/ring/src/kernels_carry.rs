@@ -452,3 +452,129 @@ pub fn inner_join(
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argot_prf::Stream;
+
+    const WORDS: usize = 3;
+
+    fn draw(seed: u8, rows: usize) -> Vec<u64> {
+        let mut out = vec![0; rows * WORDS];
+        Stream::new(&[seed; 16]).words_at(0, &mut out);
+        out
+    }
+
+    fn rows(data: &[u64]) -> Rows<'_> {
+        Rows { data, words: WORDS }
+    }
+
+    /// Both halves of the others, from shares of the products that sum up to what the first party adds.
+    fn both(
+        count: usize,
+        outputs: usize,
+        products: impl Fn(&mut [u64]),
+        join: impl Fn(Rows, bool, &mut [u64]),
+    ) -> Vec<u64> {
+        let drawn = draw(9, count);
+        let mut rest = drawn.clone();
+        products(&mut rest);
+        let mut sum = vec![0; outputs * WORDS];
+        for (shares, lead) in [(drawn, true), (rest, false)] {
+            join(rows(&shares), lead, &mut sum);
+        }
+        sum
+    }
+
+    #[test]
+    fn leaves_carry_as_addition_does() {
+        for size in 1..=3 {
+            let (m, n) = (draw(1, 5), draw(2, 5));
+            let leaf = Leaf {
+                start: 2,
+                size,
+                generate: true,
+                pass: true,
+                inner: true,
+            };
+            let out = both(
+                leaf.products(),
+                leaf.outputs(),
+                |out| leaf_products(rows(&m), &[leaf], out),
+                |shares, lead, out| leaf_join(shares, rows(&n), &[leaf], lead, out),
+            );
+            for e in 0..WORDS * 64 {
+                let bit = |rows: &[u64], row: usize| rows[row * WORDS + e / 64] >> (e % 64) & 1;
+                let word = |rows: &[u64], low: usize| -> u64 {
+                    (0..low).map(|i| bit(rows, 2 + i) << i).sum()
+                };
+                let carry = |low: usize, into: u64| (word(&m, low) + word(&n, low) + into) >> low;
+                assert_eq!(bit(&out, 0), carry(size, 0), "generate");
+                assert_eq!(
+                    bit(&out, 1),
+                    (carry(size, 1) > carry(size, 0)) as u64,
+                    "pass"
+                );
+                for i in 1..size {
+                    assert_eq!(bit(&out, 1 + i), carry(i, 0), "inner");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn joins_are_those_of_carries() {
+        let (u, v) = (draw(3, 6), draw(4, 6));
+        let other = draw(5, 6);
+        let first: Vec<u64> = u.iter().zip(&other).map(|(a, b)| a ^ b).collect();
+        for generate in [false, true] {
+            for middle in [false, true] {
+                for pass in [false, true] {
+                    if !generate && !pass {
+                        continue;
+                    }
+                    let g = |row| generate.then_some(row);
+                    let node = Node {
+                        high: (g(0), 1),
+                        middle: middle.then_some((g(2), 3)),
+                        low: (g(4), pass.then_some(5)),
+                    };
+                    let mut sum = vec![0; node.outputs() * WORDS];
+                    let drawn = draw(9, node.products());
+                    let mut rest = drawn.clone();
+                    node_products(rows(&u), rows(&other), &[node], &mut rest);
+                    // The shares that the others have of the first party's bits are its own two parts.
+                    node_join(rows(&drawn), rows(&u), rows(&v), &[node], true, &mut sum);
+                    node_join(
+                        rows(&rest),
+                        rows(&other),
+                        rows(&v),
+                        &[node],
+                        false,
+                        &mut sum,
+                    );
+                    for e in 0..WORDS * 64 {
+                        let at =
+                            |rows: &[u64], row: usize| rows[row * WORDS + e / 64] >> (e % 64) & 1;
+                        let bit = |row: usize| at(&first, row) ^ at(&v, row);
+                        let (mut out_g, mut out_p) = (bit(4), bit(5));
+                        for (g, p) in [(2, 3), (0, 1)] {
+                            if p == 3 && !middle {
+                                continue;
+                            }
+                            out_g = bit(g) ^ bit(p) & out_g;
+                            out_p &= bit(p);
+                        }
+                        if generate {
+                            assert_eq!(at(&sum, 0), out_g);
+                        }
+                        if pass {
+                            assert_eq!(at(&sum, generate as usize), out_p);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

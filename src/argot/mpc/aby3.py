@@ -36,6 +36,9 @@ State = tuple[Array, Array]
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
 
+IN_FLIGHT = 32
+"""Parts of one operation that are under way at a time, so that memory stays bounded."""
+
 FEW = 1 << 17
 """Elements up to which a fused truncation takes the form with fewer rounds, above it the one with fewer bytes."""
 
@@ -555,7 +558,7 @@ class Aby3(Protocol):
             return await operation(*shares)
         flat = [s.reshape((n,)) for s in shares]
         pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
-        return _whole(await gather(*(operation(*piece) for piece in pieces)), shape)
+        return _whole(await gather(*(operation(*piece) for piece in pieces), limit=IN_FLIGHT), shape)
 
 
 def _packed(n: int, bits: int) -> Spec:
