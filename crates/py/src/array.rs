@@ -203,8 +203,15 @@ pub fn contiguous<'py>(
     let flags = npyffi::NPY_ARRAY_CARRAY_RO | npyffi::NPY_ARRAY_ENSUREARRAY;
     // SAFETY: takes over the reference to the dtype; gives a new reference or an exception.
     let array = unsafe {
-        let array =
-            PY_ARRAY_API.PyArray_FromAny(py, object.as_ptr(), descr, 0, 0, flags, std::ptr::null_mut());
+        let array = PY_ARRAY_API.PyArray_FromAny(
+            py,
+            object.as_ptr(),
+            descr,
+            0,
+            0,
+            flags,
+            std::ptr::null_mut(),
+        );
         Bound::from_owned_ptr_or_err(py, array)?
     };
     let array = array.cast_into::<PyUntypedArray>()?;

@@ -98,7 +98,7 @@ pub fn from_words<T: Word>(planes: &mut [u64], x: &[T], width: usize) {
             }
         }
     };
-    if x.len() < 2 * PART * CHUNK {
+    if x.len() < 4 * PART * CHUNK {
         part((0, x));
     } else {
         x.par_chunks(PART * CHUNK).enumerate().for_each(part);
@@ -125,7 +125,7 @@ pub fn to_words<T: Word>(out: &mut [T], planes: &[u64], width: usize) {
             unslice(out, &mut halves, width);
         }
     };
-    if out.len() < 2 * PART * CHUNK {
+    if out.len() < 4 * PART * CHUNK {
         part((0, out));
     } else {
         out.par_chunks_mut(PART * CHUNK).enumerate().for_each(part);

@@ -3,7 +3,7 @@
 
 use crate::element::Ring;
 use crate::multiversion;
-use crate::parallel::parts;
+use crate::parallel::{parts, HEAVY};
 use argot_prf::Stream;
 
 /// Bytes of keystream made at a time. Two such blocks and the operands' lines fit the first cache.
@@ -36,7 +36,7 @@ fn with_zero<T: Ring>(
     work: impl Fn(usize, &mut [T], &[T], &[T]) + Sync,
 ) {
     let size = BLOCK / T::BYTES;
-    parts(out, size, |start, out| {
+    parts(out, size, HEAVY, |start, out| {
         let mut blocks = [Block([0; BLOCK / 8]), Block([0; BLOCK / 8])];
         let [a, b] = &mut blocks;
         for (i, part) in out.chunks_mut(size).enumerate() {
@@ -135,7 +135,7 @@ fn with_stream<T: Ring>(
     work: impl Fn(usize, &mut [T], &[T]) + Sync,
 ) {
     let size = BLOCK / T::BYTES;
-    parts(out, size, |start, out| {
+    parts(out, size, HEAVY, |start, out| {
         let mut block = Block([0; BLOCK / 8]);
         for (i, part) in out.chunks_mut(size).enumerate() {
             let (first, n) = (start + i * size, part.len());

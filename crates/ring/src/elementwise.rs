@@ -2,7 +2,7 @@
 
 use crate::element::{Ring, Z128};
 use crate::multiversion;
-use crate::parallel::parts;
+use crate::parallel::{parts, LIGHT};
 
 /// An operation on two elements.
 pub trait Binary: Sync + 'static {
@@ -89,31 +89,35 @@ multiversion! {
 
 /// `out = x op y`.
 pub fn binary<T: Ring, O: Binary>(out: &mut [T], x: &[T], y: &[T]) {
-    parts(out, 1, |i, out| {
+    parts(out, 1, LIGHT, |i, out| {
         two::<T, O>(out, &x[i..i + out.len()], &y[i..i + out.len()])
     });
 }
 
 /// `out = x op y` with one `y` for all.
 pub fn binary_scalar<T: Ring, O: Binary>(out: &mut [T], x: &[T], y: T) {
-    parts(out, 1, |i, out| {
+    parts(out, 1, LIGHT, |i, out| {
         two_scalar::<T, O>(out, &x[i..i + out.len()], y)
     });
 }
 
 /// `x = x op y`.
 pub fn assign<T: Ring, O: Binary>(x: &mut [T], y: &[T]) {
-    parts(x, 1, |i, x| two_assign::<T, O>(x, &y[i..i + x.len()]));
+    parts(x, 1, LIGHT, |i, x| {
+        two_assign::<T, O>(x, &y[i..i + x.len()])
+    });
 }
 
 /// `x = x op y` with one `y` for all.
 pub fn assign_scalar<T: Ring, O: Binary>(x: &mut [T], y: T) {
-    parts(x, 1, |_, x| two_assign_scalar::<T, O>(x, y));
+    parts(x, 1, LIGHT, |_, x| two_assign_scalar::<T, O>(x, y));
 }
 
 /// `out = op(x)`; `n < BITS`.
 pub fn unary<T: Ring, O: Unary>(out: &mut [T], x: &[T], n: u32) {
-    parts(out, 1, |i, out| one::<T, O>(out, &x[i..i + out.len()], n));
+    parts(out, 1, LIGHT, |i, out| {
+        one::<T, O>(out, &x[i..i + out.len()], n)
+    });
 }
 
 /// A word of memory that [`cast`] reads or writes: the elements of the rings, and small integers.
@@ -201,7 +205,7 @@ multiversion! {
 
 /// `x` mod 2^k, or widened: by copies of the top bit if `signed`, else by zeros.
 pub fn cast<S: Word, D: Word>(out: &mut [D], x: &[S], signed: bool) {
-    parts(out, 1, |i, out| {
+    parts(out, 1, LIGHT, |i, out| {
         cast_part(out, &x[i..i + out.len()], signed)
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::element::Ring;
 use crate::multiversion;
-use crate::parallel::parts;
+use crate::parallel::{parts, LIGHT};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Why a number cannot be encoded.
@@ -102,7 +102,7 @@ pub fn encode<T: Ring>(out: &mut [T], x: &[f64], fraction_bits: u32) -> Result<(
     let (scale, limit) = (power_of_two(fraction_bits as i32), power_of_two(limit_log2));
     let small = limit_log2 + fraction_bits as i32 <= 51;
     let first = AtomicUsize::new(usize::MAX);
-    parts(out, 1, |i, out| {
+    parts(out, 1, LIGHT, |i, out| {
         let x = &x[i..i + out.len()];
         let good = if small {
             encode_small(out, x, scale, limit)
@@ -125,7 +125,7 @@ pub fn encode<T: Ring>(out: &mut [T], x: &[f64], fraction_bits: u32) -> Result<(
 /// x / 2^f, rounded once (to the nearest double).
 pub fn decode<T: Ring>(out: &mut [f64], x: &[T], fraction_bits: u32) {
     let scale = power_of_two(-(fraction_bits as i32));
-    parts(out, 1, |i, out| {
+    parts(out, 1, LIGHT, |i, out| {
         decode_part(out, &x[i..i + out.len()], scale)
     });
 }

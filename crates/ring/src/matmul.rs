@@ -43,14 +43,19 @@ impl<'a, T: Ring> Matrix<'a, T> {
     }
 }
 
-/// Multiplications above which a product is shared out over threads.
-const PARALLEL: usize = 1 << 18;
+/// Multiplications above which a product is shared out over threads: some 0.1 ms. Handing work over takes 0.01 ms,
+/// and more where the processors are busy, as with several agents on one machine.
+const PARALLEL: usize = 1 << 22;
+/// As above, for products with vectors, which are bound by memory.
+const PARALLEL_THIN: usize = 1 << 20;
 /// Multiplications below which laying out strips does not pay.
 const BLOCKED: usize = 12 * 12 * 12;
 /// Depth of a strip: one of the right matrix stays in the first cache.
 const DEPTH: usize = 128;
 /// Rows of the left matrix laid out at a time: they stay in the second cache.
 const HEIGHT: usize = 96;
+/// Bytes of the right matrix laid out at a time: they stay in the third cache.
+const LAID_OUT: usize = 16 << 20;
 
 /// `out = x @ y` for matrices that lie one after the other.
 pub fn matmul<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
@@ -110,7 +115,7 @@ fn product<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
         return dots(out, x, y, sizes);
     }
     if y.transposed && n > 1 {
-        if thin {
+        if thin && m < n {
             return by_transposition(out, x, y, sizes);
         }
         let mut rows = vec![T::default(); k * n];
@@ -165,10 +170,10 @@ fn dots<T: Ring>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
             }
         }
     };
-    if m * k * n < PARALLEL {
+    if m * k * n < PARALLEL_THIN {
         return rows(out, x.data);
     }
-    let part = (PARALLEL / 4 / (k * n)).max(1);
+    let part = (PARALLEL_THIN / 8 / (k * n)).max(1);
     out.par_chunks_mut(part * n)
         .zip(x.data.par_chunks(part * k))
         .for_each(|(out, x)| rows(out, x));
@@ -262,57 +267,64 @@ pub struct Blocked<'a, T> {
 }
 
 impl<T: Ring> Blocked<'_, T> {
+    /// Lay out the right matrix, whole if it is not too large, then let threads take rows of the result; they meet
+    /// only when all is done.
     pub fn run<K: Tile<T>>(self) {
         let Sizes { m, k, n } = self.sizes;
         let threads = rayon::current_num_threads();
         let parallel = m * k * n >= PARALLEL && threads > 1 && m > K::ROWS;
-        let even = m.div_ceil(threads).next_multiple_of(K::ROWS);
+        let even = m.div_ceil(2 * threads).next_multiple_of(K::ROWS);
         let height = if parallel { even.min(HEIGHT) } else { HEIGHT };
-        with_strips(
-            0,
-            DEPTH.min(k) * n.next_multiple_of(K::COLUMNS),
-            |strips: &mut [T]| {
-                for p in (0..k).step_by(DEPTH) {
-                    let depth = (k - p).min(DEPTH);
-                    let size = depth * K::COLUMNS;
-                    let strips = &mut strips[..depth * n.next_multiple_of(K::COLUMNS)];
-                    let fill = |(j, strip): (usize, &mut [T])| {
+        let wide = n.next_multiple_of(K::COLUMNS);
+        let slabs = (LAID_OUT / (DEPTH * wide * T::BYTES)).max(1);
+        for from in (0..k).step_by(slabs * DEPTH) {
+            let to = k.min(from + slabs * DEPTH);
+            with_strips(0, (to - from) * wide, |laid_out: &mut [T]| {
+                let fill = |(s, slab): (usize, &mut [T])| {
+                    let (p, size) = (from + s * DEPTH, slab.len() / wide * K::COLUMNS);
+                    for (j, strip) in slab.chunks_mut(size).enumerate() {
                         lay_columns(strip, self.y, (k, n), p, j * K::COLUMNS, K::COLUMNS);
-                    };
-                    let rows = |strips: &[T], (i, out): (usize, &mut [T])| {
-                        self::rows::<T, K>(out, self.x, (m, k), (i * height, p), strips, n);
-                    };
-                    if parallel {
-                        strips.par_chunks_mut(size).enumerate().for_each(fill);
-                        let strips = &*strips;
-                        self.out
-                            .par_chunks_mut(height * n)
-                            .enumerate()
-                            .for_each(|part| rows(strips, part));
-                    } else {
-                        strips.chunks_mut(size).enumerate().for_each(fill);
-                        let strips = &*strips;
-                        self.out
-                            .chunks_mut(height * n)
-                            .enumerate()
-                            .for_each(|part| rows(strips, part));
                     }
+                };
+                let rows = |laid_out: &[T], (i, out): (usize, &mut [T])| {
+                    for (s, slab) in laid_out.chunks(DEPTH * wide).enumerate() {
+                        let at = (i * height, from + s * DEPTH);
+                        self::rows::<T, K>(out, self.x, (m, k), at, slab, n);
+                    }
+                };
+                if parallel {
+                    laid_out
+                        .par_chunks_mut(DEPTH * wide)
+                        .enumerate()
+                        .for_each(fill);
+                    let laid_out = &*laid_out;
+                    self.out
+                        .par_chunks_mut(height * n)
+                        .enumerate()
+                        .for_each(|part| rows(laid_out, part));
+                } else {
+                    laid_out.chunks_mut(DEPTH * wide).enumerate().for_each(fill);
+                    let laid_out = &*laid_out;
+                    self.out
+                        .chunks_mut(height * n)
+                        .enumerate()
+                        .for_each(|part| rows(laid_out, part));
                 }
-            },
-        );
+            });
+        }
     }
 }
 
-/// Add to `out`, rows `first..` of the result, the product over the depth of `strips`, which starts at `p`.
+/// Add to `out`, rows `first..` of the result, the product over the depth of a slab, which starts at `p`.
 fn rows<T: Ring, K: Tile<T>>(
     out: &mut [T],
     x: Matrix<T>,
     (m, k): (usize, usize),
     (first, p): (usize, usize),
-    strips: &[T],
+    slab: &[T],
     n: usize,
 ) {
-    let depth = strips.len() / n.next_multiple_of(K::COLUMNS);
+    let depth = slab.len() / n.next_multiple_of(K::COLUMNS);
     let height = out.len() / n;
     with_strips(
         1,
@@ -329,7 +341,7 @@ fn rows<T: Ring, K: Tile<T>>(
                 );
             }
             let mut tile = K::Buffer::default();
-            for (j, right) in strips.chunks(K::COLUMNS * depth).enumerate() {
+            for (j, right) in slab.chunks(K::COLUMNS * depth).enumerate() {
                 let column = j * K::COLUMNS;
                 let width = (n - column).min(K::COLUMNS);
                 for (i, left) in left.chunks(K::ROWS * depth).enumerate() {

@@ -2,7 +2,7 @@
 
 use crate::element::Ring;
 use crate::multiversion;
-use crate::parallel::parts;
+use crate::parallel::{parts, LIGHT};
 
 multiversion! {
     fn total<T: Ring>(x: &[T]) -> T {
@@ -39,7 +39,7 @@ pub fn sum<T: Ring>(out: &mut [T], x: &[T], n: usize, inner: usize) {
         return row_sums(out, x, n);
     }
     for (out, x) in out.chunks_mut(inner).zip(x.chunks(n * inner)) {
-        parts(out, 1, |i, out| {
+        parts(out, 1, LIGHT, |i, out| {
             out.copy_from_slice(&x[i..i + out.len()]);
             for row in x.chunks(inner).skip(1) {
                 add_to(out, &row[i..i + out.len()]);
@@ -52,7 +52,7 @@ pub fn sum<T: Ring>(out: &mut [T], x: &[T], n: usize, inner: usize) {
 fn row_sums<T: Ring>(out: &mut [T], x: &[T], n: usize) {
     use rayon::prelude::*;
     const PART: usize = 1 << 15;
-    if x.len() < 4 * PART {
+    if x.len() < 16 * PART {
         for (out, row) in out.iter_mut().zip(x.chunks(n)) {
             *out = total(row);
         }
