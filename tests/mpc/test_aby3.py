@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpc_worlds import corners, integers, ints, run, words
 
+from argot.errors import InputError
 from argot.mpc.aby3 import PART
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import Bool, full
@@ -364,3 +365,23 @@ def test_shares_of_bits_can_be_shifted_and_taken():
     assert list(high.to_ring(np.dtype(np.uint64))) == [2, 3]
     assert column.shape == (2, 1)
     assert list(shifted.to_ring(np.dtype(np.uint64))) == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["mul", "mul_trunc", "mul_bit", "and_", "equal", "select"])
+def test_shapes_that_do_not_match_are_refused(name):
+    x, y = words(np.arange(6).reshape(2, 3), 64), words(np.arange(6).reshape(3, 2), 64)
+    bit = Bits.from_bool(np.ones((2, 3), bool))
+    calls = {
+        "mul_bit": lambda p, x, y, b: p.mul_bit(b, y),
+        "and_": lambda p, x, y, b: p.and_(b, b.reshape((3, 2))),
+        "select": lambda p, x, y, b: p.select(b.reshape((6,)), x, x),
+    }
+    call = calls.get(name, lambda p, x, y, b: getattr(p, name)(x, y))
+    with pytest.raises((InputError, ValueError), match=r"2, 3"):
+        run(call, x, y, bit)
+
+
+@pytest.mark.parametrize("d", [-1, 63, 64])
+def test_more_digits_than_there_are_cannot_be_dropped(d):
+    with pytest.raises((ValueError, OverflowError)):
+        run(lambda p, x: p.trunc(x, d), words([1, 2], 64))

@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._core import mpc, ring
+from ..errors import InputError
 from ..runtime import Spec, cost, gather
 from . import aby3_functions as functions
 from . import carry
@@ -166,6 +167,7 @@ class Aby3(Protocol):
     @cost(rounds="1", bits="3*w")
     async def and_(self, x: Bool, y: Bool) -> Bool:
         """As `mul`, in GF(2)."""
+        _check_shapes(x, y)
         a, b = x.parts[0], x.parts[1]
         z = Bits(
             ring.bits_cross(a.planes, b.planes, y.parts[0].planes, y.parts[1].planes, *self._zero_keys(), x.size),
@@ -291,8 +293,9 @@ class Aby3(Protocol):
             half = product if half is None else ring.add(half, product)
         return await self.join(half, shape)
 
+    @cost(rounds="1", bits="k")
     async def split(self, u: Array | None, shape: Sequence[int]) -> Array | None:
-        """Shares of u, known to party 0, for parties 1 and 2: the sum of what they get is u. k bits, 1 round."""
+        """Shares of u, known to party 0, for parties 1 and 2: the sum of what they get is u."""
         p, shape = self.party, tuple(shape)
         if u is not None:
             p.send(2, ring.sub_stream(u, p.key(0, 1)))
@@ -302,8 +305,9 @@ class Aby3(Protocol):
         received: Array = await p.recv(0, Spec(shape, self.dtype))
         return received
 
+    @cost(rounds="1", bits="2*k")
     async def join(self, half: Array | None, shape: Sequence[int]) -> Arith:
-        """[half1 + half2] of what parties 1 and 2 have; party 0 passes None. 2k bits, 1 round.
+        """[half1 + half2] of what parties 1 and 2 have; party 0 passes None.
 
         x1 and x0 are fresh draws of party 0 with party 1 and with party 2, x2 is the rest.
         """
@@ -522,7 +526,7 @@ class Aby3(Protocol):
 
     def _cross(self, x: Arith, y: Arith) -> Array:
         if x.shape != y.shape:
-            shape = np.broadcast_shapes(x.shape, y.shape)
+            shape = x.shape or y.shape
             x, y = (s.map(lambda part: np.broadcast_to(part, shape)) for s in (x, y))
         z: Array = ring.cross(*x.parts, *y.parts, *self._zero_keys())
         return z
@@ -552,6 +556,7 @@ class Aby3(Protocol):
 
     async def _parts(self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Arith | Bool) -> Any:
         """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
+        _check_shapes(*shares)
         shares = tuple(_contiguous(share) for share in shares)
         shape, n = shares[0].shape, shares[0].size
         if n <= PART or any(s.shape != shape for s in shares):
@@ -559,6 +564,14 @@ class Aby3(Protocol):
         flat = [s.reshape((n,)) for s in shares]
         pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
         return _whole(await gather(*(operation(*piece) for piece in pieces), limit=IN_FLIGHT), shape)
+
+
+def _check_shapes(*shares: Arith | Bool) -> None:
+    """Equal shapes, or without axes."""
+    if len({share.shape for share in shares} - {()}) > 1:
+        raise InputError(
+            "operands of shapes " + " and ".join(str(share.shape) for share in shares), wanted="equal shapes"
+        )
 
 
 def _packed(n: int, bits: int) -> Spec:
