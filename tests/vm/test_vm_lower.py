@@ -141,7 +141,7 @@ def test_threads_trace_side_by_side():
     found = {}
 
     def work(n):
-        big = PublicConstant(np.arange(100.0 + n), f"c{n}")
+        big = PublicConstant(n + np.arange(100.0 + n), f"c{n}")
         for _ in range(3):
             found[n] = trace(lambda x: x @ big[: x.shape[0]], [Spec((100,))]).program.constants
 

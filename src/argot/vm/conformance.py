@@ -17,6 +17,7 @@ from ..mpc.bits import Bits
 from ..mpc.plain import Plain
 from ..mpc.protocol import Arith, Bool, Protocol
 from ..runtime.party import Party, Spec
+from ..runtime.scheduler import gather
 from ..runtime.world import Delivery, World
 from .ir import PUBLIC, SECRET, Program, Var
 from .machine import WINDOW, alone, run
@@ -71,9 +72,9 @@ def on_world(
 
     async def everything(p: Protocol) -> list[Array]:
         plain = reference(ring, fraction_bits)
-        inputs = [await _shared(p, v, a, plain) for v, a in zip(program.parameters, arrays, strict=True)]
+        inputs = await gather(*(_shared(p, v, a, plain) for v, a in zip(program.parameters, arrays, strict=True)))
         values = await run(program, inputs, p, plain, window=window)
-        return [await _open(p, v, value, plain) for v, value in zip(program.results, values, strict=True)]
+        return await gather(*(_open(p, v, value, plain) for v, value in zip(program.results, values, strict=True)))
 
     results = world.run(everything)
     for other in results[1:]:

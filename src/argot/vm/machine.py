@@ -4,9 +4,9 @@
 
 Public equations run in the clear at every party, private ones in the clear at their owner (under `plain`), all others
 on shares (under `protocol`). Equations that need messages become tasks: spawned in the order of the program, at most
-`window` of a block unfinished, so that independent ones share rounds. All other equations run as soon as their
-operands are there, in whichever task brought the last one; they send nothing, so no name depends on that. A loop is
-one task; its rounds follow one another in it, and the equations of all rounds are its children.
+`window` of a block unfinished (fewer if they are large), so that independent ones share rounds. All other equations
+run as soon as their operands are there, in whichever task brought the last one; they send nothing, so no name depends
+on that. A loop is one task; its rounds follow one another in it, and the equations of all rounds are its children.
 
 Whatever decides which tasks exist is equal at all parties: the program, and public values.
 """
@@ -28,7 +28,8 @@ from .ir import PUBLIC, SECRET, Block, Equation, Program, TensorType, Var
 from .ops.base import Op, Operand, Shared
 from .values import Private, Public, Secret, Share, Value
 
-WINDOW = 8
+WINDOW = 32
+LARGE = 2**22  # elements: fewer equations are unfinished where each has many
 MAX_WHILE = 10_000_000
 
 Progress = Callable[[str, int, int | None], None]
@@ -127,6 +128,11 @@ class _Machine:
         self.window, self.progress = window, progress
         self.plans: dict[int, _Plan] = {}
 
+    def limit(self, eqn: Equation) -> int:
+        """How many equations of a block may be unfinished beside this one: memory bounds large ones."""
+        size = max((v.type.size for v in eqn.outputs), default=0)
+        return min(self.window, max(2, LARGE // max(size, 1)))
+
     def owns(self, rank: int) -> bool:
         return self.rank is None or self.rank == rank
 
@@ -175,7 +181,7 @@ class _Machine:
         out = _Slot()
         if step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
             roots = _roots(slots)
-            out.roots = (await spawn(self.task(step, slots, roots, out), self.window),)
+            out.roots = (await spawn(self.task(step, slots, roots, out), self.limit(step.eqn)),)
             return out
         missing = {id(slot): slot for slot in slots if slot.value is None}
         if not missing:
@@ -271,7 +277,7 @@ class _Machine:
             # Public results decide what is spawned later, so they are there before anything after the loop.
             return await self.loop(eqn, slots, depth)
         outs = [_Slot() for _ in eqn.outputs]
-        task = await spawn(self.loop_task(eqn, slots, outs, depth), self.window)
+        task = await spawn(self.loop_task(eqn, slots, outs, depth), self.limit(eqn))
         for out in outs:
             out.roots = (task,)
         return outs

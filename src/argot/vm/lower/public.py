@@ -42,7 +42,8 @@ class PublicConstant(np.ndarray[Any, np.dtype[Any]]):
 
     def __array_finalize__(self, source: Any) -> None:
         self.name = getattr(source, "name", "")
-        _LIVE[id(self)] = self
+        with _LOCK:
+            _LIVE[id(self)] = self
         if _MET.active is not None:
             _MET.active.append(self)
 
@@ -57,6 +58,7 @@ class PublicConstant(np.ndarray[Any, np.dtype[Any]]):
         return f"<public {self.name} {self.dtype}{list(self.shape)}>"
 
 
+_LOCK = threading.RLock()
 _LIVE: WeakValueDictionary[int, PublicConstant] = WeakValueDictionary()
 
 
@@ -81,16 +83,21 @@ def watching() -> Iterator[None]:
 
 
 def name_of(array: Array) -> str | None:
-    """The name under which an array was declared public, or None."""
-    for known in list(_LIVE.values()):
-        if known.shape == array.shape and _same(known, array):
-            return known.name
+    """The name under which an array was declared public, or None: the same memory, else the same contents."""
+    with _LOCK:
+        alike = [
+            known for known in _LIVE.values() if known.shape == array.shape and known.dtype.kind == array.dtype.kind
+        ]
+    for same in (_shares_memory, _has_contents):
+        for known in alike:
+            if same(np.asarray(known), array):
+                return known.name
     return None
 
 
-def _same(known: PublicConstant, array: Array) -> bool:
-    plain = np.asarray(known)
-    if plain.dtype.kind != array.dtype.kind:
-        return False
-    shared = plain.__array_interface__["data"] == array.__array_interface__["data"] and plain.strides == array.strides
-    return shared or bool(np.array_equal(plain.astype(array.dtype), array))
+def _shares_memory(known: Array, array: Array) -> bool:
+    return known.__array_interface__["data"] == array.__array_interface__["data"] and known.strides == array.strides
+
+
+def _has_contents(known: Array, array: Array) -> bool:
+    return bool(np.array_equal(known.astype(array.dtype), array))

@@ -6,7 +6,7 @@ Rules are found by the name of the operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..ir import PUBLIC
@@ -145,6 +145,18 @@ def _reduce(b: Builder, x: Ref, axes: tuple[int, ...], **attrs: Any) -> Ref | No
     return x if not axes else None
 
 
+def _over_nothing(neutral: int) -> Callable[..., Ref | None]:
+    """Reductions of no elements give the neutral one."""
+
+    def rule(b: Builder, x: Ref, axes: tuple[int, ...]) -> Ref | None:
+        if any(x.type.shape[a] == 0 for a in axes):
+            kept = [n for a, n in enumerate(x.type.shape) if a not in axes]
+            return b.constant(neutral, x.type.with_shape(kept))
+        return _reduce(b, x, axes)
+
+    return rule
+
+
 def _reduce_sum(b: Builder, x: Ref, axes: tuple[int, ...]) -> Ref | None:
     """The sum of products as a matrix product: one truncation (and message) for each sum, not each product."""
     if not axes:
@@ -225,7 +237,7 @@ _RULES: dict[str, Any] = {
     "reduce_sum": _reduce_sum,
     "reduce_max": _reduce,
     "reduce_min": _reduce,
-    "reduce_prod": _reduce,
-    "reduce_and": _reduce,
-    "reduce_or": _reduce,
+    "reduce_prod": _over_nothing(1),
+    "reduce_and": _over_nothing(1),
+    "reduce_or": _over_nothing(0),
 }
