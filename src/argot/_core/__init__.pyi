@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import mpc as mpc
 from . import prf as prf
 from . import ring as ring
 from . import sets as sets
