@@ -8,7 +8,7 @@ from typing import Literal
 from ..config import User
 from ..devices.schema import Schema, resolve
 from ..errors import ArgotError, InputError, PartyLost, PermissionRefused, ProgramMismatch
-from ..graph.lineage import of_part
+from ..graph.lineage import Source
 from ..graph.node import Binding, DeviceSpec, Node
 from ..runtime.session import Session
 from .context import Context
@@ -96,7 +96,7 @@ class Job:
                     node=node.name,
                 )
             )
-        if tuple(binding.origins) != of_part(said.origins, said.columns_of, binding.path):
+        if tuple(binding.origins) != Source(said.origins, said.columns_of, said.columns).part(binding.path):
             raise public(
                 PermissionRefused(
                     f"{binding.object} was said to come from {', '.join(binding.origins) or 'nowhere'}",

@@ -17,7 +17,7 @@ import msgspec
 from ..devices.schema import same
 from ..errors import ArgotError, InputError, PartyLost
 from ..graph.node import Node, short
-from . import failures, wire
+from . import failures, sources, wire
 from .context import Results, find
 from .early import Early
 from .job import Job, Run, first_failure, schema_of
@@ -69,7 +69,7 @@ class Nodes:
         try:
             self._check(job, run)
             run.inputs = job.held(node, self.me)
-        except ArgotError as error:
+        except Exception as error:  # a fault of ours too must be answered, or everybody waits for this node
             self._fail(job, run, error)
             return
         pending = [entry for entry in run.inputs if entry is not None and entry.state == "pending"]
@@ -89,6 +89,7 @@ class Nodes:
             raise failures.public(InputError(f"{node.name} makes an object that exists already"))
         job.check_device(node.device)
         job.check_alive(node)
+        sources.check(node)
         self.agent.policy.check(node, job.user)
 
     def _input_settled(self, job: Job, run: Run) -> None:
@@ -111,7 +112,7 @@ class Nodes:
             ]
             self.agent.policy.check_inputs(node, schemas)
             operation = find(node.op)
-        except ArgotError as error:
+        except Exception as error:  # a fault of ours too must be answered, or everybody waits for this node
             self._fail(job, run, error)
             return
         run.context = self.agent.context(job, run)
@@ -190,9 +191,18 @@ class Nodes:
             except BaseException as error:  # a user's function may raise anything, SystemExit included
                 self.agent.events.put(lambda error=error: self._raised(job, run, error))  # type: ignore[misc]
             else:
-                self.agent.events.put(lambda: None if run.state == "done" else then(result))
+                self.agent.events.put(lambda: self._go_on(job, run, lambda: then(result)))
 
         threading.Thread(target=body, name=run.node.name, daemon=True).start()
+
+    def _go_on(self, job: Job, run: Run, then: Callable[[], None]) -> None:
+        """The next step of a run that has not ended meanwhile."""
+        if run.state == "done":
+            return
+        try:
+            then()
+        except Exception as error:  # a fault of ours
+            self._fail(job, run, error)
 
     def _raised(self, job: Job, run: Run, error: BaseException) -> None:
         """A thread of a run raised. What another party caused is told better by its own `Abort`, close behind."""

@@ -13,6 +13,7 @@ from ..graph.lineage import table_of
 from ..graph.node import Binding, Node
 from .failures import public
 from .journal import Journal
+from .sources import key_columns
 
 
 class Policy(Protocol):
@@ -71,9 +72,15 @@ class Configured:
         described = describe_device(node)
         if not any(fnmatchcase(described, pattern) for pattern in self.policy.devices):
             raise self._no(node, f"the device {described}", "policy.devices", self.policy.devices)
-        for binding in node.inputs:
-            for origin in binding.origins:
-                self._check_column(node, origin, described)
+        for origin in self._used(node):
+            self._check_column(node, origin, described)
+
+    def _used(self, node: Node) -> set[str]:
+        """The columns a device computes on: of an intersection only the keys."""
+        if node.op == "psi":
+            keys = zip(node.inputs, key_columns(node), strict=True)
+            return {f"{table_of(binding)}.{name}" for binding, names in keys for name in names}
+        return {origin for binding in node.inputs for origin in binding.origins}
 
     def _check_column(self, node: Node, origin: str, described: str) -> None:
         """An owner's table or column may be limited to some devices."""
@@ -82,17 +89,18 @@ class Configured:
         source = self.config.tables.get(table)
         if owner != self.me or source is None:
             return
-        limits = [source.devices]
-        limits += (
-            list(source.column_devices.values())
-            if column == "*"
-            else [source.column_devices[column]] * (column in source.column_devices)
-        )
+        columns = source.column_devices
+        limits = [
+            source.devices,
+            *([columns[column]] if column in columns else columns.values() if column == "*" else ()),
+        ]
         for patterns in limits:
             if not any(fnmatchcase(described, pattern) for pattern in patterns):
                 raise self._no(node, f"{origin} on the device {described}", f"tables.{table}.devices", patterns)
 
     def _check_function(self, node: Node, user: User) -> None:
+        if node.body[:1] != b"I":
+            raise self._no(node, "code from the driver", "code", ['"installed", functions by name'])
         for name, patterns in (("functions", self.config.functions), (f"users.{user.party}", user.functions)):
             if patterns is not None and not any(fnmatchcase(node.title, pattern) for pattern in patterns):
                 raise self._no(node, f"the function {node.title}", name, patterns)

@@ -134,6 +134,8 @@ class Agent:
         job = self.jobs.get(getattr(message, "job", b""))
         if job is None or job.driver != driver:
             self.logs.info("refused message", peer=driver, kind=type(message).__name__)
+            if isinstance(message, wire.Submit | wire.Fetch | wire.Query):
+                self.tell(driver, wire.Ended(message.job))
             return
         match message:
             case wire.Submit():

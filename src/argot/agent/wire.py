@@ -157,6 +157,12 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     party: str
 
 
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """This agent knows no such job (any more): it restarted, or the user connected again from elsewhere."""
+
+    job: bytes
+
+
 # Agent to agent.
 
 

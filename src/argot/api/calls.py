@@ -10,7 +10,7 @@ from ..agent.failures import public as public_error
 from ..devices import plain
 from ..devices.schema import Schema, declared
 from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
-from ..graph.graph import Lowered, Ref
+from ..graph.graph import Call, Lowered, Ref
 from .handles import Handle
 from .places import MpcDevice, Party
 from .public import SMALL, PublicConstant, is_large
@@ -62,10 +62,8 @@ def _call_plain(
         title, body = _name(function), b"P" + plain.freeze(function, arguments)
     else:
         title, body = _installed(function, party), b"I" + plain.pack_arguments(arguments)
-    (result,) = federation.submit(
-        party.spec, "call", title, handles, lambda _: Lowered(body), owners=[party.name], schema=schema
-    )
-    return result
+    call = Call(party.spec, "call", title, lambda _: Lowered(body), handles, owners=[party.name], schema=schema)
+    return federation.submit(call)[0]
 
 
 def _call_mpc(
@@ -80,17 +78,17 @@ def _call_mpc(
     def lowered(refs: list[Ref]) -> Lowered:
         return lower(frozen, _name(function), refs, place.spec, schema)
 
-    (result,) = place.federation.submit(
+    call = Call(
         place.spec,
         "run",
         _name(function),
-        handles,
         lowered,
+        handles,
         owners=[place.name],
         visibility="secret",
         needs_schemas=True,
     )
-    return result
+    return place.federation.submit(call)[0]
 
 
 def _slots(value: Any, handles: list[Handle], function: Callable[..., Any]) -> Any:

@@ -62,10 +62,14 @@ class Client:
         Raises PeerRejected as soon as a certificate is refused, by either side; LinkError names the agents that have
         not answered in time.
         """
-        for agent in self.agents:
-            self._send(agent, wire.Hello(VERSION, self.job))
-        end = time.monotonic() + timeout
-        while not self.wait(lambda: len(self.code) == len(self.agents), 0.1):
+        end, again = time.monotonic() + timeout, 0.0
+        while len(self.code) < len(self.agents):
+            if time.monotonic() >= again:  # a link that begins anew forgets what was under way
+                again = time.monotonic() + 1.0
+                for agent in set(self.agents) - set(self.code):
+                    self._send(agent, wire.Hello(VERSION, self.job))
+            if self.wait(lambda: len(self.code) == len(self.agents), 0.1):
+                return
             for kind, peer, detail in self.link.watch(0.0):
                 if kind == "rejected":
                     raise PeerRejected(
@@ -157,7 +161,7 @@ class Client:
 
     def _receive(self, peer: str, data: bytes | None) -> None:
         if data is None:
-            self.party_lost(peer)
+            self._connection_lost(peer)
             return
         try:
             message = wire.unpack(data)
@@ -177,18 +181,34 @@ class Client:
                 self._requests[message.request] = (peer, message)
             case wire.Lost():
                 self.party_lost(message.party)
+            case wire.Ended():
+                self.party_lost(peer, f"{peer} has ended this job: it restarted, or its user connected from elsewhere")
+
+    def _connection_lost(self, peer: str) -> None:
+        """Before the agent has answered, its link began anew; `hello` goes on. After, the job is lost there.
+
+        Then this driver lets go of the agent for good: where the user has connected from elsewhere, two that dial
+        for ever would throw each other out in turn.
+        """
+        if peer not in self.code:
+            return
+        self.party_lost(peer)
+        if peer in self.agents and not self.embedded:
+            self.link.remove_peer(peer)
 
     def _concerns(self, peer: str, number: int) -> bool:
         records = self.execution.graph.records
         return 0 <= number < len(records) and peer in records[number].device.parties
 
-    def party_lost(self, party: str) -> None:
+    def party_lost(self, party: str, what: str = "") -> None:
         """Called in the planner: an agent is gone, says the link or another agent."""
         if party not in self.agents or self.closed:
             return
         if self.lost is None:
-            self.lost = PartyLost(f"{party} is gone", todo="see its log; start it again and run again", party=party)
-        self.execution.lost(party, self.embedded)
+            self.lost = PartyLost(what or f"{party} is gone", todo="see its log; connect and run again", party=party)
+        self.execution.lost(
+            self.lost if self.lost.party == party else PartyLost(f"{party} is gone", party=party), self.embedded
+        )
 
     def report_lost(self, party: str) -> None:
         """The same from any thread."""

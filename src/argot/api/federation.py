@@ -9,16 +9,14 @@ from pathlib import Path as File
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
-from ..agent import bodies, wire
-from ..agent.saved import Header
+from ..agent import wire
 from ..config import check_name
 from ..devices import codec, mpc
-from ..devices.schema import Opaque, Path, Schema
-from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused, ProgramError, UnknownNameError
-from ..graph.graph import Graph, Lowered, Product, Record, Ref
-from ..graph.node import DeviceSpec, Op, Visibility
+from ..devices.schema import Path
+from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
+from ..graph.graph import Call, Graph, Lowered, Product, Record
+from ..graph.node import DeviceSpec, Kind
+from . import moves
 from .client import Client
 from .handles import Handle
 from .places import MpcDevice, Party
@@ -79,7 +77,7 @@ class Federation:
             UnknownNameError: the protocol or a party does not exist.
             ConfigError: not the protocol's number of parties, or not so many fraction bits in the ring.
         """
-        names = tuple(self._name(party) for party in parties)
+        names = tuple(self.name_of(party) for party in parties)
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
         mpc.check(protocol, len(names), ring, fraction_bits)
@@ -93,7 +91,7 @@ class Federation:
     def place(self, name: str) -> Party | MpcDevice:
         return self._devices.get(name) or self[name]
 
-    def _name(self, party: Party | str) -> str:
+    def name_of(self, party: Party | str) -> str:
         if isinstance(party, Party):
             if party.federation is not self:
                 raise ConfigError(f"{party!r} belongs to another federation")
@@ -107,139 +105,32 @@ class Federation:
     def _open(self, spec: DeviceSpec) -> DeviceSpec:
         """A device of several parties; its first node sets up keys."""
         self._specs[spec.name] = spec
-        self.submit(spec, "open", spec.name, [], lambda _: Lowered(b""))
+        self.record(Call(spec, "open", spec.name, lambda _: Lowered(b"")))
         return spec
 
-    def _shared(self, kind: str, parties: tuple[str, ...]) -> DeviceSpec:
+    def shared(self, kind: Kind, parties: tuple[str, ...]) -> DeviceSpec:
         """The device for moves between these parties, made when first needed."""
         for spec in self._specs.values():
             if spec.kind == kind and spec.parties == parties:
                 return spec
-        return self._open(DeviceSpec(kind, self._fresh_name(kind), parties))  # type: ignore[arg-type]
+        return self._open(DeviceSpec(kind, self._fresh_name(kind), parties))
 
     # Calls.
 
-    def submit(
-        self,
-        device: DeviceSpec,
-        op: Op,
-        title: str,
-        inputs: Sequence[Handle],
-        lower: Callable[[list[Ref]], Lowered],
-        *,
-        owners: Sequence[str] = (),
-        visibility: Visibility = "private",
-        recipients: tuple[str, ...] = (),
-        schema: Schema | None = None,
-        needs_schemas: bool = False,
-        keys: tuple[tuple[str, ...], ...] = (),
-        origins: tuple[str, ...] = (),
-        leaves: tuple[Any, ...] = (),
-        where: str | None = None,
-    ) -> list[Handle]:
-        """Add a call to the graph; one handle for every owner of an output."""
-        return self._handles(
-            self._record(
-                device,
-                op,
-                title,
-                inputs,
-                lower,
-                owners,
-                visibility,
-                recipients,
-                schema,
-                needs_schemas,
-                keys,
-                origins,
-                leaves,
-                where or _caller(),
-            )
-        )
-
-    def _handles(self, record: Record) -> list[Handle]:
-        return [Handle(self, product) for product in record.products]
-
-    def _record(
-        self,
-        device: DeviceSpec,
-        op: Op,
-        title: str,
-        inputs: Sequence[Handle],
-        lower: Callable[[list[Ref]], Lowered],
-        owners: Sequence[str],
-        visibility: Visibility,
-        recipients: tuple[str, ...],
-        schema: Schema | None,
-        needs_schemas: bool,
-        keys: tuple[tuple[str, ...], ...],
-        origins: tuple[str, ...],
-        leaves: tuple[Any, ...],
-        where: str,
-    ) -> Record:
+    def record(self, call: Call) -> Record:
+        """Put a call into the graph."""
         if self.client.closed:
             raise ProgramError("the federation is closed", todo="open another with argot.local or argot.connect")
+        where = _caller()
+        return self.client.add(lambda number: call.record(number, where))
 
-        def make(number: int) -> Record:
-            record = Record(
-                number,
-                device,
-                op,
-                title,
-                where,
-                [handle.ref for handle in inputs],
-                lower,
-                needs_schemas,
-                keys,
-                keep=list(inputs),
-            )
-            record.products += [
-                Product(f"n{number}.{i}", record, owner, visibility, recipients, schema, leaves, origins)
-                for i, owner in enumerate(owners)
-            ]
-            return record
-
-        return self.client.add(make)
+    def submit(self, call: Call) -> list[Handle]:
+        """Put a call into the graph; one handle for every owner of an output."""
+        return [Handle(self, product) for product in self.record(call).products]
 
     def reveal(self, handle: Handle, to: Party | str) -> Handle:
-        """A node that gives the value to party `to`, and to nobody else."""
-        name = self._name(to)
-        product = handle.ref.product
-        if product.visibility == "private" and product.owner == name:
-            return handle
-        if product.visibility == "private":
-            device = self._shared("pair", tuple(sorted((product.owner, name))))
-        else:
-            device = self._devices[product.owner].spec
-            if name not in device.parties:
-                raise MoveRefused(
-                    f"{handle!r} cannot be revealed to {name}, which is no party of {device}",
-                    wanted=f"one of {', '.join(device.parties)}",
-                    where=_caller(),
-                )
-
-        def lower(refs: list[Ref]) -> Lowered:
-            schema = refs[0].schema
-            assert schema is not None
-            if _has_opaque(schema):
-                raise MoveRefused(
-                    f"an object of {product.owner} cannot leave it",
-                    wanted="arrays, tables, numbers, text",
-                    todo="turn it into such a value in a function at its owner",
-                )
-            return Lowered(msgspec.msgpack.encode(bodies.Reveal(name, schema)), schema)
-
-        (revealed,) = self.submit(
-            device,
-            "reveal",
-            f"reveal to {name}",
-            [handle],
-            lower,
-            owners=[name],
-            recipients=(name,),
-            needs_schemas=True,
-        )
-        return revealed
+        """A node that gives the value to party `to`, and to nobody else. See `argot.reveal`."""
+        return moves.reveal(self, handle, self.name_of(to))
 
     def psi(
         self,
@@ -263,70 +154,17 @@ class Federation:
         Returns: both owners' rows of the intersection as tables, row i of one belonging to row i of the other.
         Both owners learn which of their rows are in it, and the size of the other's table.
         """
-        keys = (_names(left_on or on), _names(right_on or on))
-        if not keys[0] or len(keys[0]) != len(keys[1]):
-            raise InputError(f"key columns {keys[0]} and {keys[1]}", wanted="the same number, at least one")
-        owners = [_owner(left), _owner(right)]
-        if owners[0] == owners[1]:
-            raise InputError(f"both tables belong to {owners[0]}", wanted="tables of two parties")
-        others = (self._name(helper),) if helper is not None else ()
-        if set(others) & set(owners):
-            raise InputError(f"{others[0]} owns one of the tables", wanted="a helper without a table")
-        body = msgspec.msgpack.encode(bodies.Psi(keys, allow_empty))
-        device = self._shared("psi", (*owners, *others))
-        first, second = self.submit(
-            device,
-            "psi",
-            "psi on " + ", ".join(keys[0]),
-            [left, right],
-            lambda _: Lowered(body),
-            owners=owners,
-            keys=keys,
-        )
-        return first, second
+        others = () if helper is None else (self.name_of(helper),)
+        return moves.psi(self, left, right, _names(left_on or on), _names(right_on or on), others, allow_empty)
 
     def save(self, handle: Handle, name: str) -> None:
         """Keep a value beyond the job: each party of a device its share, or the owner its value, encrypted with its
         own key. Waits until it is written."""
-        product = handle.ref.product
-        device = self.place(product.owner).spec
-        record = self._record(
-            device,
-            "save",
-            name,
-            [handle],
-            lambda _: Lowered(b""),
-            owners=(),
-            visibility=product.visibility,
-            recipients=(),
-            schema=None,
-            needs_schemas=True,
-            keys=(),
-            origins=(),
-            leaves=(),
-            where=_caller(),
-        )
-        self.wait_for(record)
+        moves.save(self, handle, name)
 
     def load(self, place: MpcDevice | Party, name: str) -> Handle:
         """What `save` kept under this name: by a device of the same parties, protocol and ring, or by this party."""
-        spec = place.spec
-        question = "saved" if isinstance(place, MpcDevice) else "saved value"
-        answer = self.client.ask(spec.parties[0], lambda request: wire.Query(self.client.job, request, question, name))
-        header = msgspec.msgpack.decode(answer, type=Header)
-        (handle,) = self.submit(
-            spec,
-            "load",
-            name,
-            [],
-            lambda _: Lowered(header.set, header.schema, header.leaves),
-            owners=[spec.name],
-            visibility="secret" if isinstance(place, MpcDevice) else "private",
-            schema=header.schema,
-            leaves=header.leaves,
-            origins=header.origins,
-        )
-        return handle
+        return moves.load(self, place, name)
 
     # Values.
 
@@ -414,19 +252,8 @@ def _released(federation: weakref.ref[Federation], product: Product) -> None:
         found.released(product)
 
 
-def _owner(handle: Handle) -> str:
-    product = handle.ref.product
-    if product.visibility != "private":
-        raise InputError(f"{handle!r} is no table of a party", wanted="a table that one party owns")
-    return product.owner
-
-
 def _names(on: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if on is None else (on,) if isinstance(on, str) else tuple(on)
-
-
-def _has_opaque(schema: Any) -> bool:
-    return isinstance(schema, Opaque) or any(map(_has_opaque, getattr(schema, "items", ())))
 
 
 _LIBRARY = tuple(

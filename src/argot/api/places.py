@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..agent import bodies
-from ..graph.graph import Lowered
+from ..graph.graph import Call, Lowered
 from ..graph.node import DeviceSpec
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Party:
         """
         wanted = bodies.Table(None if columns is None else tuple(columns), tuple(text or ()))
         body = msgspec.msgpack.encode(wanted)
-        (handle,) = self.federation.submit(self.spec, "table", name, [], lambda _: Lowered(body), owners=[self.name])
-        return handle
+        call = Call(self.spec, "table", name, lambda _: Lowered(body), owners=[self.name], columns=wanted.columns or ())
+        return self.federation.submit(call)[0]
 
     def load(self, name: str) -> Handle:
         """A value of this party that `Federation.save` kept under this name."""

@@ -97,7 +97,7 @@ def _spelled(table: str, columns: list[str], graph: Graph) -> str:
                 list(product.schema.names)
                 for record in graph
                 for product in record.products
-                if product.columns_of == table and isinstance(product.schema, Table)
+                if product.source.columns_of == table and isinstance(product.schema, Table)
             ),
             [],
         )

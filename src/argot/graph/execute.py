@@ -84,11 +84,10 @@ class Execution:
                 return cause
         return error
 
-    def lost(self, party: str, all_: bool) -> None:
+    def lost(self, error: PartyLost, all_: bool) -> None:
         """A party is gone: what needs it fails, or everything that is unfinished."""
-        error = PartyLost(f"{party} is gone", todo="see its log; start it again and run again", party=party)
         for record in self.graph.records:
-            if record.state in ("pending", "sent") and (all_ or party in record.device.parties):
+            if record.state in ("pending", "sent") and (all_ or error.party in record.device.parties):
                 record.fail(error)
         self._advance()
 

@@ -6,7 +6,7 @@ A record is *pending* until the schemas of its inputs are known, then it is lowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from argot._core import prf
 
 from ..devices.schema import Path, Schema, resolve
 from ..errors import ArgotError
+from .lineage import NOWHERE, Source
 from .node import DeviceSpec, Node, Op, Output, Visibility, short
 
 State = Literal["pending", "sent", "ready", "failed"]
@@ -33,8 +34,7 @@ class Product:
     recipients: tuple[str, ...] = ()
     schema: Schema | None = None
     leaves: tuple[Any, ...] = ()
-    origins: tuple[str, ...] = ()
-    columns_of: str = ""
+    source: Source = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Record:
     lower: Callable[[list[Ref]], Lowered]
     needs_schemas: bool = False
     keys: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
     products: list[Product] = field(default_factory=list)
     state: State = "pending"
     node: Node | None = None
@@ -97,10 +98,64 @@ class Record:
         return f"n{self.number} {self.title}"
 
     def output_list(self) -> tuple[Output, ...]:
-        return tuple(
-            Output(p.object, p.owner, p.visibility, p.recipients, p.schema, p.origins, p.columns_of)
-            for p in self.products
+        return tuple(Output(p.object, p.owner, p.visibility, p.recipients, p.schema, *p.source) for p in self.products)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call before it has its number.
+
+    Args:
+        owners: one output for each: a party, or the name of the device.
+        visibility, recipients, schema, leaves, origins: of the outputs, as far as they are known.
+        needs_schemas: wait for the schemas of the inputs, and bind them.
+        keys, columns: of intersections and tables, for lineage.
+    """
+
+    device: DeviceSpec
+    op: Op
+    title: str
+    lower: Callable[[list[Ref]], Lowered]
+    inputs: Sequence[Any] = ()  # handles
+    owners: Sequence[str] = ()
+    visibility: Visibility = "private"
+    recipients: tuple[str, ...] = ()
+    schema: Schema | None = None
+    leaves: tuple[Any, ...] = ()
+    origins: tuple[str, ...] = ()
+    needs_schemas: bool = False
+    keys: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
+
+    def record(self, number: int, where: str) -> Record:
+        """The record with this number. It holds the handles of its inputs until it has run."""
+        record = Record(
+            number=number,
+            device=self.device,
+            op=self.op,
+            title=self.title,
+            where=where,
+            inputs=[handle.ref for handle in self.inputs],
+            lower=self.lower,
+            needs_schemas=self.needs_schemas,
+            keys=self.keys,
+            columns=self.columns,
+            keep=list(self.inputs),
         )
+        record.products = [
+            Product(
+                object=f"n{number}.{i}",
+                record=record,
+                owner=owner,
+                visibility=self.visibility,
+                recipients=self.recipients,
+                schema=self.schema,
+                leaves=self.leaves,
+                source=Source(self.origins),
+            )
+            for i, owner in enumerate(self.owners)
+        ]
+        return record
 
 
 class Graph:

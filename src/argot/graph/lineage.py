@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import NamedTuple
 
 from ..devices.schema import Path
 from .node import Binding, DeviceSpec, Op
@@ -16,13 +17,24 @@ from .node import Binding, DeviceSpec, Op
 Origins = tuple[str, ...]
 
 
-def of_part(origins: Origins, columns_of: str, path: Path) -> Origins:
-    """The origins of one part of an object: a column where the object is a table of known columns."""
-    if not columns_of:
-        return origins
-    first = path[0] if path else None
-    names = first if isinstance(first, tuple) else (first,) if isinstance(first, str) else ("*",)
-    return tuple(sorted({*origins, *(f"{columns_of}.{name}" for name in names)}))
+class Source(NamedTuple):
+    """What is known of where an object comes from; see `node.Output`."""
+
+    origins: Origins = ()
+    columns_of: str = ""
+    columns: tuple[str, ...] = ()
+
+    def part(self, path: Path) -> Origins:
+        """The origins of one part: a column where the object is a table of known columns."""
+        if not self.columns_of:
+            return self.origins
+        first = path[0] if path else None
+        whole = self.columns or ("*",)
+        names = first if isinstance(first, tuple) else (first,) if isinstance(first, str) else whole
+        return tuple(sorted({*self.origins, *(f"{self.columns_of}.{name}" for name in names)}))
+
+
+NOWHERE = Source()
 
 
 def inherited(bindings: Sequence[Binding]) -> Origins:
@@ -30,26 +42,37 @@ def inherited(bindings: Sequence[Binding]) -> Origins:
 
 
 def of_outputs(
-    op: Op, device: DeviceSpec, title: str, bindings: Sequence[Binding], keys: Sequence[Sequence[str]] = ()
-) -> list[tuple[Origins, str]]:
-    """(origins, columns_of) of every output of a node. `keys` are the key columns of a PSI, one list an owner."""
+    op: Op,
+    device: DeviceSpec,
+    title: str,
+    bindings: Sequence[Binding],
+    keys: Sequence[Sequence[str]] = (),
+    columns: Sequence[str] = (),
+) -> list[Source]:
+    """Where every output of a node comes from.
+
+    Args:
+        keys: the key columns of a PSI, one list an owner.
+        columns: those that a table was asked for.
+    """
     if op == "table":
-        return [((), f"{device.parties[0]}:{PurePath(title).stem}")]
+        return [Source((), f"{device.parties[0]}:{PurePath(title).stem}", tuple(columns))]
     if op == "call" and not bindings:
-        return [((), f"{device.parties[0]}:{title.rpartition(':')[2]}()")]
+        return [Source((), f"{device.parties[0]}:{title.rpartition(':')[2]}()")]
     if op == "psi":
         joined = {f"{table_of(b)}.{name}" for b, names in zip(bindings, keys, strict=True) for name in names}
         return [_joined(binding, joined) for binding in bindings]
     if op in ("call", "run", "reveal"):
-        return [(inherited(bindings), "")]
+        return [Source(inherited(bindings))]
     return []
 
 
-def _joined(binding: Binding, keys: set[str]) -> tuple[Origins, str]:
+def _joined(binding: Binding, keys: set[str]) -> Source:
     """A table after a join: its own columns, and the keys of both sides, which chose the rows."""
-    source = table_of(binding)
-    own = {origin for origin in binding.origins if origin.startswith(source + ".")}
-    return tuple(sorted({*binding.origins, *keys} - own)), source
+    table = table_of(binding)
+    own = {origin for origin in binding.origins if origin.startswith(table + ".")}
+    columns = sorted(origin.removeprefix(table + ".") for origin in own)
+    return Source(tuple(sorted({*binding.origins, *keys} - own)), table, () if "*" in columns else tuple(columns))
 
 
 def table_of(binding: Binding) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+
 from argot._core import prf
 
 from ..devices.schema import Path, Schema
@@ -59,7 +60,8 @@ class Output(msgspec.Struct, frozen=True):
     """One output object: its place and the parties that learn it (none for secrets).
 
     `origins` are the columns it comes from, as "alice:patients.age"; if it is itself a table whose columns are those
-    of a source, `columns_of` is that source ("alice:patients") and stands for one origin a column.
+    of a source, `columns_of` is that source ("alice:patients") and stands for one origin a column; `columns` names
+    them where the program did.
     """
 
     object: str
@@ -69,6 +71,7 @@ class Output(msgspec.Struct, frozen=True):
     schema: Schema | None = None
     origins: tuple[str, ...] = ()
     columns_of: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Node(msgspec.Struct, frozen=True):
