@@ -38,6 +38,10 @@ class Interval:
     def widen(self, by: float = SLACK) -> Interval:
         return Interval(self.low - by, self.high + by)
 
+    def roughly(self) -> Interval:
+        """Widened for an approximation with relative error."""
+        return Interval(self.low - abs(self.low) * 2.0**-10, self.high + abs(self.high) * 2.0**-10).widen()
+
     def join(self, other: Interval) -> Interval:
         return Interval(min(self.low, other.low), max(self.high, other.high))
 
@@ -267,13 +271,13 @@ def _within(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
 
 def _monotone(function: Callable[[float], float]) -> Rule:
     def rule(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-        return Interval(function(x[0].low), function(x[0].high)).widen()
+        return Interval(function(x[0].low), function(x[0].high)).roughly()
 
     return rule
 
 
 def _exp(v: float) -> float:
-    return math.exp(min(v, 700.0)) * (1 + 2.0**-10) if v < 700 else math.inf
+    return math.exp(v) if v < 700 else math.inf
 
 
 def _same(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
@@ -299,7 +303,7 @@ def _bit(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
 def _division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     y = x[1]
     if y.low > SLACK or y.high < -SLACK:
-        return _product(x[0], Interval(1 / y.high, 1 / y.low)).widen()
+        return _product(x[0], Interval(1 / y.high, 1 / y.low)).roughly()
     return UNKNOWN
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from argot._core import ring
+
 from ...mpc.bits import Bits
-from ...mpc.protocol import Arith, Bool
+from ...mpc.protocol import RINGS, Arith, Bool
 from ..engine import Engine
 from ..ir import INTEGERS, NUMPY, TensorType
 from ..values import Share
@@ -196,16 +198,24 @@ class Pad(Structural):
         )
 
     def array(self, x: Array, **attrs: Any) -> Array:
-        out = np.zeros(self._shape(x, attrs), x.dtype)
-        place = [
-            slice(a, a + n + max(n - 1, 0) * i, i + 1)
-            for n, a, i in zip(x.shape, attrs["low"], attrs["interior"], strict=True)
-        ]
+        out, place = fresh(self._shape(x, attrs), x.dtype), []
+        for axis, (n, a, i) in enumerate(zip(x.shape, attrs["low"], attrs["interior"], strict=True)):
+            end = a + n + max(n - 1, 0) * i
+            for margin in (slice(a), slice(end, None)):
+                out[(slice(None),) * axis + (margin,)] = 0
+            place.append(slice(a, end, i + 1))
+        if any(attrs["interior"]):
+            out[...] = 0
         out[tuple(place)] = x
         return out
 
     def bits(self, b: Bits, **attrs: Any) -> Bits:
         return b.pad(attrs["low"], attrs["high"], attrs["interior"])
+
+
+def fresh(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array with unspecified contents; of ring words from the pool, which spares page faults."""
+    return ring.empty(shape, dtype) if dtype in RINGS.values() else np.empty(shape, dtype)
 
 
 class Concat(Op):
@@ -239,7 +249,10 @@ class Concat(Op):
             bits = [e.bool(x).parts for x in operands]
             return Bool(tuple(Bits.concat(list(parts), axis) for parts in zip(*bits, strict=True)))
         words = [e.arith(x).parts for x in operands]
-        return Arith(tuple(np.concatenate(parts, axis) for parts in zip(*words, strict=True)))
+        shape = self.infer(*(x.type for x in operands), axis=axis).shape
+        return Arith(
+            tuple(np.concatenate(parts, axis, out=fresh(shape, e.p.dtype)) for parts in zip(*words, strict=True))
+        )
 
 
 class DynamicSlice(Op):
