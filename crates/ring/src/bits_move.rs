@@ -75,11 +75,7 @@ fn bit(plane: &[u64], at: isize) -> u64 {
 fn row(to: &mut [u64], t: isize, from: &[u64], f: isize, axis: Axis) {
     match (axis.to, axis.from) {
         (1, 1) => copy_run(to, t as usize, from, f as usize, axis.length),
-        (1, 0) => {
-            if bit(from, f) == 1 {
-                set_run(to, t as usize, axis.length);
-            }
-        }
+        (1, 0) => repeat(to, t as usize, bit(from, f), axis.length),
         _ => {
             for i in 0..axis.length as isize {
                 let at = (t + i * axis.to) as usize;
@@ -108,13 +104,15 @@ fn copy_run(to: &mut [u64], t: usize, from: &[u64], f: usize, n: usize) {
     }
 }
 
-fn set_run(to: &mut [u64], t: usize, n: usize) {
+/// OR one bit onto `n` of `to` from bit `t` on. Bits may be secret: no branch depends on one.
+fn repeat(to: &mut [u64], t: usize, bit: u64, n: usize) {
+    let all = bit.wrapping_neg();
     let mut done = 0;
     while done < n {
         let at = t + done;
         let count = (64 - at % 64).min(n - done);
         let ones = if count == 64 { !0 } else { (1 << count) - 1 };
-        to[at / 64] |= ones << (at % 64);
+        to[at / 64] |= (all & ones) << (at % 64);
         done += count;
     }
 }

@@ -118,10 +118,11 @@ class Bits:
     def tobytes(self) -> bytes | memoryview:
         """The planes one after the other, little endian; a view of them where that is possible."""
         size = self.size
-        planes = np.ascontiguousarray(self.planes)
-        if size >= 64:
-            return planes.data.cast("B") if planes.size else b""
-        return planes.view(np.uint8)[:, : -(-size // 8)].tobytes()
+        if size < 64:
+            return np.ascontiguousarray(self.planes).view(np.uint8)[:, : -(-size // 8)].tobytes()
+        if self.planes.nbytes <= 4096:
+            return self.planes.tobytes()
+        return np.ascontiguousarray(self.planes).data.cast("B")
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, shape: Sequence[int], width: int) -> Bits:
