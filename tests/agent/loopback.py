@@ -57,7 +57,7 @@ class LoopbackLink:
         self.lock = threading.Lock()
         self.tamper = lambda peer, session, data: data
 
-    def open(self, session: bytes) -> LoopbackInbox:
+    def open(self, session: bytes, peers: set[str] | None = None) -> LoopbackInbox:
         with self.lock:
             inbox = self.inboxes.setdefault(session, LoopbackInbox())
         for name in self.gone:

@@ -49,6 +49,7 @@ class Job:
     sessions: dict[str, Session] = field(default_factory=dict)
     objects: ObjectStore = field(default_factory=ObjectStore)
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
+    broken: dict[str, ArgotError] = field(default_factory=dict)  # devices that could not be opened, and why
     lost: str | None = None
 
     def lane(self, device: DeviceSpec) -> Lane[Run]:
@@ -59,7 +60,9 @@ class Job:
         return self.lanes[device.name]
 
     def check_device(self, device: DeviceSpec) -> None:
-        """ProgramMismatch if the name stood for another device before."""
+        """ProgramMismatch if the name stood for another device before; why it could not be opened, if so."""
+        if device.name in self.broken:
+            raise self.broken[device.name]
         known = self.devices[device.name]
         if known != device:
             raise ProgramMismatch(
@@ -70,6 +73,11 @@ class Job:
         """PartyLost once a party of one of this job's devices is gone."""
         if self.lost is not None and len(node.parties) > 1:
             raise PartyLost(f"{self.lost} is gone", todo="start again once it is back", party=self.lost, node=node.name)
+
+    def close(self) -> None:
+        """Let go of the sessions of its devices."""
+        for session in self.sessions.values():
+            session.close()
 
     def is_over(self, device: str, sequence: int) -> bool:
         """True for a node that was admitted and has ended."""

@@ -33,11 +33,13 @@ class Logs:
 
     def info(self, event: str, **facts: Any) -> None:
         """One line. Facts are names, sizes, hashes and codes only."""
-        self._logger.info(event, **facts)
+        if not self._file.closed:
+            self._logger.info(event, **facts)
 
     def error(self, reference: str, text: str) -> None:
         """The full text of an error, for the owner."""
-        self._errors.write(f"--- {reference}\n{text}\n")
+        if not self._errors.closed:
+            self._errors.write(f"--- {reference}\n{text}\n")
 
     def close(self) -> None:
         self._file.close()

@@ -254,6 +254,8 @@ class Nodes:
         told = self._report(job, run, error)
         if not self._say(job, run, told) and own and was_running:
             self._to_others(run.node, wire.Abort(job.id, *run.key, told))
+        if run.node.op == "open":
+            job.broken[run.node.device.name] = failures.restore(told)
         if run.context is not None:
             run.context.cancel()
         waiters = [

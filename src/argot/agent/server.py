@@ -81,6 +81,11 @@ class Agent:
                 self.logs.error(ref, failures.full_text(error))
                 self.logs.info("fault", reference=ref, kind=failures.kind(error))
         self.logs.info("stopped")
+        for job in self.jobs.values():
+            job.close()
+        self._inbox.close()
+        self.journal.close()
+        self.logs.close()
 
     def stop(self) -> None:
         """End the loop; may be called from any thread."""
@@ -188,6 +193,7 @@ class Agent:
 
     def _end(self, job: Job) -> None:
         self.nodes.abandon(job, PartyLost("the driver ended the job", party=job.driver))
+        job.close()
         self.jobs.pop(job.id, None)
         self.logs.info("job ended", job=job.id.hex())
 

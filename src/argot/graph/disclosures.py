@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..devices.schema import Table
 from ..psi import ecdh
 from .graph import Graph, Record
-from .lineage import inherited
+from .lineage import inherited, table_of
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,14 @@ def _of_record(record: Record, graph: Graph, driver: str) -> Iterator[Disclosure
                 yield Disclosure(party, f"the value {product.schema}", origins, record.name, record.where)
     if record.op == "psi":
         owners = (record.device.parties[0], record.device.parties[1])
-        observers = [*record.device.parties[2:], driver]
-        for told in ecdh.disclosed(owners, observers):
-            about = tuple(o for o in origins if o.partition(":")[0] in told.of)
-            yield Disclosure(told.to, told.what, about, record.name, record.where)
+        for told in ecdh.disclosed(owners, [*record.device.parties[2:], driver]):
+            keys = [
+                f"{table_of(binding)}.{name}"
+                for binding, names in zip(record.node.inputs, record.keys, strict=True)
+                for name in names
+                if binding.owner in told.of
+            ]
+            yield Disclosure(told.to, told.what, readable(keys, graph), record.name, record.where)
 
 
 def failure_bits(graph: Graph) -> list[Disclosure]:

@@ -77,11 +77,10 @@ class Execution:
             self._advance()
 
     def _first_cause(self, record: Record, error: ArgotError) -> ArgotError:
-        """The failure of an input as it was first told, if that is what this one comes from."""
-        for ref in record.inputs:
-            cause = ref.product.record.failure
-            if cause is not None and cause.reference == error.reference:
-                return cause
+        """The failure of an earlier node as it was first told, if that is what this one comes from."""
+        for earlier in self.graph.records[: record.number] if error.reference else ():
+            if earlier.failure is not None and earlier.failure.reference == error.reference:
+                return earlier.failure
         return error
 
     def lost(self, error: PartyLost, all_: bool) -> None:

@@ -15,7 +15,7 @@ from argot._core import prf
 from ..devices.schema import Path, Schema, resolve
 from ..errors import ArgotError
 from .lineage import NOWHERE, Source
-from .node import DeviceSpec, Node, Op, Output, Visibility, short
+from .node import DeviceSpec, Node, Op, Output, Visibility, name_of, short
 
 State = Literal["pending", "sent", "ready", "failed"]
 
@@ -95,7 +95,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        return f"n{self.number} {self.title}"
+        return name_of(self.number, self.op, self.title)
 
     def output_list(self) -> tuple[Output, ...]:
         return tuple(Output(p.object, p.owner, p.visibility, p.recipients, p.schema, *p.source) for p in self.products)

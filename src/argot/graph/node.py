@@ -7,6 +7,7 @@ protocol, ring, fraction bits and kernel version, and the sequence number on tha
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Literal
 
 import msgspec
@@ -91,7 +92,7 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """How reports and errors call the node."""
-        return f"n{self.number} {self.title}"
+        return name_of(self.number, self.op, self.title)
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -112,6 +113,11 @@ class Node(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(Node)
+
+
+def name_of(number: int, op: Op, title: str) -> str:
+    """A node's name: a table read from a file by the file's name only."""
+    return f"n{number} {PurePath(title).stem if op == 'table' else title}"
 
 
 def digest(node: Node) -> bytes:
