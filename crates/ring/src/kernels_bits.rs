@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 const BLOCK: usize = 512;
 /// Elements of one thread's part; a multiple of 64, so that parts begin with a plane word.
-const PART: usize = 16 * 1024;
+const PART: usize = 1 << 17;
 
 #[inline(always)]
 fn bit<W: Ring>(plane: &[u64], i: usize) -> W {

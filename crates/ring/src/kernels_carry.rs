@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 
 /// Words of work above which jobs spread over threads.
-const SPREAD: usize = 1 << 17;
+const SPREAD: usize = 1 << 20;
 
 /// Rows of `words` words.
 #[derive(Clone, Copy)]
