@@ -4,8 +4,8 @@ Intervals come from constants, `within`, booleans, small integers, comparisons, 
 arithmetic on those. A loop's carries keep the interval of their start only if a round stays inside. Every inexact
 operation widens by `SLACK`, which is far above the errors of truncation and of the approximations.
 
-`annotate` writes the bounds into a program (attribute `bound`: |v| < 2^bound for the value compared or approximated);
-`verify` refuses bounds that are narrower than what follows from the program itself.
+`annotate` writes what is proved into a program (attribute `bound`: |v| < 2^bound for the value compared or
+approximated); `verify` refuses promises that are narrower than what follows from the program itself.
 """
 
 from __future__ import annotations
@@ -110,17 +110,18 @@ class _Walk:
             return self.loop(eqn, operands)
         if eqn.op in ("while", "cond"):
             return self.branches(eqn, operands)
-        if "bound" in eqn.attrs:
-            eqn = self.bound(eqn, operands)
+        if eqn.op in _PROVED:
+            eqn = self.promises(eqn, operands)
         return eqn, [result(eqn, operands, types, source.get)]
 
-    def bound(self, eqn: Equation, operands: list[Interval]) -> Equation:
-        proved = bound_of(_compared(eqn.op, operands))
-        given = eqn.attrs["bound"]
+    def promises(self, eqn: Equation, operands: list[Interval]) -> Equation:
+        proved = _PROVED[eqn.op](operands)
         if self.write:
-            return replace(eqn, attrs={**eqn.attrs, "bound": proved})
-        if given is not None and (proved is None or given < proved):
-            raise ProgramError(f"bound {given} of {eqn.op}", wanted=f"{proved}, which is proved", where=eqn.where)
+            return replace(eqn, attrs={**eqn.attrs, **proved})
+        for name, known in proved.items():
+            given = eqn.attrs[name]
+            if given is not None and (known is None or (given > known if name == "low" else given < known)):
+                raise ProgramError(f"{name} {given} of {eqn.op}", wanted=f"{known}, which is proved", where=eqn.where)
         return eqn
 
     def loop(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval]]:
@@ -184,12 +185,39 @@ def _joined(parts: Sequence[Interval]) -> Interval:
     return found
 
 
-def _compared(op: str, x: list[Interval]) -> Interval:
-    if op in ("lt", "eq"):
-        return _sub(x)
-    if op in ("reduce_max", "reduce_min", "argmax", "argmin"):
-        return Interval(x[0].low - x[0].high, x[0].high - x[0].low)
-    return x[0]
+def _limit(x: float) -> float | None:
+    return x if abs(x) < 2.0**MAX_BOUND else None
+
+
+def _difference(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(_sub(x))}
+
+
+def _spread(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(Interval(x[0].low - x[0].high, x[0].high - x[0].low))}
+
+
+def _argument_of(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(x[0])}
+
+
+def _exponent(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(x[0]), "low": _limit(x[0].low), "high": _limit(x[0].high)}
+
+
+def _fraction(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(x[1]), "bound_x": bound_of(x[0])}
+
+
+# What is proved of the operands of an operation: values for its attributes.
+_PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
+    "lt": _difference,
+    "eq": _difference,
+    "exp": _exponent,
+    "div": _fraction,
+    **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin")},
+    **{name: _argument_of for name in ("log", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal")},
+}
 
 
 def _is_own_maximum(eqn: Equation, source: Callable[[int], Equation | None]) -> bool:

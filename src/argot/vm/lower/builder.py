@@ -22,7 +22,7 @@ import numpy as np
 from ...errors import ArgotError, ProgramError
 from .. import ops, ranges
 from ..ir import PUBLIC, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
-from ..ops.base import Op
+from ..ops.base import PROMISES, Op
 from .public import name_of
 from .simplify import simplify
 
@@ -144,8 +144,9 @@ class Builder:
     # ---- equations --------------------------------------------------------------------------------------------------
 
     def emit(self, op: str, *refs: Ref, **attrs: Any) -> Ref:
-        """The result of an operation: folded, found again, or a new equation."""
+        """The result of an operation: folded, found again, or a new equation. Promises are left to `ranges`."""
         rule = ops.find(op)
+        attrs = {**{name: None for name in rule.attrs if name in PROMISES}, **attrs}
         if rule.form == "elementwise" and len({x.type.shape for x in refs if x.type.shape}) > 1:
             refs = self._alike(refs)
         if all(x.value is not None for x in refs):

@@ -75,12 +75,12 @@ def _masked(b: Builder, x: Ref, y: Ref) -> Ref | None:
     return chosen if y.scale == 1.0 else b.scaled(chosen, y.scale)
 
 
-def _div(b: Builder, x: Ref, y: Ref) -> Ref | None:
+def _div(b: Builder, x: Ref, y: Ref, **promises: Any) -> Ref | None:
     c = y.uniform
     if c is not None and c != 0 and _same_shape(x, y):
         return b.emit("mul", x, b.constant(1.0 / c, y.type))
     if x.is_uniform(1) and _same_shape(y, x) and y.visibility != PUBLIC:
-        return b.emit("reciprocal", y, bound=None)
+        return b.emit("reciprocal", y)
     op, operands, attrs = b.producer(y)
     if op == "broadcast" and y.visibility != PUBLIC and 4 * operands[0].type.size <= y.type.size and y.scale == 1.0:
         return _div_by_repeated(b, x, operands[0], attrs)
@@ -91,7 +91,7 @@ def _div_by_repeated(b: Builder, x: Ref, y: Ref, attrs: Mapping[str, Any]) -> Re
     """x / broadcast(y) as a product with broadcast(1 / y), where |x| is so small that the error stays as it was."""
     if b.interval(x).magnitude > 2 or x.type.shape != attrs["shape"]:
         return None
-    inverse = b.emit("reciprocal", y, bound=None)
+    inverse = b.emit("reciprocal", y)
     return b.emit("mul", x, b.emit("broadcast", inverse, **attrs))
 
 
@@ -189,7 +189,7 @@ def _size(shape: tuple[int, ...]) -> int:
     return n
 
 
-def _exp(b: Builder, x: Ref, bound: int | None) -> Ref | None:
+def _exp(b: Builder, x: Ref, **promises: Any) -> Ref | None:
     """The derivative of softplus as JAX writes it, exp(a - softplus(a)), is sigmoid(a)."""
     op, operands, _ = b.producer(x)
     if x.scale != 1.0 or op not in ("sub", "neg"):
@@ -197,7 +197,7 @@ def _exp(b: Builder, x: Ref, bound: int | None) -> Ref | None:
     a = _softplus_of(b, operands[-1])
     if a is None or (op == "sub" and operands[0].id != a.id):
         return None
-    return b.emit("sigmoid", a if op == "sub" else b.emit("neg", a), bound=None)
+    return b.emit("sigmoid", a if op == "sub" else b.emit("neg", a))
 
 
 def _softplus_of(b: Builder, x: Ref) -> Ref | None:
@@ -215,9 +215,9 @@ def _softplus_of(b: Builder, x: Ref) -> Ref | None:
 def _softplus(b: Builder, a: Ref) -> Ref:
     """max(a, 0) + log(exp(-|a|) + 1), as the rules make it; found again where it exists, dropped where not."""
     zero, one = b.constant(0.0, a.type), b.constant(1.0, a.type)
-    top = b.emit("select", b.emit("lt", b.emit("neg", a), zero, bound=None), a, zero)
+    top = b.emit("select", b.emit("lt", b.emit("neg", a), zero), a, zero)
     below = b.emit("sub", a, b.settle(b.emit("mul", top, b.constant(2.0, a.type))))
-    return b.emit("add", top, b.emit("log", b.emit("add", b.emit("exp", below, bound=None), one), bound=None))
+    return b.emit("add", top, b.emit("log", b.emit("add", b.emit("exp", below), one)))
 
 
 _RULES: dict[str, Any] = {

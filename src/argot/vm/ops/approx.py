@@ -16,7 +16,7 @@ from .. import clear
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Share
-from .base import Array, Op, Operand, attributes, elementwise, is_bound
+from .base import Array, Op, Operand, attributes, elementwise, is_bound, is_limit
 
 
 class _Function(Op):
@@ -42,13 +42,18 @@ class _Function(Op):
 
 
 class Exp(_Function):
-    """e^x."""
+    """e^x. `low` and `high` promise low <= x <= high."""
 
     name = "exp"
+    attrs = attributes(bound=is_bound, low=is_limit, high=is_limit)
     form = "elementwise"
     function = staticmethod(derived.exp)
     exact = staticmethod(clear.exp)
     cost = 10.0
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        bound = e.ring_bound(attrs["bound"], operands[0].type)
+        return await derived.exp(e.p, e.arith(operands[0]), bound, attrs["low"], attrs["high"])
 
 
 class Log(_Function):

@@ -12,7 +12,7 @@ from .. import clear
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Public, Share
-from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_ints, require, whole
+from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound, is_ints, require, whole
 
 LINEAR_PRICE = 1.5  # a truncation, in elements sent
 
@@ -143,11 +143,14 @@ class Square(Op):
 
 
 class Div(Op):
-    """x / y of reals, 0 / 0 = 0. A shared x over a public 0 is 0; over a shared 0 it saturates with x's sign."""
+    """x / y of reals, 0 / 0 = 0. A shared x over a public 0 is 0; over a shared 0 it is large,
+    with x's sign. `bound` promises |y| < 2^bound, `bound_x` the same of x.
+    """
 
     name = "div"
     form = "elementwise"
     arity = 2
+    attrs = attributes(bound=is_bound, bound_x=is_bound)
     cost = 20.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -165,7 +168,8 @@ class Div(Op):
         shape = _shape(x, y)
         if isinstance(y, Public):
             return await e.scale(e.arith(x, shape), _reciprocal(y.array))
-        return await derived.divide(e.p, e.arith(x, shape), e.arith(y, shape))
+        bound, bound_x = (e.ring_bound(attrs[name], x.type) for name in ("bound", "bound_x"))
+        return await derived.divide(e.p, e.arith(x, shape), e.arith(y, shape), bound, bound_x)
 
 
 class Divide(Op):

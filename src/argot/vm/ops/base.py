@@ -85,12 +85,19 @@ def attributes(**valid: Callable[[Any], bool]) -> Mapping[str, Callable[[Any], b
     return MappingProxyType(valid)
 
 
+PROMISES = ("bound", "bound_x", "low", "high")  # what `ranges` may prove of operands; None where it did not
+
+
 def is_int(value: Any) -> bool:
     return type(value) is int and abs(value) < 2**48
 
 
 def is_bound(value: Any) -> bool:
     return value is None or (type(value) is int and -1024 <= value <= 1024)
+
+
+def is_limit(value: Any) -> bool:
+    return value is None or (type(value) is float and abs(value) < 1e300)
 
 
 def is_ints(value: Any) -> bool:

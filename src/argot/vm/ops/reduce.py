@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...mpc import derived
 from ...mpc.protocol import Arith, Bool
 from ...mpc.protocol import concat as join
-from ...runtime import gather
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
-from ..values import Share, integers
+from ..values import Share
 from .arith import reduced
 from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound, is_int, is_ints, require
 
@@ -53,26 +53,28 @@ class _Reduction(Op):
         return self.cost * float(types[0].size)
 
 
+def rows_last(x: Arith, axes: tuple[int, ...]) -> Arith:
+    """(rest..., n): the reduced axes flattened behind."""
+    rest = [a for a in range(len(x.shape)) if a not in axes]
+    shape = (*(x.shape[a] for a in rest), prod(x.shape[a] for a in axes))
+    return x.map(lambda part: part.transpose([*rest, *axes]).reshape(shape))
+
+
 class _Extreme(_Reduction):
     attrs = attributes(axes=is_ints, bound=is_bound)
     cost = 5.0
-    largest: ClassVar[bool]
+    function: ClassVar[Callable[..., Awaitable[Arith]]]
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-
-        async def pair(x: Arith, y: Arith) -> Arith:
-            bit = await (e.p.less_than(x, y, bound) if self.largest else e.p.less_than(y, x, bound))
-            return await e.p.select(bit, y, x)
-
-        return await tree(rows_first(e.arith(operands[0]), attrs["axes"]), pair)
+        return await type(self).function(e.p, rows_last(e.arith(operands[0]), attrs["axes"]), -1, bound)
 
 
 class ReduceMax(_Extreme):
     """The largest element over axes."""
 
     name = "reduce_max"
-    largest = True
+    function = staticmethod(derived.max)
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.max(arrays[0], axis=attrs["axes"]))
@@ -82,7 +84,7 @@ class ReduceMin(_Extreme):
     """The smallest element over axes."""
 
     name = "reduce_min"
-    largest = False
+    function = staticmethod(derived.min)
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(np.min(arrays[0], axis=attrs["axes"]))
@@ -156,7 +158,7 @@ class _Arg(Op):
     arity = 1
     attrs = attributes(axis=is_int, dtype=lambda v: v in INTEGERS, bound=is_bound)
     cost = 7.0
-    largest: ClassVar[bool]
+    function: ClassVar[Callable[..., Awaitable[Arith]]]
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         elementwise(types, NUMBERS)
@@ -168,26 +170,15 @@ class _Arg(Op):
         return self.cost * float(types[0].size)
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
-        """Of equal elements the first wins: neighbours are compared, and the later must be better."""
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-        x = rows_first(e.arith(operands[0]), (attrs["axis"],))
-        numbers = np.arange(x.shape[0], dtype=np.int64).reshape([-1] + [1] * (len(x.shape) - 1))
-        place = e.p.public(integers(np.broadcast_to(numbers, x.shape), e.p))
-        while x.shape[0] > 1:
-            n = x.shape[0]
-            a, b, p, q = rows(x, 0, n - 1, 2), rows(x, 1, n, 2), rows(place, 0, n - 1, 2), rows(place, 1, n, 2)
-            bit = await (e.p.less_than(a, b, bound) if self.largest else e.p.less_than(b, a, bound))
-            best, where = await gather(e.p.select(bit, b, a), e.p.select(bit, q, p))
-            x = join([best, rows(x, n - 1, n)], 0) if n % 2 else best
-            place = join([where, rows(place, n - 1, n)], 0) if n % 2 else where
-        return place.map(lambda part: part[0, ...])
+        return await type(self).function(e.p, e.arith(operands[0]), attrs["axis"], bound)
 
 
 class Argmax(_Arg):
     """The position of the first largest element along an axis."""
 
     name = "argmax"
-    largest = True
+    function = staticmethod(derived.argmax)
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.argmax(arrays[0], axis=attrs["axis"]).astype(TensorType(attrs["dtype"]).numpy)
@@ -197,7 +188,7 @@ class Argmin(_Arg):
     """The position of the first smallest element along an axis."""
 
     name = "argmin"
-    largest = False
+    function = staticmethod(derived.argmin)
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return np.argmin(arrays[0], axis=attrs["axis"]).astype(TensorType(attrs["dtype"]).numpy)

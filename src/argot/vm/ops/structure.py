@@ -271,7 +271,7 @@ class DynamicSlice(Op):
         return x.with_shape(sizes)
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        return arrays[0][_window(arrays[0].shape, attrs["sizes"], arrays[1:])]
+        return arrays[0][(*_window(arrays[0].shape, attrs["sizes"], arrays[1:]), ...)]
 
     def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
         return True
@@ -324,7 +324,7 @@ def _index(share: Share, where: tuple[slice, ...]) -> Share:
     if isinstance(share, Bool):
         starts, limits = tuple(s.start for s in where), tuple(s.stop for s in where)
         return share.map(lambda part: part.slice(starts, limits, (1,) * len(where)))
-    return share.map(lambda part: part[where])
+    return share.map(lambda part: part[(*where, ...)])
 
 
 def public_arrays(operands: tuple[Operand, ...]) -> tuple[Array, ...]:

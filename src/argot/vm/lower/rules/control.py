@@ -211,7 +211,7 @@ def _choose(b: Builder, index: Ref, results: list[list[Ref]]) -> list[Ref]:
         chosen = parts[-1]
         for k in range(len(parts) - 2, -1, -1):
             difference = b.emit("sub", index, b.constant(k + 1, index.type))
-            below = b.emit("lt", difference, b.constant(0, index.type), bound=None)
+            below = b.emit("lt", difference, b.constant(0, index.type))
             chosen = _pick(b, below, parts[k], chosen)
         out.append(chosen)
     return out

@@ -196,7 +196,7 @@ def gather(
     fill = 0 if fill_value is None or not np.isfinite(fill_value) else fill_value
     if _clip(mode) or fill == 0:
         return found
-    outside = b.emit("lt", places, b.constant(0, places.type), bound=None)
+    outside = b.emit("lt", places, b.constant(0, places.type))
     return b.emit("select", outside, b.constant(fill, found.type), found)
 
 
