@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections import deque
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +25,7 @@ SMALL, LARGE = 64, 32_000_000
 PINGS, BLOCKS = 1000, 7
 
 
-def connect(me: str, other: str, listen: str | None, tell: Any, hear: Any) -> tuple[Any, Any]:
+def connect(me: str, other: str, listen: str | None, tell: Any, hear: Any) -> tuple[Any, Messages]:
     """A link to the other process; the two tell each other fingerprint and address over a pipe."""
     identity = Identity.generate(me)
     here = link.Link(me, identity.certificate, identity.key, listen)
@@ -32,32 +33,36 @@ def connect(me: str, other: str, listen: str | None, tell: Any, hear: Any) -> tu
     fingerprint, address = json.loads(hear.readline())
     inbox = here.open(SESSION)
     here.add_peer(other, Identity.parse(fingerprint), address)
-    return here, inbox
+    return here, Messages(inbox)
 
 
-def receive(inbox: Any, messages: int) -> list[Any]:
-    """The next messages; stops the benchmark when the other process is gone."""
-    found: list[Any] = []
-    while len(found) < messages:
-        arrived = inbox.take(30)
-        if not arrived or any(data is None for _, data in arrived):
-            sys.exit("the other process is gone")
-        found += [data for _, data in arrived]
-    return found
+class Messages:
+    """The messages of an inbox one by one; stops the benchmark when the other process is gone."""
+
+    def __init__(self, inbox: Any) -> None:
+        self.inbox, self.here = inbox, deque[Any]()
+
+    def next(self) -> Any:
+        if not self.here:
+            arrived = self.inbox.take(30)
+            if not arrived or any(data is None for _, data in arrived):
+                sys.exit("the other process is gone")
+            self.here.extend(data for _, data in arrived)
+        return self.here.popleft()
 
 
 def answer() -> None:
     """The child: echo, and send its own block at once where one is announced."""
-    here, inbox = connect("echo", "bench", None, sys.stdout, sys.stdin)
+    here, messages = connect("echo", "bench", None, sys.stdout, sys.stdin)
     block = os.urandom(LARGE)
     for _ in range(PINGS):
-        here.send("bench", SESSION, [receive(inbox, 1)[0]])
+        here.send("bench", SESSION, [messages.next()])
     for _ in range(BLOCKS):
-        here.send("bench", SESSION, [receive(inbox, 1)[0]])
+        here.send("bench", SESSION, [messages.next()])
     for _ in range(BLOCKS):
-        receive(inbox, 1)
+        messages.next()
         here.send("bench", SESSION, [block])
-        receive(inbox, 1)
+        messages.next()
         here.send("bench", SESSION, [b"done"])
     here.close()
 
@@ -67,27 +72,28 @@ def measure() -> dict[str, float]:
     child = subprocess.Popen(
         [sys.executable, __file__, "--answer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    here, inbox = connect("bench", "echo", "127.0.0.1:0", child.stdin, child.stdout)
+    here, messages = connect("bench", "echo", "127.0.0.1:0", child.stdin, child.stdout)
     with here:
         small, block = os.urandom(SMALL), os.urandom(LARGE)
         pings = []
         for _ in range(PINGS):
             start = perf_counter()
             here.send("echo", SESSION, [small])
-            receive(inbox, 1)
+            messages.next()
             pings.append(perf_counter() - start)
         back = []
         for _ in range(BLOCKS):
             start = perf_counter()
             here.send("echo", SESSION, [block])
-            receive(inbox, 1)
+            messages.next()
             back.append(perf_counter() - start)
         both = []
         for _ in range(BLOCKS):
             start = perf_counter()
             here.send("echo", SESSION, [b"go"])
             here.send("echo", SESSION, [block])
-            receive(inbox, 2)  # its block, and its word that it has ours
+            messages.next()  # its block
+            messages.next()  # its word that it has ours
             both.append(perf_counter() - start)
     child.wait(10)
     deciles = statistics.quantiles(pings, n=10)

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::buffer::Pool;
+use crate::buffer::{Buffer, Pool};
 use crate::config::Config;
 use crate::events::{Event, Events};
 use crate::frame::{Hello, HEAD};
@@ -861,7 +861,7 @@ fn exchange_hellos(
     sealer: &mut Sealer,
     opener: &mut Opener,
 ) -> Result<(Hello, Vec<u8>), String> {
-    let mut sealed = Vec::new();
+    let mut sealed = Buffer::default();
     let mut records = sealer.stream(&mut sealed);
     records.put(&mine.encode())?;
     records.finish()?;

@@ -70,7 +70,7 @@ impl Conn {
 pub struct Tx {
     sealer: Sealer,
     /// Sealed and not yet taken by the socket, from `written` on.
-    sealed: Vec<u8>,
+    sealed: Buffer,
     written: usize,
 }
 
@@ -78,7 +78,7 @@ impl Tx {
     pub fn new(sealer: Sealer) -> Tx {
         Tx {
             sealer,
-            sealed: Vec::with_capacity(BATCH + BATCH / 8),
+            sealed: Buffer::default(),
             written: 0,
         }
     }
@@ -366,13 +366,13 @@ struct Outgoing {
 
 impl Outgoing {
     /// What stands between a fragment's number and its payload.
-    fn start(&self, begun: bool, out: &mut Vec<u8>) {
+    fn start(&self, begun: bool, body: &mut Buffer) {
         if begun {
-            return out.extend_from_slice(&self.id.to_le_bytes());
+            return body.push(&self.id.to_le_bytes());
         }
-        out.extend_from_slice(&self.session);
-        out.extend_from_slice(&self.id.to_le_bytes());
-        out.extend_from_slice(&(self.total as u64).to_le_bytes());
+        body.push(&self.session);
+        body.push(&self.id.to_le_bytes());
+        body.push(&(self.total as u64).to_le_bytes());
     }
 }
 
@@ -480,10 +480,8 @@ impl Peer {
         check: Check<'_>,
     ) -> Result<(), Refused> {
         let mut body = self.buffer(16 + message.total);
-        body.bytes.extend_from_slice(&message.session);
-        parts
-            .iter()
-            .for_each(|part| body.bytes.extend_from_slice(part));
+        body.push(&message.session);
+        parts.iter().for_each(|part| body.push(part));
         let queued = self.enqueue(
             message,
             Frame {
@@ -514,7 +512,7 @@ impl Peer {
             let size = left.min(FRAGMENT);
             let begun = left < message.total;
             let mut body = self.buffer(frame::MAX_FIXED + size);
-            message.start(begun, &mut body.bytes);
+            message.start(begun, &mut body);
             let mut room = size;
             while room > 0 {
                 if part.is_empty() {
@@ -522,7 +520,7 @@ impl Peer {
                     part = next;
                 }
                 let (now, later) = part.split_at(room.min(part.len()));
-                body.bytes.extend_from_slice(now);
+                body.push(now);
                 part = later;
                 room -= now.len();
             }
@@ -762,7 +760,7 @@ impl Peer {
             Err(TryLockError::WouldBlock) => return Progress::Busy,
         };
         if tx.written == tx.sealed.len() {
-            tx.sealed.clear();
+            tx.sealed.truncate(0);
             tx.written = 0;
             match self.seal_batch(conn, &mut tx) {
                 Ok(_) => (),

@@ -18,6 +18,8 @@ use crate::record::{Opener, HEADER, MAX_CIPHERTEXT};
 const READ: usize = 256 * 1024;
 /// Reserved at once for a message; a longer one grows as its bytes arrive, so announcing costs the sender bytes.
 const RESERVE: usize = 64 << 20;
+/// Shorter records are copied: they hold the heads of frames, and several frames.
+const DIRECT: usize = 8 * 1024;
 const MAX_PARTIALS: usize = 1024;
 /// Received and not acknowledged: a packet of its own is sent for them.
 const ACK_BYTES: usize = 1 << 20;
@@ -67,7 +69,7 @@ impl Rx {
             *self = Rx::new(life);
         }
         for partial in self.partials.values_mut() {
-            partial.body.bytes.truncate(partial.committed);
+            partial.body.truncate(partial.committed);
             partial.filled = partial.committed;
         }
     }
@@ -111,8 +113,16 @@ pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8
                 next_record(&mut buffer[start..end]).map_err(End::Cut)?
             {
                 start += HEADER + body.len();
-                let plain = opener.open(header, body).map_err(End::Cut)?;
-                frames.feed(context, rx, plain)?;
+                match frames.destination(rx, Opener::plain_length(body)) {
+                    Some(place) => {
+                        let n = opener.open_into(header, body, place).map_err(End::Cut)?;
+                        frames.stored(context, rx, n)?;
+                    }
+                    None => {
+                        let plain = opener.open(header, body).map_err(End::Cut)?;
+                        frames.feed(context, rx, plain)?;
+                    }
+                }
             }
             context.conn.opened_records.store(opener.records(), Relaxed);
             buffer.copy_within(start..end, 0);
@@ -160,7 +170,7 @@ impl Default for Frames {
             fixed: 0,
             length: 0,
             left: 0,
-            body: Buffer::small(Vec::new()),
+            body: Buffer::default(),
             unacked_bytes: 0,
             unacked_from: 0,
             answer: false,
@@ -271,30 +281,61 @@ impl Frames {
             _ => return Ok(()),
         };
         let refused = || format!("no memory for a message of {size} bytes");
-        self.body = context.pool.get(size).ok_or_else(refused)?;
+        self.body = context
+            .pool
+            .get(size + 1) // the type of the last record comes behind the data
+            .ok_or_else(refused)?;
+        Ok(())
+    }
+
+    /// Where the next `plain` bytes can be decrypted to directly: inside a long payload, with room for the record's type, which
+    /// the next byte overwrites. Nothing of it counts before the record is authentic.
+    fn destination<'a>(&'a mut self, rx: &'a mut Rx, plain: usize) -> Option<&'a mut [u8]> {
+        let in_payload = self.have > HEAD && self.have == HEAD + self.fixed;
+        if !in_payload || plain < DIRECT || plain > self.left + 1 {
+            return None;
+        }
+        if self.kind != frame::NEXT {
+            return self.body.spare(plain);
+        }
+        let partial = rx.partials.get_mut(&self.id())?;
+        partial
+            .place
+            .is_some()
+            .then(|| partial.body.spare(plain))
+            .flatten()
+    }
+
+    /// `n` bytes were decrypted to their destination.
+    fn stored(&mut self, context: &Context<'_>, rx: &mut Rx, n: usize) -> Result<(), End> {
+        if self.kind != frame::NEXT {
+            self.body.advance(n);
+        } else if let Some(partial) = rx.partials.get_mut(&self.id()) {
+            partial.body.advance(n);
+            partial.filled += n;
+        }
+        self.left -= n;
+        if self.left == 0 {
+            self.end(context, rx)?;
+            self.have = 0;
+        }
         Ok(())
     }
 
     fn store(&mut self, rx: &mut Rx, data: &[u8]) -> Result<(), String> {
         if self.kind != frame::NEXT {
-            self.body.bytes.extend_from_slice(data);
+            self.body.push(data);
             return Ok(());
         }
-        let partial = rx
-            .partials
-            .get_mut(&self.id())
-            .ok_or("the rest of a message that was not begun")?;
+        let partial = rx.partials.get_mut(&self.id());
+        let partial = partial.ok_or("the rest of a message that was not begun")?;
         partial.filled += data.len();
-        if partial.place.is_none() {
-            return Ok(());
+        if partial.place.is_some() {
+            let place = partial.body.spare(data.len());
+            let refused = || format!("no memory for a message of {} bytes", partial.total);
+            place.ok_or_else(refused)?.copy_from_slice(data);
+            partial.body.advance(data.len());
         }
-        let body = &mut partial.body.bytes;
-        if body.capacity() - body.len() < data.len() {
-            let grow = (partial.total - body.len()).min(body.len()).max(data.len());
-            body.try_reserve_exact(grow)
-                .map_err(|_| format!("no memory for a message of {} bytes", partial.total))?;
-        }
-        body.extend_from_slice(data);
         Ok(())
     }
 
@@ -326,13 +367,13 @@ impl Frames {
         match self.kind {
             frame::CREDIT => peer.credited(rx.life, &self.session(), self.word(24)),
             frame::MESSAGE => {
-                let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
+                let body = std::mem::take(&mut self.body);
                 let total = body.len();
                 let place = sessions.begin(peer, rx.life, self.session(), cost(total))?;
                 deliver(context, rx.life, self.session(), place, total, body);
             }
             frame::FIRST => {
-                let body = std::mem::replace(&mut self.body, Buffer::small(Vec::new()));
+                let body = std::mem::take(&mut self.body);
                 let total = self.total() as usize;
                 let place = sessions.begin(peer, rx.life, self.session(), cost(total))?;
                 let (filled, session) = (body.len(), self.session());

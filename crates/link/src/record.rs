@@ -13,12 +13,19 @@ use aws_lc_rs::aead::{
 };
 use rustls::ConnectionTrafficSecrets as Secrets;
 
+use crate::buffer::Buffer;
+
 /// Plaintext bytes of a full record.
 pub const RECORD: usize = 16_384;
 pub const HEADER: usize = 5;
 const TAG: usize = 16;
 /// The largest ciphertext that RFC 8446 allows.
 pub const MAX_CIPHERTEXT: usize = RECORD + 256;
+
+/// From here on data is encrypted straight from where it lies, in records of its own.
+const DIRECT: usize = 8 * 1024;
+const NOT_AUTHENTIC: &str =
+    "a TLS record that does not authenticate (changed or truncated on the way)";
 
 const APPLICATION_DATA: u8 = 23;
 const ALERT: u8 = 21;
@@ -79,7 +86,7 @@ impl Sealer {
     }
 
     /// A stream of plaintext that is cut into records at the end of `out`.
-    pub fn stream<'a>(&'a mut self, out: &'a mut Vec<u8>) -> RecordStream<'a> {
+    pub fn stream<'a>(&'a mut self, out: &'a mut Buffer) -> RecordStream<'a> {
         RecordStream {
             half: &mut self.0,
             out,
@@ -90,25 +97,31 @@ impl Sealer {
 
 pub struct RecordStream<'a> {
     half: &'a mut Half,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Buffer,
     start: Option<usize>,
 }
 
 impl RecordStream<'_> {
     pub fn put(&mut self, mut data: &[u8]) -> Result<(), String> {
+        while data.len() >= DIRECT {
+            self.finish()?;
+            let (now, later) = data.split_at(RECORD.min(data.len()));
+            self.seal_from(now)?;
+            data = later;
+        }
         while !data.is_empty() {
             let start = match self.start {
                 Some(start) => start,
                 None => {
                     let start = self.out.len();
-                    self.out.extend_from_slice(&[APPLICATION_DATA, 3, 3, 0, 0]);
+                    self.out.push(&[0; HEADER]);
                     self.start = Some(start);
                     start
                 }
             };
             let room = RECORD - (self.out.len() - start - HEADER);
             let (now, later) = data.split_at(room.min(data.len()));
-            self.out.extend_from_slice(now);
+            self.out.push(now);
             data = later;
             if now.len() == room {
                 self.finish()?;
@@ -122,20 +135,42 @@ impl RecordStream<'_> {
         let Some(start) = self.start.take() else {
             return Ok(());
         };
-        self.out.push(APPLICATION_DATA);
-        let body = start + HEADER;
-        let length = (self.out.len() - body + TAG) as u16;
-        self.out[start + 3..body].copy_from_slice(&length.to_be_bytes());
-        let aad: [u8; HEADER] = [APPLICATION_DATA, 3, 3, (length >> 8) as u8, length as u8];
+        self.out.push(&[APPLICATION_DATA]);
+        let header = header(self.out.len() - start - HEADER + TAG);
         let nonce = self.half.nonce();
-        let tag = self
-            .half
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut self.out[body..])
-            .map_err(|_| "encryption failed")?;
-        self.out.extend_from_slice(tag.as_ref());
+        let record = &mut self.out[start..];
+        record[..HEADER].copy_from_slice(&header);
+        let sealed = self.half.key.seal_in_place_separate_tag(
+            nonce,
+            Aad::from(header),
+            &mut record[HEADER..],
+        );
+        let tag = sealed.map_err(|_| "encryption failed")?;
+        self.out.push(tag.as_ref());
         Ok(())
     }
+
+    /// One record of `data`, encrypted on its way into `out` instead of being copied first.
+    fn seal_from(&mut self, data: &[u8]) -> Result<(), String> {
+        let header = header(data.len() + 1 + TAG);
+        let nonce = self.half.nonce();
+        let size = HEADER + data.len() + 1 + TAG;
+        let place = self.out.spare(size).ok_or("no memory to encrypt in")?;
+        let (start, place) = place.split_at_mut(HEADER);
+        let (body, end) = place.split_at_mut(data.len());
+        start.copy_from_slice(&header);
+        let kind = [APPLICATION_DATA];
+        self.half
+            .key
+            .seal_out_of_place_scatter(nonce, Aad::from(header), data, body, &kind, end)
+            .map_err(|_| "encryption failed")?;
+        self.out.advance(size);
+        Ok(())
+    }
+}
+
+fn header(length: usize) -> [u8; HEADER] {
+    [APPLICATION_DATA, 3, 3, (length >> 8) as u8, length as u8]
 }
 
 /// The receiving half.
@@ -174,29 +209,50 @@ impl Opener {
         body: &'a mut [u8],
     ) -> Result<&'a [u8], String> {
         let nonce = self.0.nonce();
-        let plain = self
+        let opened = self.0.key.open_in_place(nonce, Aad::from(header), body);
+        let plain = opened.map_err(|_| NOT_AUTHENTIC)?;
+        application_data(plain)
+    }
+
+    /// Decrypt one record into `out`, which has the length that `plain_length` says; the number of bytes of application data
+    /// at its start.
+    pub fn open_into(
+        &mut self,
+        header: [u8; HEADER],
+        body: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, String> {
+        let nonce = self.0.nonce();
+        let (ciphertext, tag) = body.split_at(body.len().saturating_sub(TAG));
+        let aad = Aad::from(header);
+        let opened = self
             .0
             .key
-            .open_in_place(nonce, Aad::from(header), body)
-            .map_err(|_| {
-                "a TLS record that does not authenticate (changed or truncated on the way)"
-                    .to_owned()
-            })?;
-        let end = plain
-            .iter()
-            .rposition(|&b| b != 0)
-            .ok_or("a TLS record without a type")?;
-        let (data, kind) = (&plain[..end], plain[end]);
-        match kind {
-            APPLICATION_DATA if data.len() <= RECORD => Ok(data),
-            APPLICATION_DATA => Err("a TLS record that is too long".into()),
-            ALERT if data.len() == 2 => Err(format!(
-                "the peer sent TLS alert {} ({})",
-                data[1],
-                alert_name(data[1])
-            )),
-            other => Err(format!("a TLS record of type {other} after the handshake")),
-        }
+            .open_separate_gather(nonce, aad, ciphertext, tag, out);
+        opened.map_err(|_| NOT_AUTHENTIC)?;
+        application_data(out).map(<[u8]>::len)
+    }
+
+    /// Bytes that a record's body decrypts to: its data, its type and, from peers that pad, zeros.
+    pub fn plain_length(body: &[u8]) -> usize {
+        body.len().saturating_sub(TAG)
+    }
+}
+
+/// The content of a decrypted record, without type and padding.
+fn application_data(plain: &[u8]) -> Result<&[u8], String> {
+    let end = plain.iter().rposition(|&b| b != 0);
+    let end = end.ok_or("a TLS record without a type")?;
+    let (data, kind) = (&plain[..end], plain[end]);
+    match kind {
+        APPLICATION_DATA if data.len() <= RECORD => Ok(data),
+        APPLICATION_DATA => Err("a TLS record that is too long".into()),
+        ALERT if data.len() == 2 => Err(format!(
+            "the peer sent TLS alert {} ({})",
+            data[1],
+            alert_name(data[1])
+        )),
+        other => Err(format!("a TLS record of type {other} after the handshake")),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use argot_link::frame::{self, head, Hello};
 use argot_link::tls::{self, Identity, Secured};
-use argot_link::{Config, Error, Link, SessionId};
+use argot_link::{Buffer, Config, Error, Link, SessionId};
 use common::{
     address, collect, event, introduce, link, link_at, pair, person, quick, send, Dice, Fate,
     Person, Proxy, PATIENCE,
@@ -432,7 +432,7 @@ impl Rogue {
     }
 
     fn write(&mut self, plain: &[u8]) {
-        let mut sealed = Vec::new();
+        let mut sealed = Buffer::default();
         let mut records = self.secured.sealer.stream(&mut sealed);
         records.put(plain).expect("sealed");
         records.finish().expect("sealed");

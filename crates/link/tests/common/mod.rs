@@ -163,6 +163,7 @@ pub struct Proxy {
     pub address: String,
     pub met: Arc<AtomicUsize>,
     closed: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
     local: SocketAddr,
 }
@@ -173,15 +174,20 @@ impl Proxy {
         let local = listener.local_addr().expect("an address");
         let met = Arc::new(AtomicUsize::new(0));
         let closed = Arc::new(AtomicBool::new(false));
+        let ended = Arc::new(AtomicBool::new(false));
         let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let (met_, closed_, streams_) = (met.clone(), closed.clone(), streams.clone());
+        let ended_ = ended.clone();
         std::thread::spawn(move || {
             for number in 0.. {
                 let Ok((client, _)) = listener.accept() else {
                     return;
                 };
-                if closed_.load(Ordering::SeqCst) {
+                if ended_.load(Ordering::SeqCst) {
                     return;
+                }
+                if closed_.load(Ordering::SeqCst) {
+                    continue;
                 }
                 let Ok(server) = TcpStream::connect(&target) else {
                     continue;
@@ -213,6 +219,7 @@ impl Proxy {
             address: local.to_string(),
             met,
             closed,
+            ended,
             streams,
             local,
         }
@@ -225,10 +232,9 @@ impl Proxy {
         }
     }
 
-    /// Accept nothing more and cut what there is.
+    /// Cut what there is and what comes. The port stays taken, so that nobody else is dialed in its place.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.local);
         self.cut();
     }
 }
@@ -236,6 +242,8 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.close();
+        self.ended.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.local);
     }
 }
 
