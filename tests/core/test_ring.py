@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
@@ -375,6 +376,25 @@ def test_encode_refuses(backend: str, value: float, kind: str) -> None:
     with pytest.raises(TypeError):
         ring.encode(np.ones(1, complex), 18, np.uint64)
     assert ring.decode(ring.encode(np.arange(3), 18, np.uint64), 18).tolist() == [0, 1, 2]
+
+
+def test_kernels_run_in_several_threads_at_once() -> None:
+    dtype = np.dtype(np.uint64)
+
+    def work(seed: int) -> bool:
+        x, y = random(dtype, (190, 200), seed), random(dtype, (200, 180), seed + 1)
+        good = True
+        for _ in range(5):
+            z = ring.matmul(x, y)
+            double = ring.cross_matmul(x, x, y, y)
+            planes = ring.bits_from_ring(x, 64)
+            good &= bool((z == x @ y).all() and (double == ring.mul(z, np.array(3, dtype))).all())
+            good &= bool((ring.bits_to_ring(planes, x.shape, dtype) == x).all())
+            good &= bool((ring.add(np.tile(x, (20, 1)), np.array(1, dtype)) == np.tile(x, (20, 1)) + 1).all())
+        return good
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(work, range(8)))
 
 
 def test_large_results_reuse_the_memory_of_dead_ones_only() -> None:

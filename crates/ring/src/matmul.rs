@@ -6,6 +6,7 @@
 //! their own.
 
 use crate::element::Ring;
+use crate::elementwise;
 use crate::multiversion;
 use crate::tile::{Tile, Tiled};
 use rayon::prelude::*;
@@ -54,6 +55,8 @@ const BLOCKED: usize = 12 * 12 * 12;
 const DEPTH: usize = 128;
 /// Rows of the left matrix laid out at a time: they stay in the second cache.
 const HEIGHT: usize = 96;
+/// Bytes of memory for each purpose that a thread keeps between products.
+const KEPT: usize = 32 << 20;
 /// Bytes of the right matrix laid out at a time: they stay in the third cache.
 const LAID_OUT: usize = 16 << 20;
 
@@ -71,15 +74,11 @@ pub fn cross_matmul<T: Tiled>(
     [y0, y1]: [Matrix<T>; 2],
     sizes: Sizes,
 ) {
-    let sum: Vec<T> = y0
-        .data
-        .iter()
-        .zip(y1.data)
-        .map(|(a, b)| a.plus(*b))
-        .collect();
-    let sum = Matrix { data: &sum, ..y0 };
     out.fill(T::default());
-    accumulate(out, x0, sum, sizes);
+    with_strips(2, y0.data.len(), |sum: &mut [T]| {
+        elementwise::binary::<T, elementwise::Add>(sum, y0.data, y1.data);
+        accumulate(out, x0, Matrix { data: sum, ..y0 }, sizes);
+    });
     accumulate(out, x1, y0, sizes);
 }
 
@@ -240,8 +239,9 @@ multiversion! {
 struct Line([u64; 8]);
 
 thread_local! {
-    /// Memory for strips, kept from one product to the next.
-    static STRIPS: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    /// Memory for the right matrix, strips of the left one, and sums; kept from one product to the next.
+    static STRIPS: RefCell<[Vec<Line>; 3]> =
+        const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
 }
 
 /// Call `work` with memory for `n` elements of unspecified contents. The memory is taken out of its place meanwhile,
@@ -254,7 +254,9 @@ fn with_strips<T: Ring, R>(which: usize, n: usize, work: impl FnOnce(&mut [T]) -
     }
     // SAFETY: that many bytes are there, aligned to 64, and any bytes are valid elements.
     let result = work(unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), n) });
-    STRIPS.with(|held| held.borrow_mut()[which] = lines);
+    if lines.len() * 64 <= KEPT {
+        STRIPS.with(|held| held.borrow_mut()[which] = lines);
+    }
     result
 }
 
