@@ -249,7 +249,16 @@ def test_matmul(backend: str, dtype: np.dtype) -> None:
     x, y = random(dtype, (2, 3, 4, 5), 1), random(dtype, (2, 3, 5, 6), 2)
     same(ring.matmul(x, y), ints(x) @ ints(y), dtype)
     same(ring.matmul(x, y.swapaxes(2, 3).copy().swapaxes(2, 3)), ints(x) @ ints(y), dtype)
+    for m, k, n in product([1, 2, 3, 4, 5, 30], repeat=3):
+        x, y = random(dtype, (m, k), 1), random(dtype, (k, n), 2)
+        want = ring.matmul(x, y)
+        same(want, ints(x) @ ints(y), dtype)
+        xt, yt = x.T.copy().T, y.T.copy().T
+        for left, right in [(xt, y), (x, yt), (xt, yt)]:
+            np.testing.assert_array_equal(ring.matmul(left, right), want)
+            np.testing.assert_array_equal(ring.cross_matmul(x, left, right, y), ring.mul(want, make(3, dtype)))
     square = random(dtype, (12, 12), 3)
+    same(ring.matmul(square, square.T), ints(square) @ ints(square).T, dtype)
     want = ints(square) @ ints(square)
     same(ring.matmul(square, square, out=square), want, dtype)
 

@@ -91,18 +91,19 @@ fn shifts() {
 
 fn products<T: Tiled>() {
     on_every_backend(|backend| {
-        for (m, k, n) in [
-            (1, 1, 1),
+        let small = (0..216).map(|i| (i % 6 + 1, i / 6 % 6 + 1, i / 36 + 1));
+        let large = [
             (1, 70, 90),
             (90, 70, 1),
             (3, 5, 100),
             (100, 5, 3),
-            (5, 5, 5),
+            (4, 600, 4),
             (8, 24, 48),
             (13, 129, 49),
             (97, 130, 25),
             (200, 60, 101),
-        ] {
+        ];
+        for (m, k, n) in small.chain(large) {
             let (x, y) = (random::<T>(m * k, 1), random::<T>(k * n, 2));
             let flip = |a: &[T], rows: usize, columns: usize| -> Vec<T> {
                 (0..rows * columns)
