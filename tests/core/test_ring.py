@@ -19,7 +19,7 @@ RINGS = [np.dtype(np.uint32), np.dtype(np.uint64), Z128]
 IDS = ["u32", "u64", "u128"]
 BACKENDS = ["avx512", "avx2", "portable"]
 SIZES = [0, 1, 3, 63, 64, 65, 1000]
-LARGE = 300_001
+LARGE = 1_100_001
 KEYS = (bytes(range(16)), bytes(range(1, 17)))
 
 
@@ -105,7 +105,7 @@ def test_binary_of_arrays_that_span_threads(dtype: np.dtype) -> None:
         low = x["lo"] + y["lo"]
         assert (got["lo"] == low).all()
         assert (got["hi"] == x["hi"] + y["hi"] + (low < x["lo"])).all()
-        same(ring.mul(x, y)[::1001], (ints(x) * ints(y))[::1001], dtype)
+        same(ring.mul(x, y)[::1001], ints(x[::1001]) * ints(y[::1001]), dtype)
     else:
         assert (ring.add(x, y) == x + y).all()
         assert (ring.sub(x, y) == x - y).all()
@@ -373,7 +373,7 @@ def test_decode_reads_every_word_as_signed(backend: str) -> None:
     [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"), (2.0**26, "range"), (-(2.0**26), "range"), (1e300, "range")],
 )
 def test_encode_refuses(backend: str, value: float, kind: str) -> None:
-    for n, at in [(1, 0), (100, 99), (200_000, 150_000)]:
+    for n, at in [(1, 0), (100, 99), (600_000, 450_000)]:
         x = np.ones(n)
         x[at:] = value
         with pytest.raises(ValueError, match=f"element {at} ") as caught:
