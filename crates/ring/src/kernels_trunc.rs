@@ -92,24 +92,36 @@ impl<'a> Packer<'a> {
 #[inline(always)]
 fn read<W: Ring>(from: &[u8], bits: u32, first: usize, out: &mut [W]) {
     let start = first * bits as usize;
-    // Up to here eight bytes can be read at once, which hold a number of up to 57 bits at any place within a byte.
-    let quick = if bits > 57 || from.len() < 8 {
+    // So many bytes hold a number at any place within the first of them; near the end bytes are taken one by one.
+    let span = if bits <= 57 { 8 } else { 16 };
+    let quick = if bits > 121 || from.len() < span {
         0
     } else {
-        ((from.len() - 8) * 8 / bits as usize + 1).saturating_sub(first)
+        ((from.len() - span) * 8 / bits as usize + 1).saturating_sub(first)
     }
     .min(out.len());
-    let mask = (1u64 << (bits % 64)) - 1;
-    for (i, v) in out[..quick].iter_mut().enumerate() {
-        let at = start + i * bits as usize;
-        let mut word = [0; 8];
-        word.copy_from_slice(&from[at / 8..at / 8 + 8]);
-        *v = W::from_u64(u64::from_le_bytes(word) >> (at % 8) & mask);
+    let (quick, slow) = out.split_at_mut(quick);
+    if bits <= 57 {
+        let mask = (1u64 << bits) - 1;
+        for (i, v) in quick.iter_mut().enumerate() {
+            let at = start + i * bits as usize;
+            let mut word = [0; 8];
+            word.copy_from_slice(&from[at / 8..at / 8 + 8]);
+            *v = W::from_u64(u64::from_le_bytes(word) >> (at % 8) & mask);
+        }
+    } else {
+        let mask = u128::MAX >> (128 - bits);
+        for (i, v) in quick.iter_mut().enumerate() {
+            let at = start + i * bits as usize;
+            let mut word = [0; 16];
+            word.copy_from_slice(&from[at / 8..at / 8 + 16]);
+            *v = W::from_u128(u128::from_le_bytes(word) >> (at % 8) & mask);
+        }
     }
-    for (i, v) in out.iter_mut().enumerate().skip(quick) {
+    for (i, v) in slow.iter_mut().enumerate() {
         let (mut wide, mut have) = (0u128, 0);
         while have < bits {
-            let at = start + i * bits as usize + have as usize;
+            let at = start + (quick.len() + i) * bits as usize + have as usize;
             let now = (8 - at as u32 % 8).min(bits - have);
             let piece = from[at / 8] >> (at % 8) & ((1u16 << now) - 1) as u8;
             wide |= (piece as u128) << have;
@@ -482,7 +494,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_back() {
-        for bits in [1, 7, 8, 18, 31, 32, 33, 64, 100, 128] {
+        for bits in [1, 7, 8, 18, 31, 32, 33, 57, 58, 64, 100, 121, 122, 128] {
             for n in [0, 1, 7, 8, 9, 1000, 140_000] {
                 let x: Vec<Z128> = draw(1, n);
                 let mut packed = vec![0; packed_len(n, bits)];

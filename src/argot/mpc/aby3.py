@@ -562,8 +562,14 @@ class Aby3(Protocol):
         if n <= PART or any(s.shape != shape for s in shares):
             return await operation(*shares)
         flat = [s.reshape((n,)) for s in shares]
-        pieces = [[_piece(s, start, min(start + PART, n)) for s in flat] for start in range(0, n, PART)]
-        return _whole(await gather(*(operation(*piece) for piece in pieces), limit=IN_FLIGHT), shape)
+        whole = _Whole(n)
+
+        async def piece(start: int) -> None:
+            stop = min(start + PART, n)
+            whole.put(start, stop, await operation(*(_piece(s, start, stop) for s in flat)))
+
+        await gather(*(piece(start) for start in range(0, n, PART)), limit=IN_FLIGHT)
+        return whole.share.reshape(shape)
 
 
 def _check_shapes(*shares: Arith | Bool) -> None:
@@ -592,17 +598,26 @@ def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:
     return x.map(lambda part: Bits(np.ascontiguousarray(part.planes[:, words]), (stop - start,)))
 
 
-def _whole(pieces: Sequence[Arith | Bool], shape: tuple[int, ...]) -> Arith | Bool:
-    """The opposite of `_piece`."""
-    parts = list(zip(*(piece.parts for piece in pieces), strict=True))
-    if isinstance(pieces[0], Arith):
-        return Arith(tuple(_joined_parts(part, 0).reshape(shape) for part in parts))
-    return Bool(tuple(Bits(_joined_parts([p.planes for p in part], 1), shape) for part in parts))
+class _Whole:
+    """The opposite of `_piece`: a flat share made of pieces, each copied to its place while it is in the cache."""
 
+    share: Arith | Bool
 
-def _joined_parts(parts: Sequence[Array], axis: int) -> Array:
-    """`numpy.concatenate`, into memory that is reused."""
-    shape = list(parts[0].shape)
-    shape[axis] = sum(part.shape[axis] for part in parts)
-    joined: Array = np.concatenate(parts, axis, out=ring.empty(tuple(shape), parts[0].dtype))
-    return joined
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def put(self, start: int, stop: int, piece: Arith | Bool) -> None:
+        """Elements start..stop-1. The first piece says what kind of share it is."""
+        if not hasattr(self, "share"):
+            self.share = self._empty(piece)
+        for whole, part in zip(self.share.parts, piece.parts, strict=True):
+            if isinstance(whole, Bits) and isinstance(part, Bits):
+                whole.planes[:, start // 64 : -(-stop // 64)] = part.planes
+            elif isinstance(whole, np.ndarray):
+                whole[start:stop] = part
+
+    def _empty(self, piece: Arith | Bool) -> Arith | Bool:
+        if isinstance(piece, Arith):
+            return Arith(tuple(ring.empty((self.n,), part.dtype) for part in piece.parts))
+        words = -(-self.n // 64)
+        return Bool(tuple(Bits(ring.empty((p.width, words), np.uint64), (self.n,)) for p in piece.parts))
