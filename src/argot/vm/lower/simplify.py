@@ -6,6 +6,7 @@ Rules are found by the name of the operation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -216,8 +217,14 @@ def _softplus(b: Builder, a: Ref) -> Ref:
     """max(a, 0) + log(exp(-|a|) + 1), as the rules make it; found again where it exists, dropped where not."""
     zero, one = b.constant(0.0, a.type), b.constant(1.0, a.type)
     top = b.emit("select", b.emit("lt", b.emit("neg", a), zero), a, zero)
-    below = b.emit("sub", a, b.settle(b.emit("mul", top, b.constant(2.0, a.type))))
+    below = b.emit("neg", magnitude(b, a, top))
     return b.emit("add", top, b.emit("log", b.emit("add", b.emit("exp", below), one)))
+
+
+def magnitude(b: Builder, x: Ref, top: Ref) -> Ref:
+    """|x|, given top = max(x, 0): 2 top - x, and known to be positive."""
+    twice = b.settle(b.emit("mul", top, b.constant(2, x.type)))
+    return b.emit("within", b.emit("sub", twice, x), low=0.0, high=math.inf)
 
 
 _RULES: dict[str, Any] = {

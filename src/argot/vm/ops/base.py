@@ -132,9 +132,10 @@ def require(condition: bool, what: str, wanted: str | None = None) -> None:
 def elementwise(types: Sequence[TensorType], dtypes: Sequence[str] | None = None) -> TensorType:
     """The common type of operands of equal shape, where some may be 0-d."""
     shape = next((t.shape for t in types if t.shape), ())
-    shown = ", ".join(map(str, types))
-    require(all(t.shape in ((), shape) for t in types), f"shapes differ: {shown}", "equal shapes, or scalars")
-    require(len({t.dtype for t in types}) == 1, f"dtypes differ: {shown}", "one dtype")
+    if not all(t.shape in ((), shape) for t in types):
+        raise ProgramError(f"shapes differ: {', '.join(map(str, types))}", wanted="equal shapes, or scalars")
+    if len({t.dtype for t in types}) != 1:
+        raise ProgramError(f"dtypes differ: {', '.join(map(str, types))}", wanted="one dtype")
     if dtypes is not None:
         require(types[0].dtype in dtypes, f"dtype {types[0].dtype}", "one of " + ", ".join(dtypes))
     return TensorType(types[0].dtype, shape)

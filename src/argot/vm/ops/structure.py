@@ -315,12 +315,12 @@ def _starts(x: TensorType, starts: tuple[TensorType, ...]) -> None:
     require(ok, f"{len(starts)} indices into {x}", "one integer for each axis")
 
 
-def _window(shape: tuple[int, ...], sizes: tuple[int, ...], starts: Any) -> tuple[slice, ...]:
+def _window(shape: tuple[int, ...], sizes: tuple[int, ...], starts: Any) -> tuple[Any, ...]:
     places = [max(0, min(int(a), n - s)) for a, n, s in zip(starts, shape, sizes, strict=True)]
     return tuple(slice(a, a + s) for a, s in zip(places, sizes, strict=True))
 
 
-def _index(share: Share, where: tuple[slice, ...]) -> Share:
+def _index(share: Share, where: tuple[Any, ...]) -> Share:
     if isinstance(share, Bool):
         starts, limits = tuple(s.start for s in where), tuple(s.stop for s in where)
         return share.map(lambda part: part.slice(starts, limits, (1,) * len(where)))

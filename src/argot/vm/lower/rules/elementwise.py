@@ -15,6 +15,7 @@ from ....errors import UnsupportedError
 from ...ir import PUBLIC, ir_dtype
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
+from ..simplify import magnitude
 
 
 def _is_shared(*refs: Ref) -> bool:
@@ -303,8 +304,7 @@ def abs_(b: Builder, x: Ref, **_: Any) -> Ref:
     """|x| = 2 max(x, 0) - x."""
     if not _is_shared(x):
         return b.emit("select", b.emit("lt", x, _scalar(b, 0, x)), b.emit("neg", x), x)
-    twice = b.emit("mul", _rectify(b, x), _scalar(b, 2, x))
-    return b.emit("sub", b.settle(twice), x)
+    return magnitude(b, x, _rectify(b, x))
 
 
 @example(lambda J, x: J.jnp.sign(x))
