@@ -19,7 +19,7 @@ party.` finds every message and draw.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -47,6 +47,7 @@ FUSED_ROUNDS = f"(2 if n <= {FEW} else 3) if d else 1"
 FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
 
 
+@final
 class Aby3(Protocol):
     """Semi-honest security against one of three parties. See aby3.md."""
 

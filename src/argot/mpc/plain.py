@@ -8,7 +8,7 @@ compare every protocol with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, final
 
 from .._core import ring
 from .bits import Bits
@@ -16,6 +16,7 @@ from .derived import clear
 from .protocol import Arith, Array, Bool, Protocol, full
 
 
+@final
 class Plain(Protocol):
     """All values in the clear: a share has one part, the value. Truncation rounds to nearest, halves up."""
 
