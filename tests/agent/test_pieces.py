@@ -37,9 +37,15 @@ def test_a_journal_is_chained_and_survives_reopening(tmp_path):
 
 def header(**changes):
     fields = dict(
-        set=bytes(32), parties=("a", "b", "c"), protocol="aby3", ring=64, fraction_bits=18,
-        schema=Tensor("float64", (2,)), leaves=(-2,), origins=("a:t.x",),
-    )  # fmt: skip
+        set=bytes(32),
+        parties=("a", "b", "c"),
+        protocol="aby3",
+        ring=64,
+        fraction_bits=18,
+        schema=Tensor("float64", (2,)),
+        leaves=(-2,),
+        origins=("a:t.x",),
+    )
     return saved.Header(**{**fields, **changes})
 
 

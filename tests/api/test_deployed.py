@@ -134,7 +134,7 @@ def test_a_reveal_that_the_policy_does_not_allow_is_refused_by_name(fed, mpc):
         argot.reveal(doubled, to="bob").wait()
     assert caught.value.party in NAMES and "8 elements from alice:people.age to bob" in str(caught.value)
     notes = fed["bob"].table("visits")["note"]
-    with pytest.raises(PermissionRefused, match="bob:visits.note to alice"):
+    with pytest.raises(PermissionRefused, match=r"bob:visits\.note to alice"):
         argot.reveal(notes, to="alice").wait()
     told = [argot.reveal(argot.device(mpc)(lambda x: x[:4])(ages), to="bob").wait()]
     assert told[0].shape == (4,)

@@ -154,9 +154,9 @@ def test_a_device_takes_only_values_of_its_parties(fed):
 def test_raw_arrays_are_refused_unless_public(fed, mpc):
     large = np.arange(65.0)
     x = at(fed["alice"], lambda: np.ones(65))
-    with pytest.raises(InputError, match="argot.public"):
+    with pytest.raises(InputError, match=r"argot\.public"):
         at(mpc, lambda a, b: a + b, x, large)
-    with pytest.raises(InputError, match="argot.public"):
+    with pytest.raises(InputError, match=r"argot\.public"):
         at(fed["alice"], lambda a: a, [1, {"deep": large}])
     with pytest.raises(ProgramError, match="public"):
         argot.reveal(at(mpc, lambda a: a + large, x), to="bob").value()
@@ -248,7 +248,7 @@ def test_a_missing_part_is_named(fed):
     with pytest.raises(InputError, match="'b'"):
         handle["b"]
     with pytest.raises(InputError, match="unpacked"):
-        a, b = handle["a"]
+        list(handle["a"])
 
 
 def test_handles_cannot_be_captured_or_asked_for_truth(fed):

@@ -186,7 +186,21 @@ class Abort(msgspec.Struct, frozen=True, tag="abort"):
 
 
 Message = (
-    Hello | Submit | Fetch | Drop | Query | Bye | Welcome | Progress | Done | Failed | Answer | Lost | Agree | Abort
+    Hello
+    | Submit
+    | Fetch
+    | Drop
+    | Query
+    | Bye
+    | Welcome
+    | Progress
+    | Done
+    | Failed
+    | Answer
+    | Lost
+    | Ended
+    | Agree
+    | Abort
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -72,7 +72,7 @@ def _joined(binding: Binding, keys: set[str]) -> Source:
     table = table_of(binding)
     own = {origin for origin in binding.origins if origin.startswith(table + ".")}
     columns = sorted(origin.removeprefix(table + ".") for origin in own)
-    return Source(tuple(sorted({*binding.origins, *keys} - own)), table, () if "*" in columns else tuple(columns))
+    return Source(tuple(sorted((set(binding.origins) - own) | keys)), table, () if "*" in columns else tuple(columns))
 
 
 def table_of(binding: Binding) -> str:

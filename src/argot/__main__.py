@@ -1,0 +1,5 @@
+"""`python -m argot` is the command `argot`."""
+
+from .cli import main
+
+main()
