@@ -191,6 +191,16 @@ def test_ctrl_c_ends_a_wait(pair: tuple[Any, Any]) -> None:
         inbox.take(20)
 
 
+@pytest.mark.parametrize("of", [list, set, tuple, frozenset, dict.fromkeys])
+def test_members_can_be_any_collection(pair: tuple[Any, Any], of: Any) -> None:
+    alice, bob = pair
+    inbox = bob.open(SESSION, peers=of(["alice", "bob"]))
+    alice.send("bob", SESSION, [b"x"])
+    assert collect(inbox, 1) == [("alice", b"x")]
+    with pytest.raises(PeerRejected, match="carol"):
+        bob.open(bytes(16), peers=of(["alice", "carol"]))
+
+
 def test_a_removed_peer_is_lost_and_can_be_added_again(pair: tuple[Any, Any]) -> None:
     alice, bob = pair
     inbox = alice.open(SESSION)

@@ -284,22 +284,24 @@ impl Link {
         Ok(self.shared.peer(peer)?.has_room(&session))
     }
 
-    /// Open a session; see [`Sessions::open`].
+    /// Open a session; see [`Sessions::open`]. This agent itself may be among the members.
     pub fn open(
         &self,
         session: SessionId,
-        members: Option<HashSet<String>>,
+        mut members: Option<HashSet<String>>,
     ) -> Result<Arc<Inbox>, Error> {
         if self.shared.is_closing() {
             return Err(Error::Closed);
         }
         let peers = self.shared.all_peers();
-        if let Some(unknown) = members
-            .iter()
-            .flatten()
-            .find(|name| !peers.iter().any(|peer| &peer.name == *name))
-        {
-            return Err(Error::UnknownPeer(unknown.clone()));
+        if let Some(members) = &mut members {
+            members.remove(&self.shared.name);
+            let unknown = members
+                .iter()
+                .find(|name| !peers.iter().any(|peer| peer.name == **name));
+            if let Some(unknown) = unknown {
+                return Err(Error::UnknownPeer(unknown.clone()));
+            }
         }
         self.shared
             .sessions

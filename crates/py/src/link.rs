@@ -334,12 +334,12 @@ impl Link {
         &self,
         py: Python<'_>,
         session: &[u8],
-        peers: Option<HashSet<String>>,
+        peers: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Inbox> {
-        let inbox = self
-            .link
-            .open(session_id(session)?, peers)
-            .map_err(|failure| convert(py, failure))?;
+        let members = peers.map(|names| names.try_iter()?.map(|name| name?.extract()).collect());
+        let members: Option<HashSet<String>> = members.transpose()?;
+        let opened = self.link.open(session_id(session)?, members);
+        let inbox = opened.map_err(|failure| convert(py, failure))?;
         Ok(Inbox {
             link: self.link.clone(),
             inbox,
