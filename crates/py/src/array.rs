@@ -300,8 +300,9 @@ pub fn empty<'py>(
 const POOLED: usize = 512 << 10;
 /// Bytes that the pool keeps at most.
 const KEPT: usize = 256 << 20;
-/// Large pages, where the system gives them to whoever aligns to them.
-const ALIGN: usize = 4096;
+const PAGE: usize = 4 << 10;
+/// From two of these on, arrays are made of large pages, which the system clears much faster than small ones.
+const LARGE_PAGE: usize = 2 << 20;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool {
     free: Vec::new(),
@@ -329,18 +330,32 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn take(bytes: usize) -> Option<Memory> {
-        // Sizes come in eighths of powers of two, so that nearly equal arrays can follow one another.
-        let size = bytes.next_multiple_of((bytes.next_power_of_two() / 16).max(ALIGN));
+        // Sizes come in steps, so that nearly equal arrays can follow one another.
+        let step = bytes.next_power_of_two() / 16;
+        let size = bytes.next_multiple_of(step.max(Memory::align(bytes)));
         if let Ok(mut pool) = POOL.lock() {
             if let Some(i) = pool.free.iter().rposition(|memory| memory.size == size) {
                 pool.bytes -= size;
                 return Some(pool.free.remove(i));
             }
         }
-        let layout = Layout::from_size_align(size, ALIGN).ok()?;
+        let layout = Layout::from_size_align(size, Memory::align(size)).ok()?;
         // SAFETY: the size is not zero.
         let address = NonNull::new(unsafe { std::alloc::alloc(layout) })?;
+        #[cfg(target_os = "linux")]
+        if layout.align() == LARGE_PAGE {
+            // SAFETY: advice on whole pages that were just allocated; it may be refused, and nothing depends on it.
+            unsafe { libc::madvise(address.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+        }
         Some(Memory { address, size })
+    }
+
+    fn align(bytes: usize) -> usize {
+        if bytes >= 2 * LARGE_PAGE {
+            LARGE_PAGE
+        } else {
+            PAGE
+        }
     }
 
     fn free(&self) {
@@ -348,7 +363,7 @@ impl Memory {
         unsafe {
             std::alloc::dealloc(
                 self.address.as_ptr(),
-                Layout::from_size_align_unchecked(self.size, ALIGN),
+                Layout::from_size_align_unchecked(self.size, Memory::align(self.size)),
             );
         }
     }
