@@ -964,7 +964,11 @@ fn bits_from_bytes<'py>(
     }
     let mut bytes = vec![0; data.item_count()];
     data.copy_to_slice(py, &mut bytes)?;
-    let out = Output(empty(py, &[width, bits::words(n)], numpy::dtype::<u64>(py))?);
+    let out = Output(empty(
+        py,
+        &[width, bits::words(n)],
+        numpy::dtype::<u64>(py),
+    )?);
     for (plane, bytes) in out.slice::<u64>().iter_mut().zip(bytes.chunks(each.max(1))) {
         let mut word = [0; 8];
         word[..each].copy_from_slice(bytes);
