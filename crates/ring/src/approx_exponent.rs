@@ -76,7 +76,7 @@ mod tests {
     fn halves_add_up_to_the_length() {
         let words: Vec<u8> = (0..=127).cycle().take(128 * 40).collect();
         let u: Vec<u8> = (0..words.len())
-            .map(|i| (i * 37 >> 3) as u8 & 127)
+            .map(|i| ((i * 37) >> 3) as u8 & 127)
             .collect();
         let v: Vec<u8> = words.iter().zip(&u).map(|(x, u)| x ^ u).collect();
         let mut sent = vec![0; u.len() * BYTES];

@@ -385,18 +385,12 @@ mod tests {
             let width = (61 - s.max(0)) as u32;
             let x = (random(&mut seed) as i64) >> (63 - width) >> (i % 30);
             let y = ((s + 40) as u64) << 57;
-            (
-                a.push(random(&mut seed)),
-                p.push(random(&mut seed) & (127 << 57)),
-            );
-            (
-                b.push((x as u64).wrapping_sub(a[i])),
-                q.push(y.wrapping_sub(p[i])),
-            );
-            (
-                coin.push((random(&mut seed) >> 50) as u8 & 1),
-                sign.push((i & 1) as u8),
-            );
+            a.push(random(&mut seed));
+            p.push(random(&mut seed) & (127 << 57));
+            b.push((x as u64).wrapping_sub(a[i]));
+            q.push(y.wrapping_sub(p[i]));
+            coin.push((random(&mut seed) >> 50) as u8 & 1);
+            sign.push((i & 1) as u8);
             let size = x as f64 * 2f64.powi(s as i32);
             want.push(if sign[i] == 1 { -size } else { size });
         }
