@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 mod approx;
 mod array;
+mod bits;
 mod link;
 mod mpc;
 mod prf;
