@@ -49,7 +49,7 @@ def test_agents_do_not_import_jax():
     code = (
         "import sys, argot.agent.server, argot.agent.embedded\n"
         "from argot.agent.context import find\n"
-        "[find(op) for op in ('call', 'load', 'open', 'psi', 'reveal', 'run', 'save', 'table')]\n"
+        "[find(op) for op in ('call', 'delete', 'load', 'open', 'psi', 'reveal', 'run', 'save', 'table')]\n"
         "print([m for m in ('jax', 'pandas', 'sklearn', 'argot.vm.lower') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -69,7 +69,7 @@ def test_saved_values_need_the_key_the_name_and_every_byte(tmp_path):
         path.write_bytes(changed)
         with pytest.raises(InputError, match="cannot be opened"):
             saved.read(tmp_path, b"k" * 32, "share", "w")
-    saved.delete(tmp_path, "w")
+    saved.delete(tmp_path, "share", "w")
     assert not path.exists()
 
 

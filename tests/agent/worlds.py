@@ -36,7 +36,7 @@ class World:
         self.link = self.network.link("driver")
         self.client = Client(self.link, names, self.embedded)
         self.client.hello(10.0)
-        self.federation = Federation(self.client, names, {}, self.embedded, self.stop)
+        self.federation = Federation(self.client, names, self.embedded, self.stop)
 
     def start_agent(self, name: str, config: AgentConfig | None, party: str | None) -> None:
         home = self.directory / name

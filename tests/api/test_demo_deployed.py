@@ -1,4 +1,4 @@
-"""The main job against three agents that were started separately: keys of their own, pinned peers, no code, a policy."""
+"""The main job on three agents that were started separately: own keys, pinned peers, no code, a policy."""
 
 import pytest
 

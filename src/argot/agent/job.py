@@ -17,6 +17,8 @@ from .lane import Lane
 from .rendezvous import Rendezvous
 from .store import Entry, ObjectStore
 
+MOST = 16  # nodes of a shared device at once, whatever it asks for; the same at every agent
+
 
 @dataclass
 class Run:
@@ -44,6 +46,7 @@ class Job:
     driver: str
     user: User | None
     acts_for_me: bool
+    functions: int = 4  # of the user, at once
     lanes: dict[str, Lane[Run]] = field(default_factory=dict)
     devices: dict[str, DeviceSpec] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -56,7 +59,8 @@ class Job:
         """The lane of a device; the first node fixes what the name stands for."""
         self.devices.setdefault(device.name, device)
         if device.name not in self.lanes:
-            self.lanes[device.name] = Lane(device.limit, opens=len(device.parties) > 1)
+            alone = len(device.parties) == 1
+            self.lanes[device.name] = Lane(self.functions if alone else min(device.limit, MOST), opens=not alone)
         return self.lanes[device.name]
 
     def check_device(self, device: DeviceSpec) -> None:

@@ -90,7 +90,7 @@ class Nodes:
         job.check_device(node.device)
         job.check_alive(node)
         sources.check(node)
-        self.agent.policy.check(node, job.user)
+        self.agent.policy.check(node, job.user, job.driver)
 
     def _input_settled(self, job: Job, run: Run) -> None:
         run.waiting_for -= 1

@@ -21,7 +21,7 @@ class Policy(Protocol):
 
     code: str
 
-    def check(self, node: Node, user: User | None) -> None: ...
+    def check(self, node: Node, user: User | None, name: str) -> None: ...
 
     def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None: ...
 
@@ -31,7 +31,7 @@ class Open:
 
     code = "any"
 
-    def check(self, node: Node, user: User | None) -> None:
+    def check(self, node: Node, user: User | None, name: str) -> None:
         pass
 
     def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None:
@@ -46,14 +46,14 @@ class Configured:
     def __init__(self, config: AgentConfig, journal: Journal) -> None:
         self.config, self.policy, self.me, self.journal = config, config.policy, config.name, journal
 
-    def check(self, node: Node, user: User | None) -> None:
-        """Everything that can be said before the inputs exist."""
+    def check(self, node: Node, user: User | None, name: str) -> None:
+        """Everything that can be said before the inputs exist; `name` is the user's."""
         if user is None:
             raise self._no(node, "a node from somebody who is no user of this agent", "users")
         if node.device.kind in ("mpc", "psi"):
             self._check_device(node)
         if node.op == "call":
-            self._check_function(node, user)
+            self._check_function(node, user, name)
         if node.op == "table" and node.title not in self.config.tables:
             raise self._no(node, f"the table {node.title!r}", "tables", sorted(self.config.tables))
         if node.op == "psi":
@@ -98,12 +98,12 @@ class Configured:
             if not any(fnmatchcase(described, pattern) for pattern in patterns):
                 raise self._no(node, f"{origin} on the device {described}", f"tables.{table}.devices", patterns)
 
-    def _check_function(self, node: Node, user: User) -> None:
+    def _check_function(self, node: Node, user: User, name: str) -> None:
         if node.body[:1] != b"I":
             raise self._no(node, "code from the driver", "code", ['"installed", functions by name'])
-        for name, patterns in (("functions", self.config.functions), (f"users.{user.party}", user.functions)):
+        for rule, patterns in (("functions", self.config.functions), (f"users.{name}.functions", user.functions)):
             if patterns is not None and not any(fnmatchcase(node.title, pattern) for pattern in patterns):
-                raise self._no(node, f"the function {node.title}", name, patterns)
+                raise self._no(node, f"the function {node.title}", rule, patterns)
 
     def _check_reveal(self, node: Node) -> None:
         elements = sum(count_elements(binding) for binding in node.inputs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -86,7 +86,6 @@ def read(directory: Path, secret: bytes, kind: Kind, name: str) -> File:
         ) from error
 
 
-def delete(directory: Path, name: str) -> None:
+def delete(directory: Path, kind: Kind, name: str) -> None:
     """Forget what was saved under this name, if anything was."""
-    for kind in get_args(Kind):
-        _path(directory, kind, name).unlink(missing_ok=True)
+    _path(directory, kind, name).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..config import AgentConfig, User
+from ..config import AgentConfig, Limits, User
 from ..devices import codec
 from ..devices.schema import walk
 from ..errors import ArgotError, InputError, PartyLost, PermissionRefused
@@ -159,9 +159,12 @@ class Agent:
     def _hello(self, driver: str, message: wire.Hello) -> None:
         user = self.drivers[driver]
         acts = user is None or user.party == self.name
-        limit = self.config.limits.jobs_per_user if self.config else 1
-        if message.job not in self.jobs and sum(job.driver == driver for job in self.jobs.values()) < limit:
-            self.jobs[message.job] = Job(message.job, driver, user, acts)
+        limits = self.config.limits if self.config else Limits()
+        if (
+            message.job not in self.jobs
+            and sum(job.driver == driver for job in self.jobs.values()) < limits.jobs_per_user
+        ):
+            self.jobs[message.job] = Job(message.job, driver, user, acts, limits.functions)
             self.logs.info("job", job=message.job.hex(), driver=driver)
         job = self.jobs.get(message.job)
         if job is not None and job.driver == driver:

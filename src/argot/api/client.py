@@ -132,7 +132,8 @@ class Client:
             done.set()
 
         self._events.put(end)
-        done.wait(5.0)
+        if threading.current_thread() not in self._threads:  # a federation may be collected anywhere
+            done.wait(5.0)
         self.closed = True
         self._events.put(lambda: None)
         with self.changed:

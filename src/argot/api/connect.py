@@ -47,4 +47,4 @@ def connect(path: str | Path, timeout: float = READY_SECONDS) -> Federation:
     except BaseException:
         link.close()
         raise
-    return Federation(client, tuple(config.agents), {}, embedded=False, shut_down=link.close)
+    return Federation(client, tuple(config.agents), embedded=False, shut_down=link.close)

@@ -22,8 +22,6 @@ from .handles import Handle
 from .places import MpcDevice, Party
 from .report import Report, make_report
 
-LIMIT = 4
-
 
 class Federation:
     """Made by `argot.local` or `argot.connect`; a context manager.
@@ -35,12 +33,11 @@ class Federation:
         self,
         client: Client,
         names: Sequence[str],
-        limits: dict[str, int],
         embedded: bool,
         shut_down: Callable[[], None],
     ) -> None:
         self.client, self.embedded = client, embedded
-        self.parties = tuple(Party(self, name, limits.get(name, LIMIT)) for name in names)
+        self.parties = tuple(Party(self, name) for name in names)
         self._by_name = {party.name: party for party in self.parties}
         self._devices: dict[str, MpcDevice] = {}
         self._specs: dict[str, DeviceSpec] = {}
@@ -84,7 +81,7 @@ class Federation:
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, ring, fraction_bits, LIMIT)))
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, ring, fraction_bits)))
         self._devices[name] = device
         return device
 
@@ -165,6 +162,10 @@ class Federation:
     def load(self, place: MpcDevice | Party, name: str) -> Handle:
         """What `save` kept under this name: by a device of the same parties, protocol and ring, or by this party."""
         return moves.load(self, place, name)
+
+    def delete(self, place: MpcDevice | Party, name: str) -> None:
+        """Forget what `save` kept under this name."""
+        moves.delete(self, place, name)
 
     # Values.
 

@@ -52,6 +52,11 @@ class Handle:
         return {"sent": "running"}.get(self._product.record.state, self._product.record.state)
 
     @property
+    def progress(self) -> tuple[int, int] | None:
+        """How far the call is, as (done, total) in units of its own, if it tells: loops and intersections do."""
+        return self._federation.client.progress.get(self._product.record.number)
+
+    @property
     def schema(self) -> Schema:
         """Shapes and types; waits for them. Raises what the call raised."""
         self._federation.wait_for(self._product.record, schema=self._product)

@@ -74,7 +74,7 @@ def local(*names: str, directory: str | Path | None = None) -> Federation:
     stop = _Stop(agents, link, home if directory is None else None)
     for agent in agents:
         threading.Thread(target=_watch, args=(agent, client, stop), daemon=True).start()
-    return Federation(client, names, {}, embedded=True, shut_down=stop)
+    return Federation(client, names, embedded=True, shut_down=stop)
 
 
 def _check_names(names: tuple[str, ...]) -> None:

@@ -118,3 +118,8 @@ def load(federation: Federation, place: MpcDevice | Party, name: str) -> Handle:
         origins=header.origins,
     )
     return federation.submit(call)[0]
+
+
+def delete(federation: Federation, place: MpcDevice | Party, name: str) -> None:
+    """Forget what was saved under this name, at every party of the device; waits until it is done."""
+    federation.wait_for(federation.record(Call(place.spec, "delete", name, lambda _: Lowered(b""))))

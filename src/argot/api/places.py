@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Party:
     """One party of a federation, and its plain device."""
 
-    def __init__(self, federation: Federation, name: str, limit: int) -> None:
+    def __init__(self, federation: Federation, name: str) -> None:
         self.federation, self.name = federation, name
-        self.spec = DeviceSpec("plain", name, (name,), limit=limit)
+        self.spec = DeviceSpec("plain", name, (name,))
 
     def table(self, name: str, columns: list[str] | None = None, text: list[str] | None = None) -> Handle:
         """A table of this party: a name from its agent's configuration, or a CSV file's path in embedded mode.

@@ -20,7 +20,7 @@ from ..devices.schema import Path, Schema
 KERNEL_VERSION = "1"
 
 Kind = Literal["plain", "mpc", "pair", "psi"]
-Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load"]
+Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load", "delete"]
 Visibility = Literal["private", "secret", "public"]
 
 

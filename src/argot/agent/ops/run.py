@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ def prepare(context: Context) -> tuple[bodies.Run, Program, list[Value]]:
     Raises InputError or EncodeError for inputs that the program cannot take; only that bit crosses.
     """
     body = msgspec.msgpack.decode(context.node.body, type=bodies.Run)
-    program = check.load(body.program)
+    program = _checked(body.program)
     found = [
         leaf
         for entry, binding in zip(context.inputs, context.node.inputs, strict=True)
@@ -38,6 +39,12 @@ def prepare(context: Context) -> tuple[bodies.Run, Program, list[Value]]:
         raise ProgramMismatch(f"{program.name} has {len(program.parameters)} parameters for {len(found)} inputs")
     values = [found[place](parameter.type) for place, parameter in zip(body.order, program.parameters, strict=True)]
     return body, program, values
+
+
+@functools.lru_cache(maxsize=64)
+def _checked(data: bytes) -> Program:
+    """A program that was received; the rounds of a training loop send the same one again and again."""
+    return check.load(data)
 
 
 def _leaves(context: Context, entry: Entry | None, binding: Binding) -> Iterator[Any]:
