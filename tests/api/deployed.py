@@ -45,7 +45,7 @@ class Site:
 
     def write_agent(self, name: str) -> None:
         lines = [f'name = "{name}"', f'listen = "{self.addresses.get(name, "127.0.0.1:0")}"']
-        lines.append('functions = ["argot.frame.owner:*", "argot.preprocessing.*", "argot.stats.*"]')
+        lines.append('functions = ["argot.frame.owner:[msv]*", "argot.preprocessing.*", "argot.stats.*"]')
         for peer in NAMES:
             if peer != name:
                 lines += [f"[peers.{peer}]", f'fingerprint = "{self.keys[peer].fingerprint}"']

@@ -125,6 +125,8 @@ def test_a_function_that_is_not_allowed_is_refused(fed):
 
     with pytest.raises(PermissionRefused, match="rule functions"):
         argot.device(fed["alice"])(schedule.design)([], 1, 2).wait()
+    with pytest.raises(PermissionRefused, match="rule functions"):
+        argot.device(fed["alice"])(owner.read_csv)("/etc/passwd").wait()
 
 
 def test_a_reveal_that_the_policy_does_not_allow_is_refused_by_name(fed, mpc):

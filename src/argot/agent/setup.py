@@ -14,9 +14,13 @@ _AGENT = """\
 name = "{name}"
 listen = "{listen}"
 
-# Installed functions that users may call here, as patterns of "package.module:name".
+# Installed functions that users may call here, as patterns of "package.module:name". A user chooses the arguments:
+# never allow a function that takes a path or runs a command.
 functions = [
-    "argot.frame.owner:*",
+    "argot.frame.owner:matrix",
+    "argot.frame.owner:select",
+    "argot.frame.owner:split",
+    "argot.frame.owner:vector",
     "argot.preprocessing.scaler:*",
     "argot.stats.ranking:*",
 ]
