@@ -188,9 +188,9 @@ fn a_connection_that_falls_silent_is_replaced() {
     };
     let proxy = Proxy::new(address(&b), Box::new(fates));
     introduce(&a, &b, Some(proxy.address.clone()));
-    converse(&a, &b, 4, || a.stats()[0].1.reconnects >= 2);
+    converse(&a, &b, 4, || proxy.met.load(Ordering::SeqCst) >= 4);
     agree(&a, &b);
-    let events = a.watch(Duration::ZERO);
+    let events = [a.watch(Duration::ZERO), b.watch(Duration::ZERO)].concat();
     assert!(
         events
             .iter()
