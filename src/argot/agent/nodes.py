@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .server import Agent
 
 
+RETRIES = 20  # of a quarter of a second
+
+
 class Nodes:
     """All nodes of an agent. Called only from the agent's loop."""
 
@@ -156,13 +159,22 @@ class Nodes:
             return True
         said = run.rendezvous.speak(job.id, *run.key, refusal)
         if said is not None:
-            self._to_others(run.node, said)
+            self._to_others(job, run, said)
         return said is not None
 
-    def _to_others(self, node: Node, message: Message) -> None:
-        for party in node.parties:
+    def _to_others(self, job: Job, run: Run, message: Message) -> None:
+        for party in run.node.parties:
             if party != self.me:
-                self.agent.tell(party, message)
+                self._to(job, run, party, message, RETRIES)
+
+    def _to(self, job: Job, run: Run, party: str, message: Message, tries: int) -> None:
+        """One that has just restarted may not have connected yet: try for a while."""
+        if self.agent.tell(party, message) or job.lost is not None:
+            return
+        if tries:
+            self.agent.later(0.25, lambda: self._to(job, run, party, message, tries - 1))
+        else:
+            self.lost(job, party)
 
     def _check_agreement(self, job: Job, run: Run) -> None:
         """Run once all agree; end as soon as one does not."""
@@ -210,9 +222,7 @@ class Nodes:
         if not others:
             self._fail(job, run, error)
             return
-        late = threading.Timer(0.3, lambda: self.agent.events.put(lambda: self._fail(job, run, error, own=False)))
-        late.daemon = True
-        late.start()
+        self.agent.later(0.3, lambda: self._fail(job, run, error, own=False))
 
     def _done(self, job: Job, run: Run, results: Results) -> None:
         """Keep the results, tell the driver what they look like, go on with what waited for them."""
@@ -253,7 +263,7 @@ class Nodes:
         was_running, run.state = run.state == "running", "done"
         told = self._report(job, run, error)
         if not self._say(job, run, told) and own and was_running:
-            self._to_others(run.node, wire.Abort(job.id, *run.key, told))
+            self._to_others(job, run, wire.Abort(job.id, *run.key, told))
         if run.node.op == "open":
             job.broken[run.node.device.name] = failures.restore(told)
         if run.context is not None:

@@ -61,7 +61,6 @@ class Agent:
         self.logs = Logs(directory, name)
         self.policy = make_policy(self.journal)
         self.jobs: dict[bytes, Job] = {}
-        self.gone: set[str] = set()
         self.events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.nodes = Nodes(self)
         self._inbox = link.open(CONTROL)
@@ -106,7 +105,7 @@ class Agent:
                 self.events.put(lambda peer=peer, data=data: self._receive(peer, data))  # type: ignore[misc]
 
     def _watch(self) -> None:
-        """Events of the link to the log; peers that come back are alive again."""
+        """Events of the link to the log."""
         while not self._stopping:
             try:
                 events = self.link.watch(1.0)
@@ -114,8 +113,6 @@ class Agent:
                 return
             for kind, peer, detail in events:
                 self.logs.info(f"link {kind}", peer=peer, detail=str(detail or ""))
-                if kind == "up":
-                    self.events.put(lambda peer=peer: self.gone.discard(peer))  # type: ignore[misc]
 
     def _receive(self, peer: str, data: bytes | None) -> None:
         if data is None:
@@ -171,18 +168,23 @@ class Agent:
             acts_for = (self.name,) if acts else ()
             self.tell(driver, wire.Welcome(VERSION, self.name, acts_for, self.policy.code))
 
-    def tell(self, peer: str, message: Message) -> None:
-        """Send on the control session; a peer that is gone will be reported as lost anyway."""
-        if peer in self.gone:
-            return
+    def tell(self, peer: str, message: Message) -> bool:
+        """Send on the control session; False if the peer is not there."""
         try:
             self.link.send(peer, CONTROL, [wire.pack(message)])
         except (OSError, RuntimeError, ArgotError) as error:
             self.logs.info("send failed", peer=peer, kind=type(error).__name__)
+            return False
+        return True
+
+    def later(self, seconds: float, event: Callable[[], None]) -> None:
+        """Do something in the loop after a while."""
+        timer = threading.Timer(seconds, lambda: self.events.put(event))
+        timer.daemon = True
+        timer.start()
 
     def lost(self, party: str) -> None:
         """A peer or a driver is gone."""
-        self.gone.add(party)
         self.logs.info("lost", peer=party)
         if party in self.drivers:
             for job in [job for job in self.jobs.values() if job.driver == party]:
