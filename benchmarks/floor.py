@@ -44,10 +44,9 @@ class Messages:
 
     def next(self) -> Any:
         if not self.here:
-            arrived = self.inbox.take(30)
-            if not arrived or any(data is None for _, data in arrived):
-                sys.exit("the other process is gone")
-            self.here.extend(data for _, data in arrived)
+            self.here.extend(data for _, data in self.inbox.take(30))
+        if not self.here or self.here[0] is None:
+            sys.exit("the other process is gone")
         return self.here.popleft()
 
 

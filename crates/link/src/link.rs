@@ -24,6 +24,7 @@ use crate::tls::{self, Failure, Fingerprint, Identity, Secured};
 
 const STACK: usize = 512 * 1024;
 const CONNECT: Duration = Duration::from_secs(2);
+const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
 /// The peer that should not dial does so after this time all the same: the other may not be able to.
@@ -616,7 +617,9 @@ impl Shared {
             .next()
             .ok_or(None)?;
         let stream = TcpStream::connect_timeout(&target, CONNECT).map_err(quiet)?;
-        let deadline = Instant::now() + self.config.handshake;
+        // Several attempts fit into the time in which a cut connection may resume, also when one of them ends in silence.
+        let patience = (self.config.resume / 4).max(SHORTEST_HANDSHAKE);
+        let deadline = Instant::now() + self.config.handshake.min(patience);
         let secured = tls::connect(&stream, &self.identity, peer.fingerprint, deadline).map_err(
             |failure| {
                 // A connection that just ends is what a dying or cut peer looks like; a refusal is what a wrong pin looks like.
