@@ -42,7 +42,7 @@ class Context:
     code: str
     inputs: list[Entry | None]
     sessions: dict[str, Session]
-    report: Callable[[int, int], None]
+    report: Callable[[int, int], object]
     prepared: Any = None
     usage: Usage = field(default_factory=Usage)
     notes: dict[str, Any] = field(default_factory=dict)
