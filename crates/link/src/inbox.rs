@@ -1,6 +1,10 @@
 //! Messages by session, from the moment they are whole until somebody takes them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -15,6 +19,9 @@ pub type SessionId = [u8; 16];
 /// Who sent it, and what; nothing: that peer is lost.
 pub type Taken = (Arc<Peer>, Option<Buffer>);
 
+/// A wait shorter than this was brief: the next one begins with polling, for this long at most.
+const BRIEF: Duration = Duration::from_micros(500);
+const POLL: Duration = Duration::from_micros(50);
 /// Closed sessions whose stragglers are still recognised and dropped.
 const REMEMBERED: usize = 65_536;
 
@@ -131,9 +138,17 @@ pub struct Inbox {
     window: u64,
     state: Mutex<State>,
     ready: Condvar,
+    /// Counts what may end a wait.
+    arrivals: AtomicU64,
+    /// The last wait was brief.
+    brief: AtomicBool,
 }
 
 impl Inbox {
+    fn announce(&self) {
+        self.arrivals.fetch_add(1, Release);
+    }
+
     fn new(session: SessionId, window: u64) -> Arc<Inbox> {
         let state = Mutex::new(State::default());
         Arc::new(Inbox {
@@ -142,23 +157,50 @@ impl Inbox {
             window,
             state,
             ready: Condvar::new(),
+            arrivals: AtomicU64::new(0),
+            brief: AtomicBool::new(true),
         })
     }
 
     /// Everything that is there, waiting up to `time` for the first; `None` on timeout, and an empty list after `wake`
     /// and when closed.
     pub fn take(&self, time: Duration) -> Option<Vec<Taken>> {
+        let start = Instant::now();
+        if !self.poll(start, time) {
+            return None;
+        }
         let mut guard = self.state.hold();
-        let mut end = None;
         while !guard.is_ready() {
-            let now = Instant::now();
-            let end = *end.get_or_insert_with(|| now + time);
-            if now >= end {
+            let left = time.saturating_sub(start.elapsed());
+            if left.is_zero() {
                 return None;
             }
-            guard = wait(&self.ready, guard, end - now);
+            guard = wait(&self.ready, guard, left);
         }
+        self.brief.store(start.elapsed() < BRIEF, Relaxed);
         Some(self.empty(guard))
+    }
+
+    /// Look again and again for a moment before going to sleep, giving way to whoever else wants the core: waking a thread on
+    /// a sleeping core takes longer than a small message there and back. Only while waits have been brief; false: `time` is up.
+    fn poll(&self, start: Instant, time: Duration) -> bool {
+        if time.is_zero() || !self.brief.load(Relaxed) {
+            return true;
+        }
+        let before = self.arrivals.load(Acquire);
+        if self.state.hold().is_ready() {
+            return true;
+        }
+        loop {
+            if self.arrivals.load(Acquire) != before {
+                return true;
+            }
+            let waited = start.elapsed();
+            if waited >= POLL {
+                return waited < time;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// `take` without waiting.
@@ -199,6 +241,7 @@ impl Inbox {
     /// Make an ongoing or the next `take` return at once.
     pub fn wake(&self) {
         self.state.hold().woken = true;
+        self.announce();
         self.ready.notify_all();
     }
 
@@ -372,6 +415,7 @@ impl Sessions {
                 _charge: Some(charge),
             });
             drop(state);
+            inbox.announce();
             inbox.ready.notify_one();
         }
     }
@@ -403,6 +447,7 @@ impl Sessions {
             if state.end_accounts(life) || state.opened {
                 state.mark_lost(peer, life);
                 drop(state);
+                inbox.announce();
                 inbox.ready.notify_all();
             }
         }
@@ -438,6 +483,7 @@ impl Sessions {
     pub fn close_all(&self) {
         for inbox in self.map.hold().inboxes.values() {
             inbox.state.hold().closed = true;
+            inbox.announce();
             inbox.ready.notify_all();
         }
     }
@@ -466,6 +512,7 @@ impl Inbox {
         }
         let accounts = std::mem::take(&mut state.accounts);
         drop(state);
+        self.announce();
         self.ready.notify_all();
         accounts
     }
