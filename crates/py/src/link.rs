@@ -27,18 +27,14 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 /// An error of `argot.errors` by name.
 fn error(py: Python<'_>, class: &str, what: &str, fields: &[(&str, &str)]) -> PyErr {
     let raised = || -> PyResult<PyErr> {
-        let fields =
-            fields
-                .iter()
-                .fold(Ok(PyDict::new(py)), |dict: PyResult<_>, (name, value)| {
-                    let dict = dict?;
-                    dict.set_item(name, value)?;
-                    Ok(dict)
-                })?;
+        let named = PyDict::new(py);
+        for (name, value) in fields {
+            named.set_item(name, value)?;
+        }
         let instance = py
             .import("argot.errors")?
             .getattr(class)?
-            .call((what,), Some(&fields))?;
+            .call((what,), Some(&named))?;
         Ok(PyErr::from_value(instance))
     };
     raised().unwrap_or_else(|failure| failure)
