@@ -219,6 +219,11 @@ def test_secrets_where_the_machine_needs_public_values(fn, message):
     assert caught.value.todo
 
 
+def test_applying_a_function_in_place_is_refused():
+    with pytest.raises(UnsupportedError, match="apply"):
+        trace(lambda x: x.at[1].apply(jnp.exp), [Spec((3,))])
+
+
 def test_while_on_a_secret_advises_a_bound():
     with pytest.raises(UnsupportedError, match="fori_loop"):
         trace(lambda x: jax.lax.while_loop(lambda v: v.sum() < 9, lambda v: v * 2, x), [Spec((3,))])

@@ -116,18 +116,41 @@ def integer_pow(b: Builder, x: Ref, *, y: int, **_: Any) -> Ref:
 @example(lambda J, x: x**2.5, reals(5, low=0.1, high=4), rtol=1e-2, atol=1e-2)
 @example(lambda J, x: 2.0**x, reals(5, low=-3, high=3), rtol=1e-3, atol=1e-3)
 @example(lambda J, x: x**0.5, reals(5, low=0.1, high=4), rtol=1e-2, atol=1e-2)
+@example(lambda J, x: x[:, None] ** J.jnp.arange(3.0), reals(5), rtol=1e-3, atol=1e-3)
 @example(lambda J, x, n: x * n**1.5, reals(4), reals(4, low=0, public=True))
 def pow_(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
     """x^y: by products or roots for such constants, else exp(y log x) for x > 0."""
     if not _is_shared(x, y):
         y = b.emit("convert", y, dtype="fixed")
         return b.emit("power", x, y)
+    if (
+        y.value is not None
+        and y.value.ndim
+        and y.value.size
+        and np.array_equal(np.rint(y.value), y.value)
+        and abs(y.value).max() <= 64
+    ):
+        return _powers(b, x, y)
     power = y.uniform
     if power is not None and float(power).is_integer() and abs(power) <= 64:
         return integer_pow(b, x, y=int(power))
     if power is not None and abs(power) == 0.5:
         return b.emit("sqrt" if power > 0 else "rsqrt", x)
     return b.emit("exp", b.emit("mul", _log(b, x), b.emit("convert", y, dtype="fixed")))
+
+
+def _powers(b: Builder, x: Ref, y: Ref) -> Ref:
+    """x to whole powers that differ: each power once, chosen by position."""
+    assert y.value is not None
+    shape = np.broadcast_shapes(x.type.shape, y.type.shape)
+    lead = tuple(range(len(shape) - len(x.type.shape), len(shape)))
+    wanted = np.broadcast_to(y.value, shape)
+    result: Ref | None = None
+    for power in np.unique(y.value):
+        one = b.emit("broadcast", integer_pow(b, x, y=int(power)), shape=shape, dims=lead)
+        result = one if result is None else b.emit("select", b.constant(wanted == power), one, result)
+    assert result is not None
+    return result
 
 
 def _log(b: Builder, x: Ref) -> Ref:

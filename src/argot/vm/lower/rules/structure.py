@@ -225,9 +225,21 @@ def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension
 @example(lambda J, x, y, i: x.at[i].set(y), reals(4, 3), reals(3), ints(low=0, high=4, public=True))
 @example(lambda J, x: x.at[J.jnp.array([0, 69])].set(True), bits(70))
 def scatter(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+    b: Builder,
+    x: Ref,
+    indices: Ref,
+    updates: Ref,
+    *,
+    dimension_numbers: Any,
+    mode: Any = None,
+    update_jaxpr: Any = None,
+    **_: Any,
 ) -> Ref:
     """Elements at public indices replaced (`x.at[i].set(y)`)."""
+    if update_jaxpr is not None and jax_adapter.read(update_jaxpr).equations:
+        raise UnsupportedError(
+            "`.at[i].apply(f)`", wanted="`.at[i].set`", todo="write x.at[i].set(f(x[i]))", where=b.where or None
+        )
     return b.emit("put", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
 
 
