@@ -24,7 +24,7 @@ from argot.mpc.plain import Plain
 from argot.runtime.world import World
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "accuracy.md"
-FRACTION = {32: 8, 64: 18, 128: 26}
+FRACTION = {32: 8, 64: 18, 128: 40}
 POINTS = 20_000
 
 TRUTH: dict[str, Callable[..., np.ndarray]] = {

@@ -43,6 +43,12 @@ U8, U32, U64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.uint64)
 WIDE = 56
 """Bits of the products of trigonometric sums of a mantissa."""
 
+DIGITS = 24
+"""Fraction bits of a mantissa where there is room for them."""
+
+ENOUGH = 20
+"""With less room than this for a mantissa times a power of two, the product is made by `_scale`, which needs none."""
+
 
 # ---- exp -----------------------------------------------------------------------------------------------------------
 
@@ -88,7 +94,7 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
     (half,) = await _power(p, exponent, 64 + f, None, gate, [0])
     if over is not None:
         extra = await _times(p, _flags(p, over), largest)
-        half = None if half is None else ring.add(half, extra)
+        half = None if half is None or extra is None else ring.add(half, extra)
     return await _joined(p, half, x.shape)
 
 
@@ -139,7 +145,8 @@ async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arit
     )
     inside = p.xor(over, reached)
     chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
-    return await _lift(p, chosen, width, scale - f - doubling, x.shape)
+    drop = max(scale - f - doubling, 1)
+    return p.shl(await _lift(p, chosen, width, drop, x.shape), f + doubling + drop - scale)
 
 
 async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: int, n: int) -> Array | None:
@@ -178,9 +185,12 @@ async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
 async def _reciprocal(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
     guard = 2 if p.k > 32 else 1
-    q = p.k - 4 - 2 * f - guard
-    inverse, (scale,), _, _ = await _signed_inverse(p, x, width, q, [2 * f + guard])
-    return await p.mul_trunc(inverse, scale, q + guard)
+    q = min(p.k - 4 - 2 * f - guard, DIGITS)
+    if q >= ENOUGH:
+        inverse, (scale,), _, _ = await _signed_inverse(p, x, width, q, [2 * f + guard])
+        return await p.mul_trunc(inverse, scale, q + guard)
+    inverse, _, length, sign = await _signed_inverse(p, x, width, DIGITS, [])
+    return await _times_power(p, inverse, _exponent(p, length, -1), 2 * f - DIGITS, sign)
 
 
 async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
@@ -195,10 +205,14 @@ async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x:
 
 async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
     f = p.fraction_bits
-    q = min(p.k - 2 - l_x, 24)
+    q = min(p.k - 2 - l_x, DIGITS)
     inverse, _, length, sign = await _signed_inverse(p, y, width, q, [])
-    product = await p.mul(x, inverse)
-    half = await _scale(p, _word(_mine(p, product)), _exponent(p, length, -1), p.k + f - q, sign)
+    return await _times_power(p, await p.mul(x, inverse), _exponent(p, length, -1), f - q, sign)
+
+
+async def _times_power(p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None) -> Arith:
+    """[x * (-1)^sign * 2^(exponent + shift)], |x| < 2^(k-2)."""
+    half = await _scale(p, _word(_mine(p, x)), exponent, p.k + shift, sign)
     return await _joined(p, half, x.shape)
 
 
@@ -231,16 +245,17 @@ async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
 
 async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
-    q = min(p.k - 3 - math.ceil((width - 1 + f) / 2), 24)
+    q = min(p.k - 3 - math.ceil((width - 1 + f) / 2), DIGITS)
     positive, length = await _positive_length(p, x, width)
     # A garbage mantissa of x <= 0 is multiplied by 0 in the end.
-    (normaliser,), (scale,) = await gather(
-        _power(p, _exponent(p, length, -1), 64, None, None, [p.k - 1]),
-        _power(p, _exponent(p, length, 1, f, halved=True), 64, None, _flags(p, positive), [0]),
-    )
-    c, power = await gather(_joined(p, normaliser, x.shape), _joined(p, scale, x.shape))
-    phase = await _mantissa(p, x, c, None)
-    mantissa = await _mantissa_sum(p, phase, series.SQRT, q, x.shape)
+    (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, None, [p.k - 1])
+    phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), None)
+    exponent = _exponent(p, length, 1, f, halved=True)
+    if q < ENOUGH:
+        mantissa = await p.mul_bit(positive, await _mantissa_sum(p, phase, series.SQRT, DIGITS, x.shape))
+        return await _times_power(p, mantissa, exponent, -DIGITS, None)
+    (scale,) = await _power(p, exponent, 64, None, _flags(p, positive), [0])
+    mantissa, power = await gather(_mantissa_sum(p, phase, series.SQRT, q, x.shape), _joined(p, scale, x.shape))
     return await p.mul_trunc(mantissa, power, q)
 
 
@@ -254,16 +269,17 @@ async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
 async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
     room = p.k - 4 - math.ceil(1.5 * f)
-    q = min(room * 3 // 4, 24)
-    guard = room - q
+    q = min(room * 3 // 4, DIGITS)
     positive, length = await _positive_length(p, x, width)
-    (normaliser,), (scale,) = await gather(
-        _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1]),
-        _power(p, _exponent(p, length, -1, 3 * f + 2 * guard, halved=True), 64, None, None, [0]),
-    )
-    c, power = await gather(_joined(p, normaliser, x.shape), _joined(p, scale, x.shape))
-    phase = await _mantissa(p, x, c, positive)
-    mantissa = await _mantissa_sum(p, phase, series.RSQRT, q, x.shape)
+    (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1])
+    phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), positive)
+    if q < ENOUGH:
+        mantissa = await _mantissa_sum(p, phase, series.RSQRT, DIGITS, x.shape)
+        return await _times_power(p, mantissa, _exponent(p, length, -1, 3 * f, halved=True), -DIGITS, None)
+    guard = room - q
+    exponent = _exponent(p, length, -1, 3 * f + 2 * guard, halved=True)
+    (scale,) = await _power(p, exponent, 64, None, None, [0])
+    mantissa, power = await gather(_mantissa_sum(p, phase, series.RSQRT, q, x.shape), _joined(p, scale, x.shape))
     return await p.mul_trunc(mantissa, power, q + guard)
 
 
@@ -433,7 +449,7 @@ async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
     if p.party.rank == 0:
         return await _fourier(p, wide, none, left=[wide])
     half = await _fourier(p, wide, none, right=[ring.mul(_plus_minus(wide), constant)])
-    if p.party.rank == 2:
+    if half is None or p.party.rank == 2:
         return half
     total: Array = ring.add(half, ring.mul(wide, constant))
     return total
