@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,11 +46,9 @@ def at(place, function, *args, **kwargs):
 
 def alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_ready_within_two_seconds():
@@ -242,6 +241,14 @@ def test_names_that_do_not_exist(fed):
         fed.mpc(*fed.parties, ring=32, fraction_bits=40)
     with pytest.raises(ArgotError, match="ring"):
         fed.mpc(*fed.parties, ring=48)
+
+
+@pytest.mark.parametrize(("ring", "fraction"), [(32, 8), (64, 18), (128, 40)])
+def test_rings_bring_their_own_fraction_bits(fed, ring, fraction):
+    device = fed.mpc(*fed.parties, ring=ring, name=f"ring{ring}")
+    assert (device.spec.ring, device.spec.fraction_bits) == (ring, fraction)
+    found = argot.reveal(at(device, lambda a: a * a, at(fed["alice"], lambda: np.array([1.5, -2.0]))), to="bob")
+    np.testing.assert_allclose(found, [2.25, 4.0], atol=2.0 ** (2 - fraction))
 
 
 def test_a_missing_part_is_named(fed):

@@ -8,6 +8,7 @@ Lowering (tracing) happens in the planner, so a call returns at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -153,7 +154,10 @@ class Client:
     def _plan(self) -> None:
         while not self.closed:
             event = self._events.get()
-            event()
+            try:
+                event()
+            except Exception as error:  # a fault of ours: whoever waits must hear of it
+                self.execution.fault(error)
             nodes = self.execution.take()
             with self.changed:
                 self.changed.notify_all()
@@ -194,8 +198,9 @@ class Client:
         if peer not in self.code:
             return
         self.party_lost(peer)
-        if peer in self.agents and not self.embedded:
-            self.link.remove_peer(peer)
+        if not self.embedded:
+            with contextlib.suppress(ArgotError):  # it was let go before
+                self.link.remove_peer(peer)
 
     def _concerns(self, peer: str, number: int) -> bool:
         records = self.execution.graph.records

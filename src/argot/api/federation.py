@@ -58,7 +58,7 @@ class Federation:
         *parties: Party | str,
         protocol: str = "aby3",
         ring: int = 64,
-        fraction_bits: int = 18,
+        fraction_bits: int | None = None,
         name: str | None = None,
     ) -> MpcDevice:
         """A device on which these parties compute on secret shares.
@@ -67,7 +67,7 @@ class Federation:
             parties: in the order of their ranks.
             protocol: a file of `argot/mpc`, such as "aby3".
             ring: 32, 64 or 128 bits.
-            fraction_bits: bits after the binary point of fixed-point numbers.
+            fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
 
         Raises:
@@ -77,11 +77,12 @@ class Federation:
         names = tuple(self.name_of(party) for party in parties)
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
-        mpc.check(protocol, len(names), ring, fraction_bits)
+        bits, fraction = mpc.number_model(ring, fraction_bits)
+        mpc.check(protocol, len(names), bits, fraction)
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, ring, fraction_bits)))
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)))
         self._devices[name] = device
         return device
 

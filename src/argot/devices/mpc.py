@@ -12,7 +12,7 @@ from .. import mpc
 from ..errors import ConfigError, FrameError
 from ..mpc.bits import Bits
 from ..mpc.plain import Plain
-from ..mpc.protocol import Arith, Bool, Protocol, ring_dtype
+from ..mpc.protocol import FRACTION_BITS, Arith, Bool, Protocol, ring_dtype
 from ..runtime.party import Party, Spec
 from ..runtime.scheduler import gather
 from ..vm.ir import TensorType
@@ -31,6 +31,12 @@ def check(protocol: str, parties: int, ring: int, fraction_bits: int) -> type[Pr
     if not 0 <= fraction_bits <= most:
         raise ConfigError(f"{fraction_bits} fraction bits in a ring of {ring}", wanted=f"0 to {most}")
     return found
+
+
+def number_model(ring: int | str, fraction_bits: int | None) -> tuple[int, int]:
+    """Bits of the ring and of the fraction, with the default of that ring where none are given."""
+    bits = ring_dtype(ring).itemsize * 8
+    return bits, FRACTION_BITS[bits] if fraction_bits is None else fraction_bits
 
 
 def reference(ring: int, fraction_bits: int) -> Plain:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..devices.schema import Schema
-from ..errors import ArgotError, PartyLost, TraceError
+from ..errors import ArgotError, PartyLost, ProgramError, TraceError
 from .graph import Graph, Record, Ref
 from .lineage import of_outputs
 from .node import Binding, Node
@@ -89,6 +89,12 @@ class Execution:
             if record.state in ("pending", "sent") and (all_ or error.party in record.device.parties):
                 record.fail(error)
         self._advance()
+
+    def fault(self, error: Exception) -> None:
+        """Something in the driver itself went wrong: everything unfinished fails with it."""
+        failure = ProgramError(f"a fault in the driver: {type(error).__name__}: {error}", todo="report it")
+        failure.__cause__ = error
+        self.close(failure)
 
     def close(self, error: ArgotError) -> None:
         """Nothing will be answered any more."""
