@@ -1,7 +1,7 @@
 """Links from the docs to lines of code: [`name`](../../path/file.py#L12) must lead to a line that has `name`.
 
-    python docs/links.py         says which links are wrong
-    python docs/links.py --fix   writes the right line numbers, where the name still is in the file
+python docs/links.py         says which links are wrong
+python docs/links.py --fix   writes the right line numbers, where the name still is in the file
 """
 
 from __future__ import annotations

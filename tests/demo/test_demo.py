@@ -63,7 +63,7 @@ def test_page_is_well_formed_self_contained_and_escapes():
             ["<b>x</b>"],
             [("alice", 10.0)],
             ["c<d"],
-        )  # fmt: skip
+        )
     )
     parser = Balanced()
     parser.feed(text)
