@@ -12,6 +12,9 @@ RUST := $(shell find crates -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.loc
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JAX_PLATFORMS := cpu
 
+# What runs without agents has a process of its own: what tests of links and agents leave behind slows it down.
+ENGINE := tests/mpc/ tests/preprocessing/ tests/psi/ tests/runtime/ tests/stats/ tests/vm/
+
 .PHONY: setup demo test test-slow check format bench clean
 .DELETE_ON_ERROR:
 
@@ -37,7 +40,8 @@ demo: $(VENV)/.built
 
 test: setup
 	cargo test -q --release
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(filter-out $(ENGINE),$(wildcard tests/*/))
+	$(BIN)/python -m pytest $(ENGINE) tests/test_layers.py tests/test_readme.py
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
