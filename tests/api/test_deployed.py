@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -232,10 +233,14 @@ def test_errors_of_another_party_come_without_their_message(site, fed):
 
 
 def test_a_client_that_nobody_knows_is_rejected(site):
-    start = time.monotonic()
+    start, before = time.monotonic(), threading.active_count()
     with pytest.raises(PeerRejected, match=r"alice|agent"):
         argot.connect(site.stranger())
     assert time.monotonic() - start < 10
+    end = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
 
 
 def test_an_agent_with_another_key_than_the_pinned_one_is_rejected(site):

@@ -135,8 +135,13 @@ class Client:
         self._events.put(end)
         if threading.current_thread() not in self._threads:  # a federation may be collected anywhere
             done.wait(5.0)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End both threads without a word to anybody."""
         self.closed = True
         self._events.put(lambda: None)
+        self._inbox.wake()
         with self.changed:
             self.changed.notify_all()
 

@@ -43,7 +43,11 @@ def connect(path: str | Path, timeout: float = READY_SECONDS) -> Federation:
                 raise ConfigError(f"{path}: no address of {name}", wanted='address = "host:port"')
             link.add_peer(name, Identity.parse(agent.fingerprint), agent.address)
         client = Client(link, tuple(config.agents), embedded=False)
-        client.hello(timeout)
+        try:
+            client.hello(timeout)
+        except BaseException:
+            client.abandon()
+            raise
     except BaseException:
         link.close()
         raise

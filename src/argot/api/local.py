@@ -69,6 +69,8 @@ def local(*names: str, directory: str | Path | None = None) -> Federation:
         client = Client(link, names, embedded=True)
         client.hello(READY_SECONDS)
     except BaseException:
+        if client is not None:
+            client.abandon()
         _stop(agents, link, home if directory is None else None, grace=0.0)
         raise
     stop = _Stop(agents, link, home if directory is None else None)
