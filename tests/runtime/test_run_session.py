@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -152,6 +154,29 @@ def test_a_run_is_what_the_world_says(sessions):
     assert sum(meter.sent_bytes for _, meter in outcome) * 8 == world.bits
     assert sum(meter.messages for _, meter in outcome) == world.messages
     assert [meter.rounds for _, meter in outcome] == [world.rounds] * 3
+
+
+def test_a_run_that_has_ended_holds_nothing(sessions):
+    """Its arrays are free as soon as nobody else uses them, not when the collector next looks for cycles."""
+    made = []
+
+    async def piece(p):
+        made.append(weakref.ref(array := words(4)))
+        return array
+
+    async def fn(p):
+        await squares(p)
+        return await gather(piece(p), piece(p), limit=1)
+
+    gc.collect()
+    gc.disable()
+    try:
+        ended = run(sessions, fn)
+        assert len(made) == 6 and all(array() is not None for array in made)
+        del ended
+        assert not [array for array in made if array() is not None]
+    finally:
+        gc.enable()
 
 
 def test_runs_side_by_side(sessions):

@@ -204,6 +204,7 @@ class Agent:
 
     def context(self, job: Job, run: Run) -> Context:
         """What the operation of a run gets to work with."""
+        number = run.node.number
         return Context(
             node=run.node,
             me=self.name,
@@ -215,7 +216,7 @@ class Agent:
             code=self.policy.code,
             inputs=run.inputs,
             sessions=job.sessions,
-            report=lambda done, total: self.tell(job.driver, wire.Progress(job.id, run.node.number, done, total)),
+            report=lambda done, total: self.tell(job.driver, wire.Progress(job.id, number, done, total)),
         )
 
     def _answer(self, job: Job, request: int, compute: Callable[[], bytes]) -> None:

@@ -364,8 +364,9 @@ class Party:
             self._scheduler.wake(job.task, (job.result, job.error))
 
     def close(self) -> None:
-        """Drop all tasks."""
+        """Drop all tasks, and what drives this party: it holds the party in turn."""
         self._scheduler.close()
+        self.flush = None
 
     def waits(self) -> list[tuple[int, str]]:
         """Who is waited for, and for what: [(peer, 'message 0 of root/1/2')]."""

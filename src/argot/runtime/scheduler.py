@@ -257,8 +257,9 @@ class Scheduler:
         if parent is None:
             return
         parent.live -= 1
-        if task.member is not None:
-            self._advance_group(parent, task.member, task)
+        group, task.member = task.member, None  # no cycles: results are freed when the last who uses them is done
+        if group is not None:
+            self._advance_group(parent, group, task)
         elif parent.blocked is not None and parent.live < parent.blocked[1]:
             coro, parent.blocked = parent.blocked[0], None
             parent.depth = max(parent.depth, task.depth)

@@ -462,6 +462,7 @@ class _Run:
         finally:
             for sender in self.senders.values():
                 sender.send(None)
+            self.senders.clear()
             if self.party is not None:
                 self.party.close()
             self.inbox.close()
