@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -102,6 +103,7 @@ class Context:
 Results = dict[str, tuple[Any, Schema]]
 
 
+@cache
 def find(op: str) -> ModuleType:
     """The module of an operation, by file name. UnknownNameError lists those there are."""
     names = sorted(p.stem for p in (Path(__file__).parent / "ops").glob("*.py") if p.stem != "__init__")

@@ -8,7 +8,6 @@ itself, so that nobody waits for a party that will not come.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from .context import Results, find
 from .early import Early
 from .job import Job, Run, first_failure, schema_of
 from .rendezvous import Rendezvous
+from .threads import Threads
 from .wire import Message
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Nodes:
     def __init__(self, agent: Agent) -> None:
         self.agent, self.me = agent, agent.name
         self.early = Early()
+        self.threads = Threads()
 
     # From the driver.
 
@@ -205,7 +206,7 @@ class Nodes:
             else:
                 self.agent.events.put(lambda: self._go_on(job, run, lambda: then(result)))
 
-        threading.Thread(target=body, name=run.node.name, daemon=True).start()
+        self.threads.start(body)
 
     def _go_on(self, job: Job, run: Run, then: Callable[[], None]) -> None:
         """The next step of a run that has not ended meanwhile."""
