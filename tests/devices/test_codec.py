@@ -60,6 +60,11 @@ def test_what_goes_comes_back(value):
     assert same(value, through(value))
 
 
+@pytest.mark.parametrize("value", [np.float64(1.5), np.str_("a")])
+def test_numpy_scalars_that_are_python_s_come_back_as_such(value):
+    assert same(value.item(), through(value, describe(value)))
+
+
 @given(values)
 def test_what_came_has_the_schema_that_was_told(value):
     assert describe(through(value)) == describe(value)

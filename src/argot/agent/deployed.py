@@ -10,7 +10,7 @@ from ..config import AgentConfig, check_name, load
 from ..errors import ConfigError
 from ..keys import Identity
 from .policy import Configured
-from .server import Agent
+from .server import SWITCH, Agent
 from .transport import open_link
 
 
@@ -21,6 +21,7 @@ def start(path: str | Path) -> None:
         ConfigError, UnknownNameError: the file cannot be used.
         AddressInUse: the port is taken.
     """
+    sys.setswitchinterval(SWITCH)
     config = load(path, AgentConfig)
     check_config(config)
     directory = (Path(path).parent / config.directory).resolve()

@@ -21,7 +21,7 @@ from typing import IO, Any
 from ..config import Limits
 from ..keys import Identity
 from .policy import Open
-from .server import Agent
+from .server import SWITCH, Agent
 from .transport import open_link
 
 DRIVER = "driver"
@@ -29,6 +29,7 @@ DRIVER = "driver"
 
 def main(report_fd: int) -> None:
     """Run until the driver is gone."""
+    sys.setswitchinterval(SWITCH)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "r")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # functions of the user that read input find its end

@@ -29,6 +29,10 @@ from .nodes import Nodes
 from .policy import Policy
 from .wire import CONTROL, VERSION, Message
 
+SWITCH = 5e-4
+"""Seconds after which a thread gives way to another: ten times as often as Python does by itself, since a run that has
+heard from a peer would wait so long for the interpreter in every round beside other nodes or a user's function."""
+
 
 class Agent:
     """One party's agent.

@@ -34,7 +34,7 @@ def _encode(value: Any, buffers: list[bytes | memoryview], depth: int) -> list[A
     if depth > MAX_DEPTH:
         raise UnsupportedError(f"a value nested deeper than {MAX_DEPTH}")
     if value is None or isinstance(value, bool | float | str):
-        return ["v", value]
+        return ["v", value.item() if isinstance(value, np.generic) else value]  # np.float64 is a float, np.str_ a str
     if isinstance(value, int):
         return ["v", value] if -(2**63) <= value < 2**64 else ["i", str(value)]
     if isinstance(value, bytes):
