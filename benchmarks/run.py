@@ -1,10 +1,11 @@
 """The table of ratios: Argot beside its peer on the same machine in the same run, in turn.
 
-    python benchmarks/run.py [--only mul,less] [--reps 5] [--out out/bench.json]
+    python benchmarks/run.py [--only mul,less] [--rounds 3] [--out out/bench.json]
 
-Each row runs `argot bench ... --json` and the peer's script one after the other, each a median of five, and prints
-the ratio of the medians with the limit it must stay under, and the bytes with theirs. The peer is installed into a
-virtual environment of its own (.peers), never into ours. Floors of our own link and kernels come first.
+Each row runs the peer's script and `argot bench ... --json` in turn, `--rounds` times, each a median of five after one
+that does not count, and prints the ratio of the medians over the rounds with the limit it must stay under, and the
+bytes with theirs. The peer is installed into a virtual environment of its own (.peers), never into ours. Floors of
+our own link and kernels come first.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Row:
 def mpc(op: str, n: str, link: str, work: str, time: float, bytes: float | None, per: int, *more: str) -> Row:
     ours = ["mpc", "--protocol", "aby3", "--op", op, "--n", n, *more]
     return Row(
-        "-".join([op, *more]).replace("--", ""),
+        op if not more else f"{op}:{more[-1].replace(',', '..')}",
         work,
         ours,
         ["spu_run.py", "--op", op, "--n", n, "--link", link],
@@ -64,10 +65,10 @@ ROWS = [
     mpc("less", "1000000", "tcp", "less-than of 1e6", 0.12, 70, M),
     mpc("where", "1000000", "memory", "select of 1e6", 0.4, 34, M),
     mpc("sigmoid", "100000", "tcp", "sigmoid of 1e5", 0.1, 330, M // 10),
-    mpc("sigmoid", "100000", "tcp", "sigmoid of 1e5, |x| < 2^13 declared", 0.1, 260, M // 10, "--range", "8192"),
+    mpc("sigmoid", "100000", "tcp", "sigmoid of 1e5, |x| < 2^13 declared", 0.1, 260, M // 10, "--bounds", "8192"),
     mpc("exp", "100000", "memory", "exp of 1e5", 0.7, 235, M // 10),
-    mpc("exp", "100000", "memory", "exp of 1e5, |x| < 2^13 declared", 0.7, 160, M // 10, "--range", "8192"),
-    mpc("exp", "100000", "memory", "exp of 1e5, domain declared", 0.7, 60, M // 10, "--range", "-12,8"),
+    mpc("exp", "100000", "memory", "exp of 1e5, |x| < 2^13 declared", 0.7, 160, M // 10, "--bounds", "8192"),
+    mpc("exp", "100000", "memory", "exp of 1e5, domain declared", 0.7, 60, M // 10, "--bounds", "-12,8"),
     mpc("matmul", "1000,1000,1000", "tcp", "matmul 1000 x 1000 x 1000", 0.2, 32, M),
     mpc("chain", "1", "tcp", "100 dependent scalar multiplications", 0.15, None, 1),
     Row(
@@ -109,11 +110,17 @@ def last_json(command: list[str], timeout: float = 900) -> dict:
     raise RuntimeError(f"{' '.join(command)} printed no result:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def measure(row: Row) -> dict:
-    """The peer's figures and ours, one after the other."""
-    argot = str(Path(sys.executable).parent / "argot")
-    peer = last_json([str(peer_python()), str(ROOT / "benchmarks" / "peers" / row.peer[0]), *row.peer[1:]])
-    ours = last_json([argot, "bench", *row.ours, "--json"])
+def middle(runs: list[dict]) -> dict:
+    """The run with the median time."""
+    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+
+
+def measure(row: Row, rounds: int) -> dict:
+    """The peer's figures and ours, in turn."""
+    theirs = [str(peer_python()), str(ROOT / "benchmarks" / "peers" / row.peer[0]), *row.peer[1:]]
+    mine = [str(Path(sys.executable).parent / "argot"), "bench", *row.ours, "--json"]
+    pairs = [(last_json(theirs), last_json(mine)) for _ in range(rounds)]
+    peer, ours = (middle(list(runs)) for runs in zip(*pairs, strict=True))
     found = {"name": row.name, "work": row.work, "ours": ours, "peer": peer, "time_limit": row.time}
     found["ratio"] = ours["seconds"] / peer["seconds"]
     if row.bytes is not None:
@@ -127,7 +134,7 @@ def measure(row: Row) -> dict:
 def table(rows: list[dict]) -> str:
     """The measurements as Markdown."""
     lines = [
-        "| work | ours | peer | ratio | limit | bytes an element | limit | peer |",
+        "| work | ours | peer | ratio | at most | bytes an element | at most | peer |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
@@ -146,6 +153,7 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="names of rows, separated by commas: " + ", ".join(r.name for r in ROWS))
+    parser.add_argument("--rounds", type=int, default=1, help="of the peer and ours in turn; an odd number")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench.json")
     a = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -158,7 +166,7 @@ def main() -> None:
     for row in ROWS:
         if row.name in wanted:
             print(f"-- {row.work}", file=sys.stderr, flush=True)
-            rows.append(measure(row))
+            rows.append(measure(row, a.rounds))
     print("\n" + table(rows))
     a.out.parent.mkdir(exist_ok=True)
     a.out.write_text(json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1))

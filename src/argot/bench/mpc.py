@@ -142,7 +142,7 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
         return -numbers[0], numbers[0]
     if len(numbers) == 2 and numbers[0] < numbers[1]:
         return numbers[0], numbers[1]
-    raise InputError(f"--range {text}", wanted="LIMIT, or LOW,HIGH")
+    raise InputError(f"--bounds {text}", wanted="LIMIT, or LOW,HIGH")
 
 
 def _sizes(text: str, count: int) -> list[int]:
