@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from argot._core import prf
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
+
+from argot._core import prf
 
 BACKENDS = ["vaes512", "vaes256", "aesni", "portable"]
 Z128 = np.dtype([("lo", "<u8"), ("hi", "<u8")])

@@ -6,9 +6,10 @@ import hashlib
 
 import numpy as np
 import pytest
-from argot._core import sets
 from hypothesis import given
 from hypothesis import strategies as st
+
+from argot._core import sets
 
 KEYS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=40)
 

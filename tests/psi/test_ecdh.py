@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from argot._core import sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psi_wires import Wires
 
+from argot._core import sets
 from argot.errors import FrameError, InputError, InputRefused, PermissionRefused
 from argot.psi import ecdh
 from argot.psi.keys import read_keys

@@ -588,7 +588,9 @@ def _packed(n: int, bits: int) -> Spec:
 
 def _contiguous(x: Arith | Bool) -> Arith | Bool:
     """In C order, as the fused kernels want it; nothing is copied that is so already."""
-    return x.map(lambda part: np.asarray(part, order="C")) if isinstance(x, Arith) else x
+    if isinstance(x, Bool) or all(part.flags.c_contiguous for part in x.parts):
+        return x
+    return x.map(lambda part: np.asarray(part, order="C"))
 
 
 def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:

@@ -106,6 +106,7 @@ class _Step:
     out: Var | None
     types: tuple[TensorType, ...]
     kind: str  # "public", "private", "share", "secret", "control"
+    most: int  # unfinished equations beside this one: memory bounds large ones
     last: tuple[int, ...]  # values that nothing after this equation uses
     dead: tuple[int, ...]  # outputs that nothing uses
 
@@ -127,11 +128,6 @@ class _Machine:
         self.rank = None if protocol.parties == 1 else protocol.party.rank  # None: this is all parties
         self.window, self.progress = window, progress
         self.plans: dict[int, _Plan] = {}
-
-    def limit(self, eqn: Equation) -> int:
-        """How many equations of a block may be unfinished beside this one: memory bounds large ones."""
-        size = max((v.type.size for v in eqn.outputs), default=0)
-        return min(self.window, max(2, LARGE // max(size, 1)))
 
     def owns(self, rank: int) -> bool:
         return self.rank is None or self.rank == rank
@@ -181,7 +177,7 @@ class _Machine:
         out = _Slot()
         if step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
             roots = _roots(slots)
-            out.roots = (await spawn(self.task(step, slots, roots, out), self.limit(step.eqn)),)
+            out.roots = (await spawn(self.task(step, slots, roots, out), min(self.window, step.most)),)
             return out
         missing = {id(slot): slot for slot in slots if slot.value is None}
         if not missing:
@@ -277,7 +273,7 @@ class _Machine:
             # Public results decide what is spawned later, so they are there before anything after the loop.
             return await self.loop(eqn, slots, depth)
         outs = [_Slot() for _ in eqn.outputs]
-        task = await spawn(self.loop_task(eqn, slots, outs, depth), self.limit(eqn))
+        task = await spawn(self.loop_task(eqn, slots, outs, depth), min(self.window, step.most))
         for out in outs:
             out.roots = (task,)
         return outs
@@ -355,9 +351,9 @@ def _plan(block: Block) -> _Plan:
         dead = tuple(v.id for v in eqn.outputs if v.id not in seen)
         seen.update(eqn.inputs)
         out = eqn.outputs[0] if len(eqn.outputs) == 1 else None
-        steps.append(
-            _Step(eqn, ops.find(eqn.op), out, tuple(known[i].type for i in eqn.inputs), _kind(eqn), last, dead)
-        )
+        types = tuple(known[i].type for i in eqn.inputs)
+        most = max(2, LARGE // max([1, *(v.type.size for v in eqn.outputs)]))
+        steps.append(_Step(eqn, ops.find(eqn.op), out, types, _kind(eqn), most, last, dead))
     unused = tuple(p.id for p in block.params if p.id not in seen)
     return _Plan(tuple(p.id for p in block.params), steps[::-1], block.results, unused)
 
@@ -368,7 +364,7 @@ def _kind(eqn: Equation) -> str:
     if eqn.op == "share":
         return "share"
     visibility = eqn.outputs[0].visibility
-    return "private" if visibility.is_private else str(visibility)
+    return "private" if visibility.is_private else "public" if visibility == PUBLIC else "secret"
 
 
 def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:
