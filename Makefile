@@ -8,7 +8,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find crates -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.lock rust-toolchain.toml
-# Older OpenBLAS builds are told by these which kernel to use; nothing of ours needs them.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JAX_PLATFORMS := cpu
 

@@ -84,7 +84,7 @@ def user_init(
 @app.command()
 def demo(
     rows: Annotated[int | None, typer.Option(help="A synthetic credit case of this size.", min=50)] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     protocol: Protocol = "aby3",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,

@@ -86,7 +86,7 @@ def test_the_model_is_right(outcome):
     assert figures["intersection"] == 512
     assert abs(figures["auc"] - figures["auc_plain"]) <= 0.005
     assert figures["coef_max_diff"] <= 1e-2
-    assert 0.9 < figures["ks"] <= 1 and 0.9 < figures["ks_plain"] <= 1
+    assert 0.8 < figures["ks"] <= 1 and 0.8 < figures["ks_plain"] <= 1
     assert figures["bytes_total"] > 0 and figures["rounds"] > 0 and figures["seconds"] > 0
 
 
@@ -96,7 +96,7 @@ def test_it_says_who_learned_what(outcome):
     assert "bob learned the value float64[154, 2]" in learned
     assert "carol learned number of rows in common" in learned
     assert not [line for line in figures["disclosed"] if line.startswith("alice learned the value")]
-    for text in ("it is trusted by all of them", "check only: reads both files", "512 rows in both", "train 10 epochs"):
+    for text in ("it is trusted by all of them", "check only: reads both files", "512 rows in both", "train 20 epochs"):
         assert text in " ".join(output.split()), text
     assert html.count("<li>") >= len(figures["disclosed"])
 

@@ -48,7 +48,7 @@ class Screen(job.Watch):
 
 def demo(
     rows: int | None = None,
-    epochs: int = 10,
+    epochs: int = 20,
     batch_size: int = 64,
     protocol: str = "aby3",
     json_file: Path | None = None,

@@ -26,6 +26,10 @@ from .tables import Case
 
 TEST_SIZE = 0.3
 SEED = 7
+# The join hands rows over in a fresh secret order, so every run trains on another split. Over 1,500 random splits 20
+# epochs at this C end within 0.003 of the AUC at the optimum; at C = 1, where the optimum is far out, one in twenty
+# is 0.005 off after 10.
+C = 0.1
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def run(
         out.train, out.test = joined.split(TEST_SIZE, random_state=SEED)
         note(f"{out.train.shape[0]:,} rows to train, {out.test.shape[0]:,} to test, public seed {SEED}")
     with step(f"train {epochs} epochs") as note:
-        out.model = LogisticRegression(device=device, max_iter=epochs, batch_size=batch_size)
+        out.model = LogisticRegression(device=device, C=C, max_iter=epochs, batch_size=batch_size)
         out.model.fit(out.train.drop(case.label), out.train[case.label], progress=watch.progress)
         note("weights stay secret")
     with step(f"predict, reveal to {bob.name}") as note:
