@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find crates -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.lock rust-toolchain.toml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
 export JAX_PLATFORMS := cpu
 
 # What runs without agents has a process of its own: what tests of links and agents leave behind slows it down.

@@ -1,11 +1,14 @@
 """The table of ratios: Argot beside its peer on the same machine in the same run, in turn.
 
-    python benchmarks/run.py [--only mul,less] [--rounds 3] [--out out/bench.json]
+    python benchmarks/run.py [--only mul,less] [--rounds 3] [--out out/bench.json] [--write]
 
 Each row runs the peer's script and `argot bench ... --json` in turn, `--rounds` times, each a median of five after one
 that does not count, and prints the ratio of the medians over the rounds with the limit it must stay under, and the
-bytes with theirs. The peer is installed into a virtual environment of its own (.peers), never into ours. Floors of
-our own link and kernels come first.
+bytes with theirs. The peer is installed into a virtual environment of its own (.peers), never into ours.
+
+The floor of our link is measured first and stands beside each row: what its rounds and bytes would take if nothing but
+the link cost anything, rounds * (64 B there and back) / 2 + bytes / (rate of 32 MB both ways at once). Kernels and the
+engine's overhead come with it. `--write` puts what was measured into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -131,11 +134,17 @@ def measure(row: Row, rounds: int) -> dict:
     return found
 
 
-def table(rows: list[dict]) -> str:
+def floor(row: dict, link: dict) -> float:
+    """Seconds that the row's rounds and bytes take at the least over a link of these figures (benchmarks/floor.py)."""
+    rounds = row["ours"]["rounds"] * link["round_trip_us"] / 2 * 1e-6
+    return rounds + row["ours"]["bytes_total"] / (link["both_ways_gb_per_s"] * 1e9)
+
+
+def table(rows: list[dict], link: dict) -> str:
     """The measurements as Markdown."""
     lines = [
-        "| work | ours | peer | ratio | at most | bytes an element | at most | peer |",
-        "|---|---|---|---|---|---|---|---|",
+        "| work | floor | ours | peer | ratio | at most | bytes an element | at most | peer |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         bytes_ours = f"{r['bytes_per_element']:.1f}" if "bytes_per_element" in r else "-"
@@ -144,10 +153,28 @@ def table(rows: list[dict]) -> str:
         met = "" if r["ratio"] <= r["time_limit"] else " **missed**"
         met_bytes = "" if r.get("bytes_per_element", 0) <= r.get("bytes_limit", 0) else " **missed**"
         lines.append(
-            f"| {r['work']} | {r['ours']['seconds'] * 1e3:.1f} ms | {r['peer']['seconds'] * 1e3:.1f} ms "
+            f"| {r['work']} | {floor(r, link) * 1e3:.1f} ms | {r['ours']['seconds'] * 1e3:.1f} ms "
+            f"| {r['peer']['seconds'] * 1e3:.1f} ms "
             f"| {r['ratio']:.3f}{met} | {r['time_limit']:g} | {bytes_ours}{met_bytes} | {limit} | {bytes_peer} |"
         )
     return "\n".join(lines)
+
+
+def script(name: str) -> str:
+    """What one of the scripts beside this one prints."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / name)], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    print(f"\n== {name}\n{done.stdout}", flush=True)
+    return done.stdout.strip("\n")
+
+
+def write(found: str) -> None:
+    """Put the measurements into README.md, between its marks."""
+    readme = ROOT / "benchmarks" / "README.md"
+    head, rest = readme.read_text(encoding="utf-8").split("<!-- measured -->", 1)
+    _, tail = rest.split("<!-- end -->", 1)
+    readme.write_text(f"{head}<!-- measured -->\n{found}\n<!-- end -->{tail}", encoding="utf-8")
 
 
 def main() -> None:
@@ -155,22 +182,28 @@ def main() -> None:
     parser.add_argument("--only", help="names of rows, separated by commas: " + ", ".join(r.name for r in ROWS))
     parser.add_argument("--rounds", type=int, default=1, help="of the peer and ours in turn; an odd number")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench.json")
+    parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     a = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    link = last_json([sys.executable, str(ROOT / "benchmarks" / "floor.py"), "--json"])
     wanted = a.only.split(",") if a.only else [r.name for r in ROWS]
-    for script in ("floor.py", "kernels.py", "overhead.py"):
-        if not a.only and (ROOT / "benchmarks" / script).exists():
-            print(f"\n== {script}", flush=True)
-            subprocess.run([sys.executable, str(ROOT / "benchmarks" / script)], cwd=ROOT, check=True)
+    if unknown := set(wanted) - {r.name for r in ROWS}:
+        parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in ROWS)}")
+    parts = {} if a.only else {name: script(name) for name in ("floor.py", "kernels.py", "overhead.py")}
     rows = []
     for row in ROWS:
         if row.name in wanted:
             print(f"-- {row.work}", file=sys.stderr, flush=True)
             rows.append(measure(row, a.rounds))
-    print("\n" + table(rows))
+    ratios = table(rows, link)
+    print("\n" + ratios)
+    date = time.strftime("%Y-%m-%d")
     a.out.parent.mkdir(exist_ok=True)
-    a.out.write_text(json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1))
+    a.out.write_text(json.dumps({"date": date, "floor": link, "rows": rows}, indent=1))
     print(f"\nwritten to {a.out.relative_to(ROOT) if a.out.is_relative_to(ROOT) else a.out}")
+    if a.write:
+        blocks = [f"`{name}`:\n\n```\n{text}\n```\n" for name, text in parts.items()]
+        write("\n".join([f"\nMeasured {date}, median of {a.rounds} rounds.\n", ratios, "", *blocks]))
 
 
 if __name__ == "__main__":
