@@ -411,7 +411,8 @@ def test_an_agent_that_is_killed_is_reported_by_name_and_the_others_stop(tmp_pat
 
 
 SCRIPT = """
-import argot, os, sys, time
+import argot, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 fed = argot.local("alice", "bob", "carol")
 print(*(agent.process.pid for agent in fed._shut_down.peek()[2][1].agents), flush=True)
 {then}
