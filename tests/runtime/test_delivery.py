@@ -93,7 +93,7 @@ def test_lock_step_is_right(in_lock_step):
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("delivery", DELIVERIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 100))])
 def test_results_and_traffic_are_those_of_lock_step(in_lock_step, window, delivery, seed):
     world = World(Toy, seed=1, delivery=delivery)
     world.random.seed(seed)

@@ -90,7 +90,7 @@ def test_lock_step_is_right(lock_step):
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 20))])
 def test_results_and_traffic_are_those_of_lock_step(lock_step, delivery, seed):
     window, results, traffic, bits = lock_step
     world = World(Aby3, seed=5, delivery=delivery)
