@@ -28,7 +28,7 @@ app.add_typer(bench, name="bench")
 Directory = Annotated[Path, typer.Option("--dir", help="Where its key, configuration, journal and logs are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Option(help="Letters, digits, '-' and '_'.")]
-Protocol = Annotated[str, typer.Option(help="A file of argot/mpc.")]
+Protocol = Annotated[str, typer.Option(help="The protocol of the device; a wrong name lists all.")]
 
 
 @app.command()
