@@ -41,8 +41,16 @@ def test_import_is_quick_and_loads_nothing():
         "import sys, time; t = time.perf_counter(); import argot; "
         "print(time.perf_counter() - t, 'numpy' in sys.modules)"
     )
-    seconds, numpy = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert float(seconds) < 0.5 and numpy == "False"
+    runs = [subprocess.check_output([sys.executable, "-c", code], text=True).split() for _ in range(3)]
+    assert min(float(seconds) for seconds, _ in runs) < 0.5 and {numpy for _, numpy in runs} == {"False"}
+
+
+@pytest.mark.parametrize("command", [["demo"], ["bench", "mpc", "--op", "mul", "--n", "1"]])
+def test_what_is_not_installed_is_named(command):
+    code = "import sys; sys.modules['jax'] = None; from argot.cli import main; main()"
+    found = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 1 and "JAX" in found.stderr.upper() and "argot[lab]" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_agents_do_not_import_jax():

@@ -6,11 +6,11 @@ import json
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from .errors import ArgotError
+from .errors import ArgotError, MissingExtra
 
 app = typer.Typer(
     name="argot",
@@ -158,5 +158,13 @@ def main() -> None:
     try:
         app()
     except ArgotError as error:
-        print(f"argot: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _give_up(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "argot":
+            raise
+        _give_up(MissingExtra(f"this needs {error.name}", todo="pip install 'argot[lab]'"))
+
+
+def _give_up(error: ArgotError) -> NoReturn:
+    print(f"argot: {error}", file=sys.stderr)
+    raise SystemExit(1) from None
