@@ -12,9 +12,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 export JAX_PLATFORMS := cpu
 
-# What runs without agents has a process of its own: what tests of links and agents leave behind slows it down.
-ENGINE := tests/mpc/ tests/preprocessing/ tests/psi/ tests/runtime/ tests/stats/ tests/vm/
-
 .PHONY: setup demo test test-slow check format bench clean
 .DELETE_ON_ERROR:
 
@@ -40,8 +37,7 @@ demo: $(VENV)/.built
 
 test: setup
 	cargo test -q --release
-	$(BIN)/python -m pytest $(filter-out $(ENGINE),$(wildcard tests/*/))
-	$(BIN)/python -m pytest $(ENGINE) tests/test_layers.py tests/test_readme.py
+	$(BIN)/python -m pytest
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
