@@ -74,6 +74,7 @@ COSTS: list[tuple[str, dict[str, Any], str]] = [
     ("exp", {"bound": 23}, ""),
     ("sigmoid", {}, "1780 / 80"),
     ("sigmoid", {"bound": 32}, ""),
+    ("sigmoid", {"bound": 22}, ""),
     ("tanh", {}, "868 / 49"),
     ("reciprocal", {}, "1336 / 54"),
     ("reciprocal", {"bound": 32}, ""),

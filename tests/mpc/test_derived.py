@@ -49,8 +49,8 @@ def own(name: str, **arguments: Any) -> Callable[..., Any]:
     return lambda p, *x: getattr(derived, name)(p, *x, **arguments)
 
 
-def general(name: str) -> Callable[..., Any]:
-    return lambda p, *x: getattr(derived, name).general(p, *x)
+def general(name: str, **arguments: Any) -> Callable[..., Any]:
+    return lambda p, *x: getattr(derived, name).general(p, *x, **arguments)
 
 
 def grid(x: np.ndarray, k: int = 64) -> np.ndarray:
@@ -216,6 +216,19 @@ def test_bounds_hold_to_the_last_step():
     largest = 2.0**26 - 2.0**-18
     assert evaluate(own("exp", bound=32), x).tolist() == [largest, 0, largest, 0]
     check(evaluate(own("reciprocal", bound=32), x), 1 / x, 2, 4e-7)
+
+
+@pytest.mark.parametrize("k", [32, 64, 128])
+@pytest.mark.parametrize("which", [own, general])
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
+def test_every_true_bound_gives_the_same(name, which, k):
+    """Also those below the limits that the functions compare with, from a few steps up to |x| < 16."""
+    f = FRACTION[k]
+    for bound in range(2, f + 6, 1 if k < 128 else 6):
+        x = np.unique(np.round(np.linspace(1 - 2 ** (bound - 1), 2 ** (bound - 1) - 1, 9))) / 2.0**f
+        x = x[x < 8.0]
+        steps = {32: 6, 64: 100, 128: 2.0**18}[k]
+        check(evaluate(which(name, bound=bound), x, k=k), TRUTH[name](x), steps, 3e-2 if k == 32 else 1e-4, k)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 5), (65,), (0, 4)])

@@ -130,21 +130,27 @@ async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arit
     """[2^d sigmoid(2^d x)] for d = `doubling`.
 
     The sum is right for 2^d |x| <= 9.25. Two comparisons in eighths, each off by at most two, decide between 0, the
-    sum and 1, so from 9 on either may be taken: 1 - sigmoid(9) = 1.24e-4. All this in Z_2^32, with 29 fraction bits;
-    one conversion at the end brings the result to the ring.
+    sum and 1, so from 9 on either may be taken: 1 - sigmoid(9) = 1.24e-4. A bound within the sum's reach leaves them
+    out: there is nothing to decide, and the differences from the limits would not fit its bits. All this in Z_2^32,
+    with 29 fraction bits; one conversion at the end brings the result to the ring.
     """
-    f, scale, width = p.fraction_bits, 29, 32
+    f, scale, width, bits = p.fraction_bits, 29, 32, bound or p.k
     eighths = max(f - 3 - doubling, 0)
-    edge = round(9.25 * 2 ** (f - doubling)) >> eighths
+    end = round(series.SIGMOID_REACH * 2 ** (f - doubling))
+    edge = end >> eighths
     slack = 2 if eighths else 0
     phase = _circle(p, x, 2**doubling / series.SIGMOID_PERIOD)
-    over, reached, half = await gather(
-        _at_least(p, x, eighths, edge - slack, bound or p.k),
-        _at_least(p, x, eighths, -edge, bound or p.k),
-        _fourier(p, phase, _scaled(series.SIGMOID, scale, width)),
-    )
-    inside = p.xor(over, reached)
-    chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
+    sum_ = _scaled(series.SIGMOID, scale, width)
+    if 1 << (bits - 1) <= end:
+        chosen = await _fourier(p, phase, sum_)
+    else:
+        over, reached, half = await gather(
+            _at_least(p, x, eighths, edge - slack, bits),
+            _at_least(p, x, eighths, -edge, bits),
+            _fourier(p, phase, sum_),
+        )
+        inside = p.xor(over, reached)
+        chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
     drop = max(scale - f - doubling, 1)
     return p.shl(await _lift(p, chosen, width, drop, x.shape), f + doubling + drop - scale)
 

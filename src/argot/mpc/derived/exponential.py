@@ -25,9 +25,10 @@ async def exp(
     largest = (1 << (p.k - f - 2)) - 1
     bottom, top = -(f + 1), math.log2(largest) - f  # of x log2(e)
     limit = [math.floor(edge * math.log(2) * 2**f) for edge in (bottom, top)]
+    # The difference from a limit may be wider than x.
+    widths = [None if bound is None else max(bound, abs(edge).bit_length() + 1) + 1 for edge in limit]
     under, over = await gather(
-        p.msb(p.add_public(x, -limit[0]), None if bound is None else bound + 1),
-        p.msb(p.add_public(p.neg(x), limit[1]), None if bound is None else bound + 1),
+        p.msb(p.add_public(x, -limit[0]), widths[0]), p.msb(p.add_public(p.neg(x), limit[1]), widths[1])
     )
     raised, lowered = await gather(
         p.mul_bit(under, p.add_public(p.neg(x), limit[0])), p.mul_bit(over, p.add_public(p.neg(x), limit[1]))
