@@ -50,6 +50,14 @@ def test_rows_of_both_owners_match(federation: Federation, tmp_path: Path) -> No
     assert list(a["age"]) != sorted(a["age"])
 
 
+def test_a_wait_tells_how_far_it_is(federation: Federation, tmp_path: Path) -> None:
+    left = pd.DataFrame({"id": range(9000), "x": range(9000)})
+    told: list[tuple[int, int]] = []
+    a, _ = join(federation, tmp_path, left, left.rename(columns={"x": "y"}), on="id")
+    a.wait(lambda done, total: told.append((done, total)))
+    assert told and told == sorted(set(told)) and told[-1] == (18000, 18000)
+
+
 def test_two_key_columns_of_other_names(federation: Federation, tmp_path: Path) -> None:
     left = pd.DataFrame({"name": ["ann", "ann", "bo"], "year": [1, 2, 1], "x": [10, 11, 12]})
     right = pd.DataFrame({"who": ["bo", "ann", "cy"], "born": [1, 2, 1], "y": [20, 21, 22]})

@@ -170,15 +170,30 @@ class Federation:
 
     # Values.
 
-    def wait_for(self, record: Record, schema: Product | None = None) -> None:
-        """Wait until a record has run, or until the schema of a product is known. Raises what it failed with."""
+    def wait_for(
+        self, record: Record, schema: Product | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Wait until a record has run, or until the schema of a product is known. Raises what it failed with.
+
+        `progress` is called with (done, in all) whenever an agent has told how far it is.
+        """
         client = self.client
 
         def settled() -> bool:
             known = schema is not None and schema.schema is not None
             return known or record.state in ("ready", "failed") or client.closed
 
-        client.wait(settled)
+        told: list[tuple[int, int]] = []
+
+        def news() -> bool:
+            now = client.progress.get(record.number)
+            return progress is not None and now is not None and now not in told[-1:]
+
+        client.wait(lambda: settled() or news())
+        while progress is not None and news():
+            told.append(client.progress[record.number])
+            progress(*told[-1])
+            client.wait(lambda: settled() or news())
         if record.state == "failed" and record.failure is not None:
             raise record.failure.with_traceback(None)
         if record.state != "ready" and not (schema is not None and schema.schema is not None):

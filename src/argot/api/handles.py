@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -91,9 +91,13 @@ class Handle:
             return schema.names
         raise InputError(f"{schema} has no columns")
 
-    def wait(self) -> Handle:
-        """Wait until the value exists. Raises what the call raised."""
-        self._federation.wait_for(self._product.record)
+    def wait(self, progress: Callable[[int, int], None] | None = None) -> Handle:
+        """Wait until the value exists. Raises what the call raised.
+
+        Args:
+            progress: called with (done, in all) as the call goes on, if it tells.
+        """
+        self._federation.wait_for(self._product.record, progress=progress)
         return self
 
     def value(self) -> Any:

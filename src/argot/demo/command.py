@@ -43,7 +43,8 @@ class Screen(job.Watch):
             self.bar.stop()
             self.bar = None
         if not self.quiet:
-            self.console.print(f"  [bold]{step.name:<34}[/] {step.seconds:7.2f} s  {note}", highlight=False)
+            line = f"  [bold]{step.name:<34}[/] {step.seconds:7.2f} s  {note}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def demo(
@@ -71,7 +72,8 @@ def demo(
         case = breast_cancer() if rows is None else credit(rows, Path(folder))
         console.print(f"\n[bold]{case.title}[/]")
         console.print(
-            f"  alice has {case.alice.name}, bob has {case.bob.name} with the label; carol helps, without data\n"
+            f"  alice has {case.alice.name}, bob has {case.bob.name} with the label; carol helps, without data\n",
+            soft_wrap=True,
         )
         start = time.perf_counter()
         with local("alice", "bob", "carol") as federation:
@@ -92,7 +94,8 @@ def demo(
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     _print(console, figures, report)
-    console.print("\nwritten: " + ", ".join(str(file) for file in (target, json_file) if file), highlight=False)
+    files = ", ".join(str(file) for file in (target, json_file) if file)
+    console.print(f"\nwritten: {files}", highlight=False, soft_wrap=True)
     return figures
 
 
@@ -112,6 +115,7 @@ def _figures(out: job.Outcome, found: job.Check, report: Any, seconds: float) ->
 
 
 def _print(console: Console, figures: dict[str, Any], report: Any) -> None:
+    console.print()
     console.print(str(report), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n[bold]AUC {figures['auc']:.4f}[/]   KS {figures['ks']:.4f}   on held-out rows, computed by bob")
     console.print("\ncheck only: reads both files, not part of the protocol", style="dim")

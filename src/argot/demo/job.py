@@ -106,7 +106,7 @@ def run(
         right = read(bob, tables[1], [case.key, *case.bob_columns, case.label], text=[case.key])
         note(f"{left.shape[0]:,} rows at {alice.name}, {right.shape[0]:,} at {bob.name}")
     with step("join by private set intersection") as note:
-        joined = join(left, right, on=case.key, helper=carol)
+        joined = join(left, right, on=case.key, helper=carol, progress=watch.progress)
         out.intersection = joined.shape[0]
         note(f"{out.intersection:,} rows in both")
     with step("split") as note:

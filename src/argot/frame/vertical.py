@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import overload
 
 from ..api.calls import device
@@ -108,7 +108,13 @@ def read(party: Party, name: str, columns: list[str] | None = None, text: list[s
     return Frame({party: party.table(name, columns, text)})
 
 
-def join(left: Frame, right: Frame, on: str | Sequence[str], helper: Party | None = None) -> Frame:
+def join(
+    left: Frame,
+    right: Frame,
+    on: str | Sequence[str],
+    helper: Party | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Frame:
     """The rows whose keys both parties have, found by private set intersection (`argot.psi.ecdh`).
 
     Both owners learn which of their rows are in the intersection and the size of the other's table; `helper` and
@@ -118,6 +124,7 @@ def join(left: Frame, right: Frame, on: str | Sequence[str], helper: Party | Non
         left, right: frames of one party each.
         on: the key column, or columns, in both; not part of the result.
         helper: a party without a table that is told the size.
+        progress: called with (rows done, rows in all) while both owners work; the call then waits for the result.
 
     Raises:
         InputError: repeated keys (count and row numbers to the owner only), an empty intersection, no such column.
@@ -127,5 +134,7 @@ def join(left: Frame, right: Frame, on: str | Sequence[str], helper: Party | Non
     ((one, a),), ((two, b),) = left.parts.items(), right.parts.items()
     keys = [on] if isinstance(on, str) else list(on)
     joined = one.federation.psi(a, b, on=keys, helper=helper)
+    if progress is not None:
+        joined[0].wait(progress)
     parts = dict(zip((one, two), joined, strict=True))
     return Frame({p: t[[name for name in t.columns if name not in keys]] for p, t in parts.items()})
