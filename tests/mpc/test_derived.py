@@ -191,6 +191,36 @@ def test_division():
     check(evaluate(own("divide"), large, np.array([2.0**20, 3.0, -1e7])), large / [2.0**20, 3.0, -1e7], 2, 1e-5)
 
 
+@pytest.mark.parametrize("bound_x", [2, 9, 19, 23, 29, 37, 45])
+def test_quotients_by_anything_of_a_numerator_with_a_bound(bound_x):
+    """Also by numbers so large that nothing is left of the quotient."""
+    x = np.array([2 ** (bound_x - 1) - 1, -(2 ** (bound_x - 1)) + 1, 1, -1] * 62)
+    y = np.repeat(2 ** np.arange(62), 4) * np.where(np.arange(248) % 3, 1, -1) // 5 * 4 + 1
+    keep = np.abs(x / y) < 2**26
+    x, y = x[keep], y[keep]
+    for bound in (None, 63):
+        world = World(Aby3, seed=8)
+
+        async def program(p: Any, bound: int | None = bound) -> np.ndarray | None:
+            mine = [v.astype(np.int64).view(np.uint64) if p.party.rank == 0 else None for v in (x, y)]
+            a, b = [await p.share(m, 0, x.shape) for m in mine]
+            return await p.reveal_to(await derived.divide(p, a, b, bound=bound, bound_x=bound_x), [0])
+
+        got = world.run(program)[0].view(np.int64)
+        want = x / y * 2.0**18
+        assert np.all(np.abs(got - want) <= 2 + (2.0 ** (bound_x - 62) + 4e-7) * np.abs(want))
+
+
+@pytest.mark.parametrize("k", [64, 128])
+@pytest.mark.parametrize("bound_x", [2, 16, 30, 44])
+def test_general_quotients_of_a_numerator_with_a_bound(bound_x, k):
+    """The digits that the bound frees are not all used: the iteration and the quotient must fit the ring too."""
+    top = min(2.0 ** (bound_x - 1) - 1, 2.0**42) * 2.0 ** -FRACTION[k]
+    x, y = np.array([top, -top, top / 2, 0.0]), np.array([1.0, -1.5, 0.75, 1000.0])
+    got = evaluate(general("divide", bound_x=bound_x), x, y, k=k)
+    check(got, x / y, 3, 4e-5, k)
+
+
 def test_declared_ranges_give_the_same():
     x = grid(np.linspace(-14, 0, 300))
     for options in ({"low": -17.0, "high": 18.0}, {"high": 0.0}, {"bound": 32}, {"bound": 32, "low": -15.0}):

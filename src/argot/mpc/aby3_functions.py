@@ -213,12 +213,22 @@ async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
     f = p.fraction_bits
     q = min(p.k - 2 - l_x, DIGITS)
     inverse, _, length, sign = await _signed_inverse(p, y, width, q, [])
-    return await _times_power(p, await p.mul(x, inverse), _exponent(p, length, -1), f - q, sign)
+    # Of a large y the quotient is below 2^-64 of what `_scale` starts from, unless that is divisible by the rest.
+    spare = max(min(width - 1, p.k - 2) + q - f - 64, 0)
+    return await _times_power(p, await p.mul(x, inverse), _exponent(p, length, -1), f - q, sign, spare)
 
 
-async def _times_power(p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None) -> Arith:
-    """[x * (-1)^sign * 2^(exponent + shift)], |x| < 2^(k-2)."""
-    half = await _scale(p, _word(_mine(p, x)), exponent, p.k + shift, sign)
+async def _times_power(p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None, spare: int = 0) -> Arith:
+    """[x * (-1)^sign * 2^(exponent + shift)], |x| < 2^(k-2); exponent + shift > -64 - spare.
+
+    The low `spare` bits of both addends are cleared, which moves x by less than 2^spare and without bias.
+    """
+    mine = _word(_mine(p, x))
+    if spare:
+        if p.party.rank == 0:
+            mine = ring.add(mine, full((1 << spare) - 1, (), U64))
+        mine = ring.shl(ring.shr(mine, spare), spare)
+    half = await _scale(p, mine, exponent, p.k + shift, sign)
     return await _joined(p, half, x.shape)
 
 

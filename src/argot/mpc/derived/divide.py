@@ -30,7 +30,8 @@ async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, boun
     exact: use a protocol's own division where it has one.
     """
     f = p.fraction_bits
-    room = p.k - 3 - (bound_x or p.k - f - 1)
+    # More digits than f, and the iteration or the quotient times 2^room would leave the ring.
+    room = min(p.k - 3 - (bound_x or p.k - f - 1), f)
     inverse, c, negative = await _inverse(p, y, bound, room)
     scale = await p.trunc(c, p.k - 3 - f - room)
     product = await p.mul_trunc(x, inverse, room)
