@@ -189,7 +189,7 @@ def main() -> None:
     wanted = a.only.split(",") if a.only else [r.name for r in ROWS]
     if unknown := set(wanted) - {r.name for r in ROWS}:
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in ROWS)}")
-    parts = {} if a.only else {name: script(name) for name in ("floor.py", "kernels.py", "overhead.py")}
+    parts = {} if a.only else {name: script(name) for name in ("floor.py", "kernels.py", "overhead.py", "startup.py")}
     rows = []
     for row in ROWS:
         if row.name in wanted:
