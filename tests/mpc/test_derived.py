@@ -122,6 +122,21 @@ def test_other_fraction_bits(k, f, monkeypatch):
         check(evaluate(own(name), x, k=k)[keep], want[keep], 3 + loose, 2e-4 if k == 32 else 1e-6, k)
 
 
+@pytest.mark.parametrize("f", [20, 21, 23, 24, 26, 29])
+@pytest.mark.parametrize("name", ["sqrt", "rsqrt", "reciprocal"])
+def test_roots_of_all_magnitudes_under_other_fraction_bits(name, f):
+    words = (np.repeat(2.0 ** np.arange(62), 16) * np.tile(np.linspace(1, 1.9, 16), 62)).astype(np.uint64)
+    world = World(lambda party: Aby3(party, 64, f), seed=6)
+
+    async def program(p: Any) -> np.ndarray | None:
+        x = await p.share(words if p.party.rank == 0 else None, 0, words.shape)
+        return await p.reveal_to(await getattr(derived, name)(p, x), [0])
+
+    got = world.run(program)[0].astype(np.int64) / 2.0**f
+    want = TRUTH[name](words.astype(float) / 2.0**f)
+    assert np.all(np.abs(got - want) <= 4 * 2.0**-f + 4e-6 * want)
+
+
 def test_reach_of_exp():
     largest = 2.0**26 - 2.0**-18
     x = np.array([-600, -1e4, -(2.0**25), -20, 18.03, 20, 1e4, 2.0**26 - 1])

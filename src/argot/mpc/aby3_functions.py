@@ -218,18 +218,23 @@ async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
     return await _times_power(p, await p.mul(x, inverse), _exponent(p, length, -1), f - q, sign, spare)
 
 
-async def _times_power(p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None, spare: int = 0) -> Arith:
-    """[x * (-1)^sign * 2^(exponent + shift)], |x| < 2^(k-2); exponent + shift > -64 - spare.
+async def _times_power(
+    p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None, spare: int = 0, guard: int = 0
+) -> Arith:
+    """[x * (-1)^sign * 2^(exponent + shift)], |x| < 2^(k-2).
 
-    The low `spare` bits of both addends are cleared, which moves x by less than 2^spare and without bias.
+    In Z_M digits below 2^-64 of the result would come back as its highest. So exponent + shift > -64 - spare for whole
+    exponents: the low `spare` bits of both addends are cleared, which moves x by less than 2^spare and without bias.
+    A power with a half in its exponent is the product of two rounded ones, with 54 digits after the point: room for
+    them is made by `guard` more digits of the result, which are truncated.
     """
     mine = _word(_mine(p, x))
     if spare:
         if p.party.rank == 0:
             mine = ring.add(mine, full((1 << spare) - 1, (), U64))
         mine = ring.shl(ring.shr(mine, spare), spare)
-    half = await _scale(p, mine, exponent, p.k + shift, sign)
-    return await _joined(p, half, x.shape)
+    half = await _scale(p, mine, exponent, p.k + shift + guard, sign)
+    return await p.trunc(await _joined(p, half, x.shape), guard)
 
 
 async def _signed_inverse(
@@ -269,7 +274,8 @@ async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
     exponent = _exponent(p, length, 1, f, halved=True)
     if q < ENOUGH:
         mantissa = await p.mul_bit(positive, await _mantissa_sum(p, phase, series.SQRT, DIGITS, x.shape))
-        return await _times_power(p, mantissa, exponent, -DIGITS, None)
+        guard = max(DIGITS - 10 - f // 2 - (64 - p.k), 0)
+        return await _times_power(p, mantissa, exponent, -DIGITS, None, guard=guard)
     (scale,) = await _power(p, exponent, 64, None, _flags(p, positive), [0])
     mantissa, power = await gather(_mantissa_sum(p, phase, series.SQRT, q, x.shape), _joined(p, scale, x.shape))
     return await p.mul_trunc(mantissa, power, q)
@@ -291,7 +297,8 @@ async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), positive)
     if q < ENOUGH:
         mantissa = await _mantissa_sum(p, phase, series.RSQRT, DIGITS, x.shape)
-        return await _times_power(p, mantissa, _exponent(p, length, -1, 3 * f, halved=True), -DIGITS, None)
+        guard = max(DIGITS - 9 - (3 * f - min(width - 1, p.k - 2)) // 2 - (64 - p.k), 0)
+        return await _times_power(p, mantissa, _exponent(p, length, -1, 3 * f, halved=True), -DIGITS, None, guard=guard)
     guard = room - q
     exponent = _exponent(p, length, -1, 3 * f + 2 * guard, halved=True)
     (scale,) = await _power(p, exponent, 64, None, None, [0])
