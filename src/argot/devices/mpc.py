@@ -27,7 +27,9 @@ def check(protocol: str, parties: int, ring: int, fraction_bits: int) -> type[Pr
         raise ConfigError(
             f"{protocol} with {parties} parties", wanted=f"{found.parties}", todo="name as many parties as it has"
         )
-    most = ring_dtype(ring).itemsize * 4 - 3
+    bits = ring_dtype(ring).itemsize * 8
+    # The general functions, which the widest ring uses, have 122 - 2f digits of a reciprocal: 26 at least.
+    most = 48 if bits == 128 else bits // 2 - 3
     if not 0 <= fraction_bits <= most:
         raise ConfigError(f"{fraction_bits} fraction bits in a ring of {ring}", wanted=f"0 to {most}")
     return found
