@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 
 from .. import mpc
+from .._core import ring
 from ..errors import ConfigError, FrameError
 from ..mpc.bits import Bits
 from ..mpc.plain import Plain
-from ..mpc.protocol import FRACTION_BITS, Arith, Bool, Protocol, ring_dtype
+from ..mpc.protocol import FRACTION_BITS, Arith, Bool, Protocol, full, ring_dtype
 from ..runtime.party import Party, Spec
 from ..runtime.scheduler import gather
-from ..vm.ir import TensorType
+from ..vm.ir import INTEGERS, TensorType
 from ..vm.values import Private, Public, Secret, Value, decode
 from .schema import Tensor
 
@@ -68,9 +69,19 @@ async def _reveal_one(p: Protocol, plain: Plain, value: Value, to: int) -> np.nd
         bits = await p.reveal_bits_to(value.share, [to])
         words = None if bits is None else Bool((bits,))
     else:
-        numbers = await p.reveal_to(value.share, [to])
+        numbers = await p.reveal_to(_narrowed(value.share, value.type), [to])
         words = None if numbers is None else Arith((numbers,))
     return decode(words, value.type, plain) if me == to and words is not None else None
+
+
+def _narrowed(x: Arith, type_: TensorType) -> Arith:
+    """The same integer at its own width. In the ring it has not wrapped: there the recipient would see, beyond the
+    result, what the program drops."""
+    bits = 8 * type_.numpy.itemsize
+    if type_.dtype not in INTEGERS or bits >= x.k:
+        return x
+    mask = full(2**bits - 1, (), x.dtype)
+    return x.map(lambda part: ring.and_(part, mask))
 
 
 async def _hand_over(p: Protocol, value: Private, to: int) -> Arith | Bool | None:
@@ -81,7 +92,7 @@ async def _hand_over(p: Protocol, value: Private, to: int) -> Arith | Bool | Non
         if share is None:
             raise FrameError("a private value is not where it should be")
         if to != me:
-            p.party.send(to, share.parts[0])
+            p.party.send(to, share.parts[0] if isinstance(share, Bool) else _narrowed(share, value.type).parts[0])
         return share
     if me != to:
         return None
