@@ -107,6 +107,14 @@ def test_other_rings(name, k):
     check(evaluate(own(name), x, k=k), TRUTH[name](x), steps, relative, k)
 
 
+def test_exp_in_a_small_ring_is_right_up_to_its_limit():
+    largest = 2.0**14 - 2.0**-8
+    x = np.floor(np.log(largest) * 2**8 - np.arange(-2, 9)) / 2**8
+    got = evaluate(own("exp"), x, k=32)
+    assert np.all(np.abs(got / np.minimum(np.exp(x), largest) - 1) < 4e-3)
+    assert got[:2].tolist() == [largest] * 2
+
+
 @pytest.mark.parametrize(("k", "f"), [(64, 4), (64, 22), (64, 24), (64, 29), (32, 4), (32, 13)])
 def test_other_fraction_bits(k, f, monkeypatch):
     """Where a mantissa times a power of two does not fit the ring the product is made another way."""

@@ -82,7 +82,8 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
         below = _at_least(p, x, f, -floor_, width)
     if cut_high:
         coarse = max(f - 15, 0)
-        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - 2, width)
+        slack = 2 if coarse else 0
+        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - slack, width)
     tests = await gather(*(test for test in (below, above) if test is not None))
     inside = tests[0] if cut_low else None
     over = tests[-1] if cut_high else None
