@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from argot.mpc.aby3 import Aby3
 from argot.vm import ops, ranges
-from argot.vm.conformance import on_plain
+from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import SECRET, Equation, TensorType, Var
 from argot.vm.lower import Spec, trace, within
 
@@ -90,3 +91,21 @@ def test_bounded_comparisons_are_right(low):
     x = np.linspace(low, low + 2, 33)
     program = trace(lambda v: within(v, low, low + 2) < low + 1, [Spec((33,))]).program
     np.testing.assert_array_equal(on_plain(program, [x])[0], x < low + 1)
+
+
+@pytest.mark.parametrize(("ring", "fraction", "error"), [(32, 8, 8e-3), (64, 18, 4e-4), (128, 40, 1e-6)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: jax.nn.sigmoid(within(x, -3, 3)),
+        lambda x, y: jnp.tanh(within(x, -3, 3) * 0.1),
+        lambda x, y: jnp.exp(within(x, -3, 3) * 0.1),
+        lambda x, y: within(x, -3, 3) * 0.01 / y,
+    ],
+)
+def test_functions_of_small_ranges_are_right_on_shares(function, ring, fraction, error):
+    """Bounds below the limits that a function compares with, and numerators with digits to spare."""
+    x, y = np.linspace(-3, 3, 25), np.linspace(1, 60, 25)
+    program = trace(function, [Spec((25,)), Spec((25,))]).program
+    (found, *_), _ = on_world(Aby3, program, [x, y], ring=ring, fraction_bits=fraction)
+    np.testing.assert_allclose(found, function(x, y), rtol=0, atol=error)
