@@ -41,7 +41,7 @@ class Client:
         self.acts_for: set[str] = set()
         self.code: dict[str, str] = {}
         self.fetched: list[tuple[str, str, int]] = []  # owner, object, number of the node that made it
-        self.progress: dict[int, tuple[int, int]] = {}
+        self.progress: dict[int, tuple[int, int]] = {}  # the farthest that an agent has told, by node
         self.lost: PartyLost | None = None
         self.closed = False
         self.changed = threading.Condition()
@@ -186,7 +186,7 @@ class Client:
             case wire.Failed(node=node) if self._concerns(peer, node):
                 self.execution.failed(node, peer, failures.restore(message.failure))
             case wire.Progress(node=node) if self._concerns(peer, node):
-                self.progress[node] = (message.done, message.total)
+                self.progress[node] = max(self.progress.get(node, (0, 0)), (message.done, message.total))
             case wire.Answer() if self._requests.get(message.request, ("",))[0] == peer:
                 self._requests[message.request] = (peer, message)
             case wire.Lost():

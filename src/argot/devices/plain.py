@@ -15,8 +15,9 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import msgspec
@@ -47,11 +48,11 @@ def fill(template: Any, inputs: list[Any]) -> Any:
 
 def freeze(function: Callable[..., Any], arguments: Any) -> bytes:
     """Function, closure and arguments as they are now, for an agent with `code = "any"` or for tracing later."""
-    import cloudpickle
-
+    frozen = io.BytesIO()
     with _by_value(function):
         try:
-            return bytes(cloudpickle.dumps((function, arguments)))
+            _pickler()(frozen).dump((function, arguments))
+            return frozen.getvalue()
         except ArgotError:  # a handle among what is captured
             raise
         except Exception as error:
@@ -66,6 +67,25 @@ def thaw(frozen: bytes) -> tuple[Callable[..., Any], Any]:
     """The inverse of `freeze`. Only for bytes from this process or from the driver of an embedded agent."""
     function, arguments = pickle.Unpickler(io.BytesIO(frozen)).load()  # noqa: S301 - see the docstring
     return function, arguments
+
+
+@cache
+def _pickler() -> Any:
+    """cloudpickle's, which leaves a function's file name out since 3.1.3: errors are to name the user's line."""
+    import cloudpickle
+
+    base = cloudpickle.Pickler
+    reduce = base.dispatch_table[CodeType]
+
+    def with_file(code: CodeType) -> Any:
+        make, parts = reduce(code)
+        return _code, (make, parts, code.co_filename)
+
+    return type("Pickler", (base,), {"dispatch_table": base.dispatch_table.new_child({CodeType: with_file})})
+
+
+def _code(make: Callable[..., CodeType], parts: tuple[Any, ...], file: str) -> CodeType:
+    return make(*parts).replace(co_filename=file)
 
 
 @contextmanager
