@@ -444,3 +444,24 @@ def test_no_agent_outlives_its_driver(then, number):
         driver.stdout.close()
         driver.wait(10)
         assert gone_within(pids, 5)
+
+
+def test_a_forked_child_ends_and_leaves_the_federation_alone():
+    then = """
+child = os.fork()
+if child == 0:
+    try:
+        argot.device(fed["bob"])(lambda: 1)()
+    except argot.errors.ProgramError as error:
+        assert "another process" in str(error)
+        sys.exit(7)
+    sys.exit(1)
+start = time.monotonic()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and time.monotonic() - start < 5
+print(argot.device(fed["bob"])(lambda: 2)().value(), flush=True)
+"""
+    with run_driver(then) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        assert driver.stdout.readline() == "2\n"
+        assert driver.wait(20) == 0

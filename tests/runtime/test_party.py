@@ -191,7 +191,7 @@ def test_draws_without_a_key_are_refused():
 def test_a_name_drawn_twice_raises_in_debug():
     async def main(p):
         p.key(0, 1)
-        p.task.drawn.clear()  # as a broken scheduler would
+        p.task.drawn = []  # as a broken scheduler would
         p.key(0, 1)
 
     one = party(0, debug=True)
@@ -227,6 +227,26 @@ def test_much_for_one_peer_leaves_at_once():
     rest = one.advance()
     assert len(flushed[0][1]) == 32 + 16 + 32 + 1000
     assert len(b"".join(rest[1])) == 32 + 24
+
+
+def test_a_message_does_not_wait_for_a_party_that_waits_for_nobody():
+    async def main(p):
+        for _ in range(3):
+            p.send(1, b"one")
+            p.send(1, b"another")  # at the end of the step: the first has waited too long
+            await gather(*[pause()])
+
+    async def pause():
+        return None
+
+    hurried, calm = party(0, patience=0.0), party(0, patience=60.0)
+    hurried.start(main(hurried))
+    calm.start(main(calm))
+    packets = []
+    while not hurried.finished:
+        packets.append(len(b"".join(hurried.advance().get(1, []))) // 40)
+    assert [n for n in packets if n] == [2, 2, 2]
+    assert len(b"".join(calm.advance()[1])) == 6 * 40 and calm.finished
 
 
 def test_heavy_kernels_leave_the_thread_and_messages_go_first():

@@ -21,8 +21,8 @@ pub type Taken = (Arc<Peer>, Option<Buffer>);
 
 /// A wait shorter than this was brief: the next one begins with polling, for as long as two messages and the peer's
 /// work between them take at most (a scalar multiplication): asleep after 50, 100 of them took 20 ms instead of 14.
-const BRIEF: Duration = Duration::from_micros(500);
-const POLL: Duration = Duration::from_micros(100);
+const BRIEF: Duration = Duration::from_micros(1000);
+const POLL: Duration = Duration::from_micros(250);
 /// Closed sessions whose stragglers are still recognised and dropped.
 const REMEMBERED: usize = 65_536;
 

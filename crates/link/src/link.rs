@@ -343,6 +343,9 @@ impl Link {
 
     /// Wait a moment for what was sent to arrive, tell the peers, end every thread.
     pub fn close(&self) {
+        if self.shared.is_elsewhere() {
+            return;
+        }
         let peers = self.shared.all_peers();
         if !self.shared.is_closing() {
             let now = self.shared.micros();
@@ -360,8 +363,7 @@ impl Link {
 
     fn stop(&self) {
         let shared = &self.shared;
-        if shared.process != std::process::id() {
-            // A forked child has the sockets of its parent and none of its threads: it leaves both alone.
+        if shared.is_elsewhere() {
             return;
         }
         shared.closing.store(true, Ordering::SeqCst);
@@ -416,6 +418,12 @@ fn wait_until(time: Duration, done: impl Fn() -> bool) {
 }
 
 impl Shared {
+    /// Whether this is a forked child: it has the sockets of its parent and none of its threads, and maybe a lock that one
+    /// of them held. It leaves all of that alone.
+    fn is_elsewhere(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
     }

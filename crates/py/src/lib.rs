@@ -6,11 +6,14 @@ use pyo3::prelude::*;
 mod approx;
 mod array;
 mod bits;
+mod errors;
 mod link;
+mod mail;
 mod mpc;
 mod prf;
 mod ring;
 mod sets;
+mod view;
 
 /// Add a submodule that `from argot._core import NAME` finds.
 fn submodule(
@@ -30,5 +33,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(m, "mpc", mpc::register)?;
     submodule(m, "prf", prf::register)?;
     submodule(m, "sets", sets::register)?;
-    submodule(m, "link", link::register)
+    submodule(m, "link", link::register)?;
+    submodule(m, "mail", mail::register)
 }

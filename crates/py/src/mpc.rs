@@ -106,6 +106,15 @@ fn like<'py>(py: Python<'py>, array: &Any<'py>) -> PyResult<Any<'py>> {
     empty(py, array.shape(), array.dtype())
 }
 
+/// The caller's array for a result like `array`, or a fresh one.
+fn given<'py>(py: Python<'py>, out: Option<Any<'py>>, array: &Any<'py>) -> PyResult<Any<'py>> {
+    let Some(out) = out else {
+        return like(py, array);
+    };
+    same("out", out.len(), array.len())?;
+    Ok(out)
+}
+
 fn bytes<'py>(py: Python<'py>, length: usize) -> PyResult<Bytes<'py>> {
     Ok(empty(py, &[length], dtype::<u8>(py))?.cast_into()?)
 }
@@ -370,7 +379,7 @@ fn trunc_deal<'py>(
 /// (mask, half): the half of the shifted sum of the party that knows x + also, less the mask. Planes of its own bit
 /// and of what each of the two told; the key of its share of the dealt product (first party) or what it received.
 #[pyfunction]
-#[pyo3(signature = (x, also, d, own, c, told, mask_key, key=None, received=None))]
+#[pyo3(signature = (x, also, d, own, c, told, mask_key, key=None, received=None, out=None))]
 #[allow(clippy::too_many_arguments)]
 fn trunc_half<'py>(
     py: Python<'py>,
@@ -383,6 +392,7 @@ fn trunc_half<'py>(
     mask_key: &[u8],
     key: Option<&[u8]>,
     received: Option<Any<'py>>,
+    out: Option<Any<'py>>,
 ) -> PyResult<(Any<'py>, Any<'py>)> {
     fn run<W: Ring>(
         py: Python<'_>,
@@ -412,7 +422,7 @@ fn trunc_half<'py>(
         py.detach(|| trunc::half(addends, d, &told, mask_key, target));
         Ok(())
     }
-    let (mask, out) = (like(py, &x)?, like(py, &x)?);
+    let (mask, out) = (given(py, out, &x)?, like(py, &x)?);
     let (key, mask_key) = (key.map(stream).transpose()?, stream(mask_key)?);
     by_word!(
         x,
@@ -780,7 +790,7 @@ fn select_split<'py>(
 
 /// (mask, half): one of the others' half of bit * number, less the mask. `part_b` may be None.
 #[pyfunction]
-#[pyo3(signature = (v, part_a, part_b, c, mask_key, drawn=None, received=None))]
+#[pyo3(signature = (v, part_a, part_b, c, mask_key, drawn=None, received=None, out=None))]
 #[allow(clippy::too_many_arguments)]
 fn select_join<'py>(
     py: Python<'py>,
@@ -791,13 +801,14 @@ fn select_join<'py>(
     mask_key: &[u8],
     drawn: Option<(Vec<u8>, Vec<u8>)>,
     received: Option<(Any<'py>, Any<'py>)>,
+    out: Option<Any<'py>>,
 ) -> PyResult<(Any<'py>, Any<'py>)> {
     let mask_stream = stream(mask_key)?;
     let keys = match drawn {
         Some((product, unit)) => Some((stream(&product)?, stream(&unit)?)),
         None => None,
     };
-    let (mask, out) = (like(py, &c)?, like(py, &c)?);
+    let (mask, out) = (self::given(py, out, &c)?, like(py, &c)?);
     type Parts<'a, 'py> = (&'a Any<'py>, Option<&'a Any<'py>>, &'a Any<'py>);
     type Sources<'a, 'py> = (
         &'a Option<(Stream, Stream)>,

@@ -1,6 +1,6 @@
 //! Bindings of `argot-prf`.
 
-use crate::array::empty;
+use crate::array::Output;
 use argot_prf::{Backend, Stream};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -63,13 +63,15 @@ fn hash<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
 }
 
 /// A fresh array filled from the AES-128-CTR stream of `key` (16 bytes), little endian, from counter 0.
-/// `dtype` is an integer or a structure of integers.
+/// `dtype` is an integer or a structure of integers. Or the array `out` of that shape and dtype.
 #[pyfunction]
+#[pyo3(signature = (key, shape, dtype, out=None))]
 fn fill<'py>(
     py: Python<'py>,
     key: &[u8],
     shape: Shape,
     dtype: &Bound<'py, PyAny>,
+    out: Option<Bound<'py, PyUntypedArray>>,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
     let stream = Stream::new(&exactly("key", key)?);
     let dtype = match dtype.cast::<PyArrayDescr>() {
@@ -81,9 +83,9 @@ fn fill<'py>(
             "dtype {dtype} cannot be drawn; wanted an integer dtype"
         )));
     }
-    let array = empty(py, &shape.0, dtype)?;
+    let array = Output::new(py, out, &shape.0, dtype)?.0;
     let length = array.len() * array.dtype().itemsize();
-    // SAFETY: a fresh C-contiguous array that nobody else holds; any bytes are valid for its dtype.
+    // SAFETY: a C-contiguous array, fresh or the caller's to be written; any bytes are valid for its dtype.
     let bytes: &mut [u8] = unsafe {
         let data = (*array.as_array_ptr()).data;
         if length == 0 {

@@ -51,8 +51,6 @@ const PARALLEL: usize = 1 << 22;
 const PARALLEL_THIN: usize = 1 << 20;
 /// Multiplications below which laying out strips does not pay.
 const BLOCKED: usize = 12 * 12 * 12;
-/// Depth of a strip: one of the right matrix stays in the first cache.
-const DEPTH: usize = 128;
 /// Rows of the left matrix laid out at a time: they stay in the second cache.
 const HEIGHT: usize = 96;
 /// Bytes of memory for each purpose that a thread keeps between products.
@@ -278,25 +276,25 @@ impl<T: Ring> Blocked<'_, T> {
         let even = m.div_ceil(2 * threads).next_multiple_of(K::ROWS);
         let height = if parallel { even.min(HEIGHT) } else { HEIGHT };
         let wide = n.next_multiple_of(K::COLUMNS);
-        let slabs = (LAID_OUT / (DEPTH * wide * T::BYTES)).max(1);
-        for from in (0..k).step_by(slabs * DEPTH) {
-            let to = k.min(from + slabs * DEPTH);
+        let slabs = (LAID_OUT / (K::DEPTH * wide * T::BYTES)).max(1);
+        for from in (0..k).step_by(slabs * K::DEPTH) {
+            let to = k.min(from + slabs * K::DEPTH);
             with_strips(0, (to - from) * wide, |laid_out: &mut [T]| {
                 let fill = |(s, slab): (usize, &mut [T])| {
-                    let (p, size) = (from + s * DEPTH, slab.len() / wide * K::COLUMNS);
+                    let (p, size) = (from + s * K::DEPTH, slab.len() / wide * K::COLUMNS);
                     for (j, strip) in slab.chunks_mut(size).enumerate() {
                         lay_columns(strip, self.y, (k, n), p, j * K::COLUMNS, K::COLUMNS);
                     }
                 };
                 let rows = |laid_out: &[T], (i, out): (usize, &mut [T])| {
-                    for (s, slab) in laid_out.chunks(DEPTH * wide).enumerate() {
-                        let at = (i * height, from + s * DEPTH);
+                    for (s, slab) in laid_out.chunks(K::DEPTH * wide).enumerate() {
+                        let at = (i * height, from + s * K::DEPTH);
                         self::rows::<T, K>(out, self.x, (m, k), at, slab, n);
                     }
                 };
                 if parallel {
                     laid_out
-                        .par_chunks_mut(DEPTH * wide)
+                        .par_chunks_mut(K::DEPTH * wide)
                         .enumerate()
                         .for_each(fill);
                     let laid_out = &*laid_out;
@@ -305,7 +303,10 @@ impl<T: Ring> Blocked<'_, T> {
                         .enumerate()
                         .for_each(|part| rows(laid_out, part));
                 } else {
-                    laid_out.chunks_mut(DEPTH * wide).enumerate().for_each(fill);
+                    laid_out
+                        .chunks_mut(K::DEPTH * wide)
+                        .enumerate()
+                        .for_each(fill);
                     let laid_out = &*laid_out;
                     self.out
                         .chunks_mut(height * n)
@@ -349,8 +350,14 @@ fn rows<T: Ring, K: Tile<T>>(
                 for (i, left) in left.chunks(K::ROWS * depth).enumerate() {
                     K::multiply(depth, left, right, tile.as_mut());
                     let out = out[i * K::ROWS * n..].chunks_mut(n).take(K::ROWS);
-                    for (out, tile) in out.zip(tile.as_mut().chunks(K::COLUMNS)) {
-                        add_to(&mut out[column..column + width], tile);
+                    for (out, tile) in out.zip(tile.as_mut().chunks_exact(K::COLUMNS)) {
+                        let out = &mut out[column..column + width];
+                        if width == K::COLUMNS {
+                            add_to(&mut out[..K::COLUMNS], &tile[..K::COLUMNS]);
+                        // of a length the compiler knows
+                        } else {
+                            add_to(out, tile);
+                        }
                     }
                 }
             }

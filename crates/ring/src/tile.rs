@@ -9,6 +9,8 @@ use crate::matmul::Blocked;
 pub trait Tile<T: Ring>: 'static {
     const ROWS: usize;
     const COLUMNS: usize;
+    /// Depth of a strip: one of the right matrix stays in the first cache.
+    const DEPTH: usize = 128;
     /// Room for a tile.
     type Buffer: AsMut<[T]> + Default;
 
@@ -264,43 +266,41 @@ mod x86 {
         }
     }
 
-    /// 4 rows of one vector. There is no 64-bit product: low halves' products and cross products, which matter only
-    /// mod 2^32, are summed apart.
+    /// 6 rows of one vector. There is no 64-bit product: the low halves' products are summed as 64-bit numbers, and those
+    /// of a low and a high half, which matter mod 2^32 only, as pairs of 32-bit numbers.
     pub struct Avx2U64;
 
     impl Tile<u64> for Avx2U64 {
-        const ROWS: usize = 4;
+        const ROWS: usize = 6;
         const COLUMNS: usize = 4;
-        type Buffer = Room<u64, 16>;
+        const DEPTH: usize = 512;
+        type Buffer = Room<u64, 24>;
 
         fn multiply(depth: usize, left: &[u64], right: &[u64], tile: &mut [u64]) {
             #[target_feature(enable = "avx2")]
             fn run(depth: usize, left: &[u64], right: &[u64], tile: &mut [u64]) {
-                let mut low = [_mm256_setzero_si256(); 4];
-                let mut cross = [_mm256_setzero_si256(); 4];
+                let mut low = [_mm256_setzero_si256(); 6];
+                let mut cross = [_mm256_setzero_si256(); 6];
                 let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
                 for _ in 0..depth {
                     // SAFETY: `check` saw `depth` columns and rows in the strips.
                     unsafe {
                         let y0 = _mm256_loadu_si256(y.cast());
-                        let y1 = _mm256_srli_epi64(y0, 32);
-                        for i in 0..4 {
-                            let x0 = _mm256_set1_epi64x(*x.add(i) as i64);
-                            let x1 = _mm256_srli_epi64(x0, 32);
-                            low[i] = _mm256_add_epi64(low[i], _mm256_mul_epu32(x0, y0));
-                            let c = _mm256_add_epi64(
-                                _mm256_mul_epu32(x0, y1),
-                                _mm256_mul_epu32(x1, y0),
-                            );
-                            cross[i] = _mm256_add_epi64(cross[i], c);
+                        let swapped = _mm256_shuffle_epi32(y0, 0b10_11_00_01);
+                        for i in 0..6 {
+                            let x = _mm256_set1_epi64x(*x.add(i) as i64);
+                            low[i] = _mm256_add_epi64(low[i], _mm256_mul_epu32(x, y0));
+                            let halves = _mm256_mullo_epi32(x, swapped);
+                            cross[i] = _mm256_add_epi32(cross[i], halves);
                         }
-                        x = x.add(4);
+                        x = x.add(6);
                         y = y.add(4);
                     }
                 }
-                for i in 0..4 {
-                    let sum = _mm256_add_epi64(low[i], _mm256_slli_epi64(cross[i], 32));
-                    // SAFETY: `check` saw 4 vectors in the tile.
+                for i in 0..6 {
+                    let cross = _mm256_add_epi32(cross[i], _mm256_srli_epi64(cross[i], 32));
+                    let sum = _mm256_add_epi64(low[i], _mm256_slli_epi64(cross, 32));
+                    // SAFETY: `check` saw 6 vectors in the tile.
                     unsafe { _mm256_storeu_si256(tile.as_mut_ptr().add(4 * i).cast(), sum) };
                 }
             }
@@ -310,18 +310,18 @@ mod x86 {
         }
     }
 
-    /// 4 rows of 2 vectors.
+    /// 6 rows of 2 vectors.
     pub struct Avx2U32;
 
     impl Tile<u32> for Avx2U32 {
-        const ROWS: usize = 4;
+        const ROWS: usize = 6;
         const COLUMNS: usize = 16;
-        type Buffer = Room<u32, 64>;
+        type Buffer = Room<u32, 96>;
 
         fn multiply(depth: usize, left: &[u32], right: &[u32], tile: &mut [u32]) {
             #[target_feature(enable = "avx2")]
             fn run(depth: usize, left: &[u32], right: &[u32], tile: &mut [u32]) {
-                let mut sums = [[_mm256_setzero_si256(); 2]; 4];
+                let mut sums = [[_mm256_setzero_si256(); 2]; 6];
                 let (mut x, mut y) = (left.as_ptr(), right.as_ptr());
                 for _ in 0..depth {
                     // SAFETY: `check` saw `depth` columns and rows in the strips.
@@ -333,12 +333,12 @@ mod x86 {
                             sums[0] = _mm256_add_epi32(sums[0], _mm256_mullo_epi32(x, y0));
                             sums[1] = _mm256_add_epi32(sums[1], _mm256_mullo_epi32(x, y1));
                         }
-                        x = x.add(4);
+                        x = x.add(6);
                         y = y.add(16);
                     }
                 }
                 for (i, sum) in sums.as_flattened().iter().enumerate() {
-                    // SAFETY: `check` saw 8 vectors in the tile.
+                    // SAFETY: `check` saw 12 vectors in the tile.
                     unsafe { _mm256_storeu_si256(tile.as_mut_ptr().add(8 * i).cast(), *sum) };
                 }
             }

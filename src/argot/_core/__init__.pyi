@@ -3,6 +3,7 @@
 from typing import Any
 
 from . import link as link
+from . import mail as mail
 from . import mpc as mpc
 from . import prf as prf
 from . import ring as ring

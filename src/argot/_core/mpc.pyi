@@ -26,7 +26,7 @@ def trunc_meet(
 ) -> tuple[Array, Packed, Array]: ...
 def trunc_last(high: Array, own: Packed, peer: Packed, d: int) -> None: ...
 
-# The form with a dealer: a plane; the dealt message; (mask, half).
+# The form with a dealer: a plane; the dealt message; (mask, half), the mask in `out` if given.
 def trunc_units(x: Array, also: Array | None, lifted: bool) -> Planes: ...
 def trunc_deal(rho: Planes, s: Planes, like: Array, d: int, key: Key) -> Packed: ...
 def trunc_half(
@@ -39,6 +39,7 @@ def trunc_half(
     mask_key: Key,
     key: Key | None = None,
     received: Packed | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array]: ...
 
 # Carries: `masks` of the products are changed, those of the outputs copied.
@@ -58,7 +59,7 @@ def inner_join(
     masks: Planes,
 ) -> Planes: ...
 
-# Bits times numbers: (product, unit); (mask, half); the packed message; `out` is changed.
+# Bits times numbers: (product, unit); (mask, half), the mask in `out` if given; the packed message; `out` is changed.
 def select_split(
     u0: Planes, u1: Planes, a0: Array, a1: Array, product_key: Key, unit_key: Key
 ) -> tuple[Array, Array]: ...
@@ -70,6 +71,7 @@ def select_join(
     mask_key: Key,
     drawn: tuple[Key, Key] | None = None,
     received: tuple[Array, Array] | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array]: ...
 def compose_split(u: Planes, like: Array, key: Key) -> Packed: ...
 def compose_join(v: Planes, out: Array, lead: bool, key: Key | None = None, received: Packed | None = None) -> None: ...

@@ -20,7 +20,7 @@ import msgspec
 
 from ..agent import failures, wire
 from ..agent.wire import CONTROL, VERSION, Message
-from ..errors import ArgotError, LinkError, PartyLost, PeerRejected
+from ..errors import ArgotError, LinkError, PartyLost, PeerRejected, ProgramError
 from ..graph.execute import Execution
 from ..graph.graph import Record
 
@@ -37,6 +37,7 @@ class Client:
     def __init__(self, link: Any, agents: tuple[str, ...], embedded: bool) -> None:
         self.link, self.agents, self.embedded = link, agents, embedded
         self.job = os.urandom(16)
+        self.process = os.getpid()
         self.execution = Execution(self.job)
         self.acts_for: set[str] = set()
         self.code: dict[str, str] = {}
@@ -90,6 +91,7 @@ class Client:
 
     def add(self, make: Callable[[int], Record]) -> Record:
         """Make a record with the next number and put it into the graph."""
+        self._check_process()
         with self.changed:
             record = make(len(self.execution.graph))
             self.execution.register(record)
@@ -106,6 +108,7 @@ class Client:
 
     def ask(self, agent: str, make: Callable[[int], Message], timeout: float = 60.0) -> bytes:
         """The agent's answer to a request. Raises what it raised, PartyLost if it is gone."""
+        self._check_process()
         with self.changed:
             request = len(self._requests)
             self._requests[request] = (agent, None)
@@ -144,6 +147,15 @@ class Client:
         self._inbox.wake()
         with self.changed:
             self.changed.notify_all()
+
+    def _check_process(self) -> None:
+        """A forked child has none of the threads that would answer it."""
+        if os.getpid() != self.process:
+            raise ProgramError(
+                "this federation was made by another process, of which this one is a copy",
+                wanted="calls from the process that made it",
+                todo="start the child by spawn and let it make its own, or fork before argot.local",
+            )
 
     # The two threads.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ class Federation:
         self._by_name = {party.name: party for party in self.parties}
         self._devices: dict[str, MpcDevice] = {}
         self._specs: dict[str, DeviceSpec] = {}
-        self._shut_down = weakref.finalize(self, _finish, client, shut_down)
+        self._shut_down = weakref.finalize(self, _finish, client, shut_down, os.getpid())
         self._holders: dict[str, int] = {}
 
     # Places.
@@ -258,7 +259,9 @@ class Federation:
         return f"Federation({', '.join(self._by_name)}; {mode}, {len(self.graph)} nodes)"
 
 
-def _finish(client: Client, shut_down: Callable[[], None]) -> None:
+def _finish(client: Client, shut_down: Callable[[], None], process: int) -> None:
+    if os.getpid() != process:  # a forked child that ends: agents, threads and files are its parent's
+        return
     client.close(ProgramError("the federation was closed"))
     shut_down()
 

@@ -31,8 +31,15 @@ from . import carry
 from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full
 
+Operation = Callable[..., Coroutine[Any, Any, Any]]
+
 State = tuple[Array, Array]
 """The two parts of shared bits that a party holds, as planes, a row each."""
+
+Places = tuple[Array | None, Array | None]
+"""Arrays for the two parts of a result: its place in a larger one. None: a fresh array."""
+
+ANYWHERE: Places = (None, None)
 
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
@@ -42,6 +49,9 @@ IN_FLIGHT = 32
 
 FEW = 1 << 17
 """Elements up to which a fused truncation takes the form with fewer rounds, above it the one with fewer bytes."""
+
+THIN = 8
+"""Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
 
 FUSED_ROUNDS = f"(2 if n <= {FEW} else 3) if d else 1"
 FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
@@ -194,7 +204,7 @@ class Aby3(Protocol):
         if d == 0:
             return await self.mul(x, y)
         n = max(x.size, y.size)
-        return await self._parts(lambda x, y: self._reduced(self._cross(x, y), d, n), x, y)
+        return await self._parts_in_place(lambda x, y, at: self._reduced(self._cross(x, y), d, n, at), x, y)
 
     @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
@@ -203,7 +213,11 @@ class Aby3(Protocol):
         if d == 0:
             return await self.square(x)
         n = x.size
-        return await self._parts(lambda x: self._reduced(ring.square_cross(*x.parts, *self._zero_keys()), d, n), x)
+
+        def piece(x: Arith, places: Places) -> Coroutine[Any, Any, Arith]:
+            return self._reduced(ring.square_cross(*x.parts, *self._zero_keys()), d, n, places)
+
+        return await self._parts_in_place(piece, x)
 
     @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
@@ -212,16 +226,17 @@ class Aby3(Protocol):
         if d == 0:
             return await self.matmul(x, y)
         z = await self._cross_matmul(x, y)
-        return await self._reduced(z, d, z.size)
+        return await self._reduced(z, d, z.size, ANYWHERE)
 
-    async def _reduced(self, z: Array, d: int, n: int) -> Arith:
+    def _reduced(self, z: Array, d: int, n: int, places: Places) -> Coroutine[Any, Any, Arith]:
         """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero; n elements (of
         which z may be a part) say in which form.
         """
         if n > FEW:
-            return await self._dealt(z, d)
-        if self.party.rank == 0:
-            return await self._truncated(z, None, None, d)
+            return self._dealt(z, d, places)
+        return self._truncated(z, None, None, d) if self.party.rank == 0 else self._told(z, d)
+
+    async def _told(self, z: Array, d: int) -> Arith:
         return await self._truncated(None, z, await self.party.exchange(3 - self.party.rank, z), d)
 
     async def _truncated(self, r: Array | None, c: Array | None, also: Array | None, d: int) -> Arith:
@@ -247,26 +262,27 @@ class Aby3(Protocol):
         mpc.trunc_last(high, product, await p.exchange(3 - p.rank, product), d)
         return Arith((side, high) if p.rank == 1 else (high, side))
 
-    async def _dealt(self, z: Array, d: int) -> Arith:
+    async def _dealt(self, z: Array, d: int, places: Places = ANYWHERE) -> Arith:
         """As `_reduced` with fewer bytes and a third round: only party 1 gets z2, so that U is known to party 0 and V
         to party 1 alone. They tell each other c' = U ^ rho and d' = V ^ s, bits that party 2 has in common with the
         one and the other; party 2 deals shares of rho s, and U V = (c' ^ rho)(d' ^ s) is local from there.
         """
-        p = self.party
+        p, (own, following) = self.party, places
         match p.rank:
             case 2:
                 rho, s = self._draw_planes(1, z.size, 0, 2), self._draw_planes(1, z.size, 1, 2)
                 p.send(1, z)
                 p.send(1, mpc.trunc_deal(rho, s, z, d, p.key(0, 2)))
-                return Arith((p.draw(z.shape, z.dtype, 1, 2), p.draw(z.shape, z.dtype, 0, 2)))
+                return self._draws(z.shape, 1, 0, places)
             case 0:
                 rho, dealt = self._draw_planes(1, z.size, 0, 2), p.key(0, 2)
                 mine = ring.bits_xor(mpc.trunc_units(z, None, True), rho)
                 p.send(1, mine)
                 theirs = await p.recv(1, mine)
-                mask, hidden = mpc.trunc_half(z, None, d, rho, mine, theirs, p.key(0, 2), key=dealt)
+                key = p.key(0, 2)
+                mask, hidden = mpc.trunc_half(z, None, d, rho, mine, theirs, key, dealt, out=own)
                 p.send(1, hidden)
-                return Arith((mask, ring.add(hidden, await p.recv(1, hidden))))
+                return Arith((mask, ring.add(hidden, await p.recv(1, hidden), out=following)))
             case _:
                 s = self._draw_planes(1, z.size, 1, 2)
                 other = await p.recv(2, z)
@@ -274,9 +290,16 @@ class Aby3(Protocol):
                 mine = ring.bits_xor(mpc.trunc_units(z, other, False), s)
                 p.send(0, mine)
                 theirs = await p.recv(0, mine)
-                mask, hidden = mpc.trunc_half(z, other, d, s, theirs, mine, p.key(1, 2), received=dealt)
+                key = p.key(1, 2)
+                mask, hidden = mpc.trunc_half(z, other, d, s, theirs, mine, key, received=dealt, out=following)
                 p.send(0, hidden)
-                return Arith((ring.add(hidden, await p.recv(0, hidden)), mask))
+                return Arith((ring.add(hidden, await p.recv(0, hidden), out=own), mask))
+
+    def _draws(self, shape: tuple[int, ...], before: int, after: int, places: Places = ANYWHERE) -> Arith:
+        """A share of which this party draws one part with party `before`, the other with party `after`."""
+        p, (own, following) = self.party, places
+        first = p.draw(shape, self.dtype, before, p.rank, out=own)
+        return Arith((first, p.draw(shape, self.dtype, after, p.rank, out=following)))
 
     # ---- functions of the two addends ---------------------------------------------------------------------------
 
@@ -314,13 +337,13 @@ class Aby3(Protocol):
         """
         p, shape = self.party, tuple(shape)
         if half is None:
-            return Arith((p.draw(shape, self.dtype, 0, 2), p.draw(shape, self.dtype, 0, 1)))
+            return self._draws(shape, 2, 1)
         mask = p.draw(shape, half.dtype, 0, p.rank)
         return await self._joined(mask, ring.sub(half, mask))
 
-    async def _joined(self, mask: Array, hidden: Array) -> Arith:
+    async def _joined(self, mask: Array, hidden: Array, place: Array | None = None) -> Arith:
         """The end of `join` at parties 1 and 2."""
-        rest = ring.add(hidden, await self.party.exchange(3 - self.party.rank, hidden))
+        rest = ring.add(hidden, await self.party.exchange(3 - self.party.rank, hidden), out=place)
         return Arith((mask, rest) if self.party.rank == 1 else (rest, mask))
 
     # ---- bits times numbers -------------------------------------------------------------------------------------
@@ -330,24 +353,24 @@ class Aby3(Protocol):
         """[bit * x]. With bit = u ^ v and x = a + c: v x + (u a)(1 - 2v) + u ((1 - 2v) c), and v x is local, since
         party 1 has x1 + x2 and party 2 has x0.
         """
-        return await self._parts(self._mul_bit, bit, x)
+        return await self._parts_in_place(self._mul_bit, bit, x)
 
-    async def _mul_bit(self, bit: Bool, x: Arith) -> Arith:
-        p = self.party
+    async def _mul_bit(self, bit: Bool, x: Arith, places: Places) -> Arith:
+        p, (at_own, at_following) = self.party, places
         (b_own, b_next), (own, following) = (part.planes for part in bit.parts), x.parts
         if p.rank == 0:
             keys = p.key(0, 1), p.key(0, 1)
             product, unit = mpc.select_split(b_own, b_next, own, following, *keys)
             p.send(2, product)
             p.send(2, unit)
-            return Arith((p.draw(x.shape, x.dtype, 0, 2), p.draw(x.shape, x.dtype, 0, 1)))
+            return self._draws(x.shape, 2, 1, places)
         if p.rank == 1:
-            drawn = p.key(0, 1), p.key(0, 1)
-            mask, hidden = mpc.select_join(b_next, own, following, following, p.key(0, 1), drawn=drawn)
-        else:
-            received = await p.recv(0, own), await p.recv(0, own)
-            mask, hidden = mpc.select_join(b_own, following, None, own, p.key(0, 2), received=received)
-        return await self._joined(mask, hidden)
+            drawn, key = (p.key(0, 1), p.key(0, 1)), p.key(0, 1)
+            mask, hidden = mpc.select_join(b_next, own, following, following, key, drawn=drawn, out=at_own)
+            return await self._joined(mask, hidden, at_following)
+        received, key = (await p.recv(0, own), await p.recv(0, own)), p.key(0, 2)
+        mask, hidden = mpc.select_join(b_own, following, None, own, key, received=received, out=at_following)
+        return await self._joined(mask, hidden, at_own)
 
     @cost(rounds="2", bits="w*k - w*(w-1)/2 + 2*k")
     async def b2a(self, b: Bool) -> Arith:
@@ -533,8 +556,20 @@ class Aby3(Protocol):
         return z
 
     async def _cross_matmul(self, x: Arith, y: Arith) -> Array:
+        """This party's part of the nine products, hidden by a share of zero. Where the multiplications are what takes
+        time, (x0 + x1) @ (y0 + y1) at party 0 leaves two products each to the others: five in all instead of six.
+        """
+        (own, following), (y_own, y_following) = x.parts, y.parts
         products = 2 * x.size * y.shape[-1]
-        z = await self.party.compute(ring.cross_matmul, *x.parts, *y.parts, cost_ns=products / 10)
+        if min(x.shape[-2], y.shape[-1]) < THIN:
+            work = self.party.compute(ring.cross_matmul, *x.parts, *y.parts, cost_ns=products / 10)
+        elif self.party.rank == 0:
+            work = self.party.compute(_matmul_of_sums, *x.parts, *y.parts, cost_ns=products / 20)
+        elif self.party.rank == 1:  # x2 @ (y2 + y1) + x1 @ y2
+            work = self.party.compute(ring.cross_matmul, following, own, y_following, y_own, cost_ns=products / 10)
+        else:  # x2 @ y0 + x0 @ y2
+            work = self.party.compute(_two_matmuls, own, y_following, following, y_own, cost_ns=products / 10)
+        z = await work
         plus, minus = self._zero_keys()
         hidden: Array = ring.add(z, ring.zero(z.shape, z.dtype, plus, minus))
         return hidden
@@ -555,30 +590,58 @@ class Aby3(Protocol):
     def _bits(shape: tuple[int, ...], parts: Sequence[Array]) -> Bool:
         return Bool(tuple(Bits(part, shape) for part in parts))
 
-    async def _parts(self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Arith | Bool) -> Any:
+    def _parts(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Any]:
         """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
-        _check_shapes(*shares)
-        shares = tuple(_contiguous(share) for share in shares)
+        shares, whole = _operands(shares)
+        return operation(*shares) if whole else self._side_by_side(operation, shares)
+
+    def _parts_in_place(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Arith]:
+        """`_parts` of an operation that takes `Places` as well, and may put its result there instead of anywhere."""
+        shares, whole = _operands(shares)
+        return operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, in_place=True)
+
+    async def _side_by_side(self, operation: Operation, shares: Sequence[Arith | Bool], in_place: bool = False) -> Any:
         shape, n = shares[0].shape, shares[0].size
-        if n <= PART or any(s.shape != shape for s in shares):
-            return await operation(*shares)
         flat = [s.reshape((n,)) for s in shares]
-        whole = _Whole(n)
+        whole = _Whole(n, self.dtype if in_place else None)
 
         async def piece(start: int) -> None:
             stop = min(start + PART, n)
-            whole.put(start, stop, await operation(*(_piece(s, start, stop) for s in flat)))
+            pieces = [_piece(s, start, stop) for s in flat]
+            made = await (operation(*pieces, whole.places(start, stop)) if in_place else operation(*pieces))
+            whole.put(start, stop, made)
 
         await gather(*(piece(start) for start in range(0, n, PART)), limit=IN_FLIGHT)
         return whole.share.reshape(shape)
 
 
-def _check_shapes(*shares: Arith | Bool) -> None:
-    """Equal shapes, or without axes."""
+def _operands(shares: tuple[Arith | Bool, ...]) -> tuple[tuple[Arith | Bool, ...], bool]:
+    """The shares in C order, as fused kernels want them, and whether they are few enough to be taken at once."""
+    alike = _check_shapes(*shares)
+    return tuple(_contiguous(share) for share in shares), not alike or shares[0].size <= PART
+
+
+def _matmul_of_sums(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """(a + b) @ (c + d)."""
+    return ring.matmul(ring.add(a, b), ring.add(c, d))
+
+
+def _two_matmuls(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """a @ b + c @ d."""
+    product = ring.matmul(a, b)
+    return ring.add(product, ring.matmul(c, d), out=product)
+
+
+def _check_shapes(*shares: Arith | Bool) -> bool:
+    """Whether all shapes are equal; else all but those without axes must be."""
+    shape = shares[0].shape
+    if all(share.shape == shape for share in shares[1:]):
+        return True
     if len({share.shape for share in shares} - {()}) > 1:
         raise InputError(
             "operands of shapes " + " and ".join(str(share.shape) for share in shares), wanted="equal shapes"
         )
+    return False
 
 
 def _packed(n: int, bits: int) -> Spec:
@@ -587,10 +650,12 @@ def _packed(n: int, bits: int) -> Spec:
 
 
 def _contiguous(x: Arith | Bool) -> Arith | Bool:
-    """In C order, as the fused kernels want it; nothing is copied that is so already."""
-    if isinstance(x, Bool) or all(part.flags.c_contiguous for part in x.parts):
-        return x
-    return x.map(lambda part: np.asarray(part, order="C"))
+    """In C order; nothing is copied that is so already."""
+    if isinstance(x, Arith):
+        for part in x.parts:
+            if not part.flags.c_contiguous:
+                return x.map(lambda part: np.asarray(part, order="C"))
+    return x
 
 
 def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:
@@ -602,12 +667,21 @@ def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:
 
 
 class _Whole:
-    """The opposite of `_piece`: a flat share made of pieces, each copied to its place while it is in the cache."""
+    """The opposite of `_piece`: a flat share made of pieces, each copied to its place while it is in the cache, or made
+    there. `dtype` is that of numbers of which the places are needed before they are there."""
 
     share: Arith | Bool
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, dtype: np.dtype[Any] | None = None) -> None:
         self.n = n
+        if dtype is not None:
+            self.share = Arith((ring.empty((n,), dtype), ring.empty((n,), dtype)))
+
+    def places(self, start: int, stop: int) -> Places:
+        """Where elements start..stop-1 belong."""
+        assert isinstance(self.share, Arith)
+        own, following = self.share.parts
+        return own[start:stop], following[start:stop]
 
     def put(self, start: int, stop: int, piece: Arith | Bool) -> None:
         """Elements start..stop-1. The first piece says what kind of share it is."""
@@ -616,8 +690,10 @@ class _Whole:
         for whole, part in zip(self.share.parts, piece.parts, strict=True):
             if isinstance(whole, Bits) and isinstance(part, Bits):
                 whole.planes[:, start // 64 : -(-stop // 64)] = part.planes
-            elif isinstance(whole, np.ndarray):
-                whole[start:stop] = part
+            elif isinstance(whole, np.ndarray) and isinstance(part, np.ndarray):
+                place = whole[start:stop]
+                if not np.may_share_memory(place, part):  # else it was made there
+                    place[...] = part
 
     def _empty(self, piece: Arith | Bool) -> Arith | Bool:
         if isinstance(piece, Arith):

@@ -20,29 +20,22 @@ Arrays given to `send` are not copied when large: do not write to them afterward
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from struct import Struct
 from time import perf_counter_ns
 from types import coroutine
 from typing import Any
 
 import numpy as np
 
-from .._core import prf
+from .._core import mail, prf
 from ..errors import FrameError, ProgramError, ProgramMismatch
 from .meter import Record
 from .scheduler import Scheduler, Task, readable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_HEADER = Struct("<16sIIQ")
-_NAME = Struct("<16sI")
-_AFTER_NAME = Struct("<IQ")
-_DRAW = Struct("<cQI").pack  # kind, bitmap of the ranks, counter
-_HEADER_BYTES, _NAME_BYTES = _HEADER.size, _NAME.size
-_PAD = tuple(bytes(-i % 8) for i in range(8))
 _SMALL = 4096  # payloads up to this size are copied into one buffer with their header
 
 Packet = bytes | memoryview
@@ -67,6 +60,7 @@ class Party:
         run_id: 32 bytes that no run has used before.
         flush: called with (peer, parts) when more than `flush_bytes` wait for a peer; None keeps them until the end of
             `advance`.
+        patience: seconds after which `advance` hands out what was sent although tasks can go on; None keeps it.
         compute_ns: kernels expected to take at least this long leave the scheduler's thread (see `compute`); None
             runs all of them where they are called.
         debug: check names drawn twice, arrays changed after `send` and replayed messages; keep readable names.
@@ -75,16 +69,12 @@ class Party:
     __slots__ = (
         "_draws",
         "_frozen",
-        "_inbox",
         "_keys",
         "_known",
-        "_outbox",
-        "_run_id",
+        "_mail",
         "_scheduler",
         "_seen",
         "_subsets",
-        "_waiting",
-        "_weight",
         "compute_ns",
         "debug",
         "flush",
@@ -107,6 +97,7 @@ class Party:
         *,
         flush: Callable[[int, list[Any]], None] | None = None,
         flush_bytes: int = 1 << 20,
+        patience: float | None = None,
         compute_ns: int | None = None,
         debug: bool = False,
     ) -> None:
@@ -120,13 +111,9 @@ class Party:
         self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes
         self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
         self._keys = keys
-        self._subsets: dict[tuple[int, ...], tuple[frozenset[int], int, bytes]] = {}  # by the arguments of `key`
-        self._run_id = run_id
+        self._subsets: dict[tuple[int, ...], tuple[frozenset[int], int]] = {}  # by the arguments of `key`
         self._scheduler = Scheduler(n)
-        self._outbox: list[list[Any]] = [[] for _ in range(n)]
-        self._weight = [0] * n  # bytes in each outbox
-        self._inbox: list[dict[bytes, Message]] = [{} for _ in range(n)]
-        self._waiting: list[dict[bytes, Task]] = [{} for _ in range(n)]
+        self._mail = mail.Mail(rank, n, {_bitmap(subset): key for subset, key in keys.items()}, run_id, patience)
         self._known: dict[bytes, bytes] = {}  # debug: digest -> path
         self._seen: set[tuple[int, bytes]] = set()  # debug: messages delivered
         self._draws: set[tuple[frozenset[int], bytes]] = set()  # debug: names drawn
@@ -140,33 +127,24 @@ class Party:
         return self._scheduler.task
 
     def send(self, peer: int, data: Any) -> None:
-        """Send an array, `Bits` or bytes to `peer`; it leaves when all tasks wait, or earlier when much has gathered.
+        """Send an array, `Bits` or bytes to `peer`; it leaves when all tasks wait, or earlier when much has gathered or
+        something has waited for long.
 
         Raises:
             ProgramError: `peer` is this party, or nobody.
         """
-        if peer == self.rank or not 0 <= peer < self.n:
-            raise ProgramError(f"party {self.rank} sends to party {peer}", wanted=f"another of {self.n} parties")
         task = self._scheduler.task
-        counter = task.sent[peer]
-        task.sent[peer] = counter + 1
         payload = data if type(data) is bytes else _wire_form(data)
-        size = len(payload)
-        header = _HEADER.pack(task.digest or task.name(), counter, task.depth + 1, size)
-        outbox = self._outbox[peer]
-        if size <= _SMALL:
-            outbox.append(b"".join((header, payload, _PAD[size & 7])))
-        else:
-            outbox += (header, payload, _PAD[size & 7]) if size & 7 else (header, payload)
+        size, weight, late = self._mail.send(task, peer, payload)
         record = task.record
         record.messages += 1
         record.bits += 8 * size
         if self.debug:
-            self._note_send(task, peer, counter, payload, size)
-        weight = self._weight[peer] = self._weight[peer] + _HEADER_BYTES + size
+            self._note_send(task, peer, payload, size)
         if weight > self.flush_bytes and self.flush is not None:
-            self._outbox[peer], self._weight[peer] = [], 0
-            self.flush(peer, outbox)
+            self.flush(peer, self._mail.packet(peer))
+        elif late:
+            self._scheduler.pause = True
 
     @coroutine
     def recv(self, peer: int, like: Any) -> Generator[Any, Any, Any]:
@@ -180,47 +158,39 @@ class Party:
         Raises:
             FrameError: the message has another length.
         """
-        if peer == self.rank or not 0 <= peer < self.n:
-            raise ProgramError(f"party {self.rank} receives from party {peer}", wanted=f"another of {self.n} parties")
         task = self._scheduler.task
-        counter = task.received[peer]
-        task.received[peer] = counter + 1
-        name = _NAME.pack(task.digest or task.name(), counter)
-        message = self._inbox[peer].pop(name, None)
+        message = self._mail.receive(task, peer)
         if message is None:
             if self.debug:
-                self._known[name[:16]] = task.path
-            self._waiting[peer][name] = task
+                self._known[task.name()] = task.path
             message = yield
         packet, offset, size, depth = message
         if depth > task.depth:
             task.depth = depth
         if type(like) is np.ndarray:
             if size != like.nbytes:
-                raise self._wrong_length(task, peer, counter, size, like.nbytes)
+                raise self._wrong_length(task, peer, size, like.nbytes)
             return np.ndarray(like.shape, like.dtype, packet, offset)
         if like is bytes:
             return bytes(packet[offset : offset + size])
         wanted = _wire_size(like)
         if size != wanted:
-            raise self._wrong_length(task, peer, counter, size, wanted)
+            raise self._wrong_length(task, peer, size, wanted)
         if isinstance(like, int):
             return bytes(packet[offset : offset + size])
         if type(like) is Spec:
             return np.ndarray(like.shape, like.dtype, packet, offset)
         return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
 
-    @coroutine
-    def rotate(self, z: Any) -> Generator[Any, Any, Any]:
-        """Send `z` to the party before this one, return its like from the party after."""
+    def rotate(self, z: Any) -> Awaitable[Any]:
+        """Send `z` to the party before this one, return its like from the party after: `await party.rotate(z)`."""
         self.send((self.rank - 1) % self.n, z)
-        return (yield from self.recv((self.rank + 1) % self.n, z))
+        return self.recv((self.rank + 1) % self.n, z)
 
-    @coroutine
-    def exchange(self, peer: int, z: Any) -> Generator[Any, Any, Any]:
-        """Send `z` to `peer` and return what `peer` sends, of the same shape and type."""
+    def exchange(self, peer: int, z: Any) -> Awaitable[Any]:
+        """Send `z` to `peer` and return what `peer` sends, of the same shape and type: `await party.exchange(1, z)`."""
         self.send(peer, z)
-        return (yield from self.recv(peer, z))
+        return self.recv(peer, z)
 
     def key(self, *ranks: int) -> bytes:
         """A fresh key of 16 bytes known to exactly the parties `ranks`, this one among them.
@@ -231,21 +201,15 @@ class Party:
             ProgramError: this party is not in `ranks`, or the session has no key for that subset.
         """
         task = self._scheduler.task
-        subset, bitmap, subset_key = self._subsets.get(ranks) or self._subset(ranks)
-        counts = task.drawn
-        if counts is None:
-            counts = task.drawn = {}
-        counter = counts.get(bitmap, 0)
-        counts[bitmap] = counter + 1
-        name = task.path + _DRAW(b"\x02", bitmap, counter)
-        key: bytes = prf.derive(subset_key, self._run_id, name)
+        subset, bitmap = self._subsets.get(ranks) or self._subset(ranks)
         if self.debug:
-            self._note_draw(task, subset, name, key)
+            return self._noted_key(task, subset, bitmap)
+        key: bytes = self._mail.key(task, bitmap)
         return key
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, *ranks: int) -> Array:
-        """An array of uniform words known to exactly the parties `ranks`."""
-        filled: Array = prf.fill(self.key(*ranks), shape, dtype)
+    def draw(self, shape: tuple[int, ...], dtype: Any, *ranks: int, out: Array | None = None) -> Array:
+        """An array of uniform words known to exactly the parties `ranks`; `out`, if given."""
+        filled: Array = prf.fill(self.key(*ranks), shape, dtype, out)
         return filled
 
     @coroutine
@@ -283,11 +247,7 @@ class Party:
         self._scheduler.run()
         if self._frozen:
             self._check_frozen()
-        packets = {}
-        for peer, parts in enumerate(self._outbox):
-            if parts:
-                packets[peer] = parts
-                self._outbox[peer], self._weight[peer] = [], 0
+        packets: dict[int, list[Any]] = self._mail.packets()
         return packets
 
     @property
@@ -298,7 +258,7 @@ class Party:
     @property
     def waiting(self) -> bool:
         """Whether a task waits for a message."""
-        return any(self._waiting)
+        return bool(self._mail.is_waited_for)
 
     @property
     def finished(self) -> bool:
@@ -330,32 +290,9 @@ class Party:
         Raises:
             FrameError: it is no packet, or brings a message a second time.
         """
-        waiting, inbox, ready = self._waiting[peer], self._inbox[peer], self._scheduler.ready
-        offset, end = 0, len(packet)
-        while offset < end:
-            payload = offset + _HEADER_BYTES
-            if payload > end:
-                raise FrameError(
-                    f"a packet of party {peer} ends within a header",
-                    wanted=f"{_HEADER_BYTES} bytes at {offset} of {end}",
-                )
-            name = bytes(packet[offset : offset + _NAME_BYTES])
-            depth, size = _AFTER_NAME.unpack_from(packet, offset + _NAME_BYTES)
-            offset = payload + size + (-size & 7)
-            if offset > end:
-                raise FrameError(
-                    f"a packet of party {peer} ends within a message",
-                    wanted=f"{size} bytes at {payload}, the packet has {end}",
-                )
-            if self.debug:
-                self._note_delivery(peer, name)
-            task = waiting.pop(name, None)
-            if task is not None:
-                ready.append((task, (packet, payload, size, depth)))
-            elif name in inbox:
-                raise FrameError(f"party {peer} sent message {self.title(name)} twice")
-            else:
-                inbox[name] = (packet, payload, size, depth)
+        if self.debug:
+            self._note_delivery(peer, packet)
+        self._scheduler.ready += self._mail.deliver(peer, packet)
 
     def complete(self, job: Job) -> None:
         """Let the task of a job that has run go on."""
@@ -366,19 +303,20 @@ class Party:
     def close(self) -> None:
         """Drop all tasks, and what drives this party: it holds the party in turn."""
         self._scheduler.close()
+        self._mail.close()
         self.flush = None
 
     def waits(self) -> list[tuple[int, str]]:
         """Who is waited for, and for what: [(peer, 'message 0 of root/1/2')]."""
         return [
             (peer, f"message {int.from_bytes(name[16:], 'little')} of {readable(task.path)}")
-            for peer, waiting in enumerate(self._waiting)
-            for name, task in waiting.items()
+            for peer, name, task in self._mail.waits()
         ]
 
     def leftovers(self) -> list[tuple[int, bytes]]:
         """Messages that were delivered and that nobody received: (peer, name of 20 bytes)."""
-        return [(peer, name) for peer, inbox in enumerate(self._inbox) for name in inbox]
+        left: list[tuple[int, bytes]] = self._mail.leftovers()
+        return left
 
     def title(self, name: bytes) -> str:
         """The name of a message for people; paths are known where this party has used them in debug mode."""
@@ -388,45 +326,51 @@ class Party:
 
     # ------------------------------------------------------------------------------------------------ details
 
-    def _wrong_length(self, task: Task, peer: int, counter: int, size: int, wanted: int) -> FrameError:
+    def _wrong_length(self, task: Task, peer: int, size: int, wanted: int) -> FrameError:
         return FrameError(
-            f"message {counter} of {readable(task.path)} from party {peer} has {size} bytes",
+            f"message {task.received(peer) - 1} of {readable(task.path)} from party {peer} has {size} bytes",
             wanted=f"{wanted} bytes",
             todo="all parties must run the same program on the same shapes",
         )
 
-    def _subset(self, ranks: tuple[int, ...]) -> tuple[frozenset[int], int, bytes]:
-        """The subset that ranks in this order name, its bitmap and its key."""
+    def _subset(self, ranks: tuple[int, ...]) -> tuple[frozenset[int], int]:
+        """The subset that ranks in this order name, and its bitmap."""
         subset = frozenset(ranks)
         if subset not in self._keys:
             raise ProgramError(
                 f"party {self.rank} draws with parties {sorted(subset)}",
                 wanted=f"one of the subsets {sorted(sorted(s) for s in self._keys)}",
             )
-        found = self._subsets[ranks] = subset, sum(1 << rank for rank in subset), self._keys[subset]
+        found = self._subsets[ranks] = subset, _bitmap(subset)
         return found
 
-    def _note_send(self, task: Task, peer: int, counter: int, payload: Any, size: int) -> None:
+    def _note_send(self, task: Task, peer: int, payload: Any, size: int) -> None:
         self._known[task.name()] = task.path
         if size > _SMALL:
             self._frozen.append((payload, prf.hash(bytes(payload)), task))
         if self.on_send is not None:
-            self.on_send(peer, task.path, counter, size)
+            self.on_send(peer, task.path, task.sent(peer) - 1, size)
 
-    def _note_draw(self, task: Task, subset: frozenset[int], name: bytes, key: bytes) -> None:
+    def _noted_key(self, task: Task, subset: frozenset[int], bitmap: int) -> bytes:
+        """`key` that is noted under its name, the tail of which is the same as in `mail`."""
+        counter = dict(task.drawn).get(bitmap, 0)
+        name = task.path + b"\x02" + bitmap.to_bytes(8, "little") + counter.to_bytes(4, "little")
         if (subset, name) in self._draws:
             raise ProgramError(
                 f"party {self.rank} drew the name {name.hex()} of {readable(task.path)} twice, with {sorted(subset)}",
                 wanted="a fresh name for every draw",
             )
         self._draws.add((subset, name))
+        key: bytes = self._mail.key(task, bitmap)
         if self.on_draw is not None:
             self.on_draw(subset, name, key)
+        return key
 
-    def _note_delivery(self, peer: int, name: bytes) -> None:
-        if (peer, name) in self._seen:
-            raise FrameError(f"party {peer} sent message {self.title(name)} twice")
-        self._seen.add((peer, name))
+    def _note_delivery(self, peer: int, packet: Packet) -> None:
+        for name in mail.names(packet):
+            if (peer, name) in self._seen:
+                raise FrameError(f"party {peer} sent message {self.title(name)} twice")
+            self._seen.add((peer, name))
 
     def _check_frozen(self) -> None:
         for payload, digest, task in self._frozen:
@@ -479,6 +423,10 @@ def check_leftovers(party: Party, who: Sequence[str], titles: Iterable[Callable[
         todo="look for a spawn that depends on rank, on a set or on the order of arrival",
         party=who[peer],
     )
+
+
+def _bitmap(ranks: Iterable[int]) -> int:
+    return sum(1 << rank for rank in ranks)
 
 
 def _wire_form(data: Any) -> Any:

@@ -20,57 +20,41 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine, Generator
-from struct import Struct
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-from .._core import prf
+from .._core import mail
 
 if TYPE_CHECKING:
     from .meter import Record
 
 Coro = Coroutine[Any, Any, Any]
 
-_CHILD = Struct("<cI").pack
 _GATHER, _SPAWN, _JOIN = "gather", "spawn", "join"
 
 
-class Task:
+class Task(mail.Place):
     """One coroutine, named by its place in the tree of spawns."""
 
     __slots__ = (
         "blocked",
         "coro",
-        "depth",
-        "digest",
         "done",
-        "drawn",
         "group",
         "joiners",
         "live",
         "member",
         "parent",
-        "path",
-        "received",
         "record",
         "result",
         "resume",
-        "sent",
-        "spawned",
     )
 
-    def __init__(self, coro: Coro, path: bytes, parent: Task | None, record: Record, depth: int, n: int):
+    def __init__(self, parent: Task | None, n: int, coro: Coro, record: Record):
         self.coro = coro
         self.resume = coro.send
-        self.path = path
         self.parent = parent
         self.record = record
-        self.depth = depth
-        self.digest: bytes | None = None
-        self.sent = [0] * n  # messages so far, per peer
-        self.received = [0] * n
-        self.drawn: dict[int, int] | None = None  # draws so far, per bitmap of ranks
-        self.spawned = 0  # children so far: the index of the next one
         self.live = 0  # children that have not finished
         self.blocked: tuple[Coro, int] | None = None  # a spawn that waits for a place in its window
         self.group: _Group | None = None  # the gather this task waits for
@@ -78,13 +62,6 @@ class Task:
         self.joiners: list[Task] | None = None
         self.done = False
         self.result: Any = None
-
-    def name(self) -> bytes:
-        """The 16 bytes under which messages of this task travel."""
-        digest = self.digest
-        if digest is None:
-            digest = self.digest = prf.hash(self.path)[:16]
-        return digest
 
     def __repr__(self) -> str:
         return f"Task({readable(self.path)})"
@@ -155,7 +132,7 @@ class Scheduler:
 
     def start(self, coro: Coro, record: Record) -> Task:
         """Begin with `coro` as the root."""
-        self.root = Task(coro, b"", None, record, 0, self.n)
+        self.root = Task(None, self.n, coro, record)
         self._all[self.root] = None
         self.ready.append((self.root, None))
         return self.root
@@ -223,10 +200,8 @@ class Scheduler:
             task.blocked = request[1:]  # type: ignore[assignment]
 
     def _spawn(self, parent: Task, coro: Coro) -> Task:
-        path = parent.path + _CHILD(b"\x01", parent.spawned)
-        parent.spawned += 1
         parent.live += 1
-        task = Task(coro, path, parent, parent.record, parent.depth, self.n)
+        task = Task(parent, self.n, coro, parent.record)
         self._all[task] = None
         self.ready.append((task, None))
         return task

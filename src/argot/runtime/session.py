@@ -18,10 +18,11 @@ replayed contribution of others is harmless, because the draws depend on all con
 has new subset keys, and the link never resumes an old incarnation. Nothing on disk could be rolled back.
 
 **Driving.** One thread a run: advance the party, send one packet per peer, wait for any packet. Packets leave early
-when more than a mebibyte waits for a peer or before a kernel that is expected to take a millisecond; such kernels run
-in worker threads. docs/concepts/scheduler.md has the rules. The run's thread never waits for a peer to take what was
-sent: where the link has no room for a packet, a thread sends it and all that follows, and the run goes on taking what
-arrives. (Otherwise three parties with a full window each could wait for one another in a circle.)
+when more than a mebibyte waits for a peer, when a message has waited for half a millisecond, or before a kernel that
+is expected to take a millisecond; such kernels run in worker threads. docs/concepts/scheduler.md has the rules. The
+run's thread never waits for a peer to take what was sent: where the link has no room for a packet, a thread sends it
+and all that follows, and the run goes on taking what arrives. (Otherwise three parties with a full window each could
+wait for one another in a circle.)
 
 **Ending.** A party that has finished says so and waits until all have; a message that is left then means that the
 parties ran different programs. A party that fails tells the others its error's code (never its message) and they
@@ -67,6 +68,7 @@ T = TypeVar("T")
 _CONTROL = b"argot control 1\0"  # in the place of a path digest; a digest equals it with probability 2^-128
 _IDLE_SECONDS = 2.0
 _FLUSH_BYTES = 1 << 20
+_PATIENCE = 0.0005  # a party that waits for nobody would otherwise keep the others waiting until it has finished
 _COMPUTE_NS = 1_000_000
 
 
@@ -511,6 +513,7 @@ class _Run:
             run_id,
             flush=self._send_packet,
             flush_bytes=_FLUSH_BYTES,
+            patience=_PATIENCE,
             compute_ns=_COMPUTE_NS,
             debug=self.session.debug,
         )

@@ -43,6 +43,7 @@ async def run(
     *,
     window: int = WINDOW,
     progress: Progress | None = None,
+    plans: Plans | None = None,
 ) -> list[Value]:
     """The results of a checked program.
 
@@ -52,6 +53,7 @@ async def run(
         plain: `Plain` with the same ring and fraction bits, for private values.
         window: how many equations of a block may be unfinished.
         progress: called as `progress(where, done, total)` after each round of an outermost loop.
+        plans: what earlier runs of this same program have left there, and this one leaves for later ones.
 
     Raises:
         InputError: an input has another type or visibility than its parameter.
@@ -61,7 +63,7 @@ async def run(
         raise InputError(f"{len(inputs)} inputs", wanted=f"{len(program.body.params)}")
     for name, value, param in zip(program.inputs, inputs, program.body.params, strict=True):
         _matches(name, value, param)
-    machine = _Machine(protocol, plain, window, progress)
+    machine = _Machine(protocol, plain, window, progress, {} if plans is None else plans)
     slots = [_Slot(value) for value in inputs]
     results = await machine.block(program.body, slots, depth=0)
     return [machine.as_declared(await machine.value(slot), v) for slot, v in zip(results, program.results, strict=True)]
@@ -106,6 +108,7 @@ class _Step:
     out: Var | None
     types: tuple[TensorType, ...]
     kind: str  # "public", "private", "share", "secret", "control"
+    local: bool | None  # whether a secret one needs no messages; None: public operands decide
     most: int  # unfinished equations beside this one: memory bounds large ones
     last: tuple[int, ...]  # values that nothing after this equation uses
     dead: tuple[int, ...]  # outputs that nothing uses
@@ -121,13 +124,18 @@ class _Plan:
     unused: tuple[int, ...]
 
 
+Plans = dict[int, _Plan]
+"""By the identity of a program's blocks: good as long as the program is kept."""
+
+
 class _Machine:
-    def __init__(self, protocol: Protocol, plain: Protocol, window: int, progress: Progress | None) -> None:
+    def __init__(
+        self, protocol: Protocol, plain: Protocol, window: int, progress: Progress | None, plans: Plans
+    ) -> None:
         self.protocol, self.plain = protocol, plain
         self.secret, self.clear = Engine(protocol), Engine(plain)
         self.rank = None if protocol.parties == 1 else protocol.party.rank  # None: this is all parties
-        self.window, self.progress = window, progress
-        self.plans: dict[int, _Plan] = {}
+        self.window, self.progress, self.plans = window, progress, plans
 
     def owns(self, rank: int) -> bool:
         return self.rank is None or self.rank == rank
@@ -147,9 +155,13 @@ class _Machine:
             if step.kind == "control":
                 outs = await self.control(step, slots, depth)
                 env.update((v.id, slot) for v, slot in zip(step.eqn.outputs, outs, strict=True))
+            elif step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
+                out = _Slot()
+                roots = _roots(slots)
+                out.roots = (await spawn(self.task(step, slots, roots, out), min(self.window, step.most)),)
+                env[step.out.id] = out  # type: ignore[union-attr] # control alone has several
             else:
-                assert step.out is not None
-                env[step.out.id] = await self.start(step, slots)
+                env[step.out.id] = self.wait(step, slots)  # type: ignore[union-attr]
             for i in step.last:
                 del env[i]
             for i in step.dead:
@@ -172,13 +184,9 @@ class _Machine:
         owner = var.visibility.rank
         return Private(owner, self.clear.lift(value) if self.owns(owner) else None, value.type)
 
-    async def start(self, step: _Step, slots: list[_Slot]) -> _Slot:
-        """Begins one equation without blocks."""
+    def wait(self, step: _Step, slots: list[_Slot]) -> _Slot:
+        """An equation without messages: run now, or when its operands are there."""
         out = _Slot()
-        if step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
-            roots = _roots(slots)
-            out.roots = (await spawn(self.task(step, slots, roots, out), min(self.window, step.most)),)
-            return out
         missing = {id(slot): slot for slot in slots if slot.value is None}
         if not missing:
             out.value = self.local(step, [slot.value for slot in slots])
@@ -193,6 +201,8 @@ class _Machine:
 
     def is_local(self, step: _Step, slots: Sequence[_Slot]) -> bool:
         """Public operands are always there: nothing public waits."""
+        if step.local is not None:
+            return step.local
         known = [slot.value if isinstance(slot.value, Public) else None for slot in slots]
         return step.op.is_local(*known, **step.eqn.attrs)
 
@@ -353,7 +363,8 @@ def _plan(block: Block) -> _Plan:
         out = eqn.outputs[0] if len(eqn.outputs) == 1 else None
         types = tuple(known[i].type for i in eqn.inputs)
         most = max(2, LARGE // max([1, *(v.type.size for v in eqn.outputs)]))
-        steps.append(_Step(eqn, ops.find(eqn.op), out, types, _kind(eqn), most, last, dead))
+        op, kind = ops.find(eqn.op), _kind(eqn)
+        steps.append(_Step(eqn, op, out, types, kind, _locality(op, eqn, known), most, last, dead))
     unused = tuple(p.id for p in block.params if p.id not in seen)
     return _Plan(tuple(p.id for p in block.params), steps[::-1], block.results, unused)
 
@@ -365,6 +376,13 @@ def _kind(eqn: Equation) -> str:
         return "share"
     visibility = eqn.outputs[0].visibility
     return "private" if visibility.is_private else "public" if visibility == PUBLIC else "secret"
+
+
+def _locality(op: Op, eqn: Equation, known: dict[int, Var]) -> bool | None:
+    """What `Op.is_local` says whatever the operands turn out to be, None if it depends on them."""
+    if eqn.blocks or any(known[i].visibility == PUBLIC for i in eqn.inputs):
+        return None
+    return op.is_local(*(None for _ in eqn.inputs), **eqn.attrs)
 
 
 def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:

@@ -23,13 +23,13 @@ from ..parts import select
 from ..store import Entry
 
 
-def prepare(context: Context) -> tuple[bodies.Run, Program, list[Value]]:
+def prepare(context: Context) -> tuple[bodies.Run, Program, machine.Plans, list[Value]]:
     """The checked program and this party's view of its inputs, with its own already encoded.
 
     Raises InputError or EncodeError for inputs that the program cannot take; only that bit crosses.
     """
     body = msgspec.msgpack.decode(context.node.body, type=bodies.Run)
-    program = _checked(body.program)
+    program, plans = _checked(body.program)
     found = [
         leaf
         for entry, binding in zip(context.inputs, context.node.inputs, strict=True)
@@ -38,13 +38,14 @@ def prepare(context: Context) -> tuple[bodies.Run, Program, list[Value]]:
     if sorted(body.order) != list(range(len(found))) or len(program.parameters) != len(found):
         raise ProgramMismatch(f"{program.name} has {len(program.parameters)} parameters for {len(found)} inputs")
     values = [found[place](parameter.type) for place, parameter in zip(body.order, program.parameters, strict=True)]
-    return body, program, values
+    return body, program, plans, values
 
 
 @functools.lru_cache(maxsize=64)
-def _checked(data: bytes) -> Program:
-    """A program that was received; the rounds of a training loop send the same one again and again."""
-    return check.load(data)
+def _checked(data: bytes) -> tuple[Program, machine.Plans]:
+    """A program that was received, and what the machine finds out about it; the rounds of a training loop send the same
+    one again and again."""
+    return check.load(data), {}
 
 
 def _leaves(context: Context, entry: Entry | None, binding: Binding) -> Iterator[Any]:
@@ -75,14 +76,14 @@ def _encoded(owner: int, array: np.ndarray | None, type_: TensorType, plain: Any
 
 def execute(context: Context) -> Results:
     """Run it with the other parties."""
-    body, program, values = context.prepared
+    body, program, plans, values = context.prepared
     spec = context.node.device
     protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
 
     async def run(party: Party) -> list[Value]:
         plain = mpc.reference(spec.ring, spec.fraction_bits)
         device = protocol(party, spec.ring, spec.fraction_bits)
-        return await machine.run(program, values, device, plain, progress=context.rounds)
+        return await machine.run(program, values, device, plain, progress=context.rounds, plans=plans)
 
     results = context.run(run)
     context.prepared = None
