@@ -31,12 +31,14 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A person or service that may drive this agent, pinned by fingerprint.
 
     `party` is the party the user belongs to. Only a user of this agent's own party acts for it: gets its values
-    and the messages of its errors. `functions` narrows the agent's list for this user.
+    and the messages of its errors. `functions` narrows the agent's list for this user. `saved` are patterns of names under
+    which this user may keep values here, load and delete them.
     """
 
     fingerprint: str
     party: str
     functions: tuple[str, ...] | None = None
+    saved: tuple[str, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,3 +174,11 @@ def check_name(name: str, what: str = "party") -> str:
     if not name or len(name) > 32 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
         raise ConfigError(f"{name!r} is not a name of a {what}", wanted="1 to 32 letters, digits, '-' or '_'")
     return name
+
+
+def check_address(address: str) -> str:
+    """ "host:port"; ConfigError otherwise."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"{address!r} is no address to listen at", wanted="host:port, such as 127.0.0.1:9000")
+    return address

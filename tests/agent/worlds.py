@@ -42,6 +42,8 @@ class World:
         home = self.directory / name
         home.mkdir(exist_ok=True)
         user = None if party is None else User(fingerprint="", party=party)
+        if config is not None and "driver" in config.users:
+            user = config.users["driver"]
         agent = Agent(
             name,
             self.network.link(name),

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ..config import AgentConfig, check_name, load
+from ..config import AgentConfig, check_address, check_name, load
 from ..errors import ConfigError
 from ..keys import Identity
 from .policy import Configured
@@ -51,10 +51,13 @@ def start(path: str | Path) -> None:
 
 
 def check_config(config: AgentConfig) -> None:
-    """What types cannot say: names, and that nobody is both peer and user."""
+    """What types cannot say: names, an address, and that nobody is both peer and user."""
     check_name(config.name)
+    check_address(config.listen)
     for name in (*config.peers, *config.users):
         check_name(name, "peer or user")
+    for name in config.tables:  # a dot would end the table's name in the origin of a column
+        check_name(name, "table")
     both = sorted(set(config.peers) & set(config.users) | {config.name} & {*config.peers, *config.users})
     if both:
         raise ConfigError(f"{', '.join(both)} appears twice among the agent, its peers and its users")

@@ -10,7 +10,7 @@ from ..config import AgentConfig, User
 from ..devices.schema import Schema, Table, Tensor, leaves
 from ..errors import ArgotError, PermissionRefused
 from ..graph.lineage import table_of
-from ..graph.node import Binding, Node
+from ..graph.node import Node
 from .failures import public
 from .journal import Journal
 from .sources import key_columns
@@ -25,6 +25,8 @@ class Policy(Protocol):
 
     def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None: ...
 
+    def check_saved(self, title: str, user: User | None, name: str) -> None: ...
+
 
 class Open:
     """The policy of an agent that `argot.local` started: the driver acts for everybody."""
@@ -37,6 +39,9 @@ class Open:
     def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None:
         pass
 
+    def check_saved(self, title: str, user: User | None, name: str) -> None:
+        pass
+
 
 class Configured:
     """The policy of a deployed agent, from its configuration."""
@@ -45,6 +50,7 @@ class Configured:
 
     def __init__(self, config: AgentConfig, journal: Journal) -> None:
         self.config, self.policy, self.me, self.journal = config, config.policy, config.name, journal
+        self._intersections: dict[str, int] = {}  # by table: those that the journal has, and those admitted since
 
     def check(self, node: Node, user: User | None, name: str) -> None:
         """Everything that can be said before the inputs exist; `name` is the user's."""
@@ -56,15 +62,23 @@ class Configured:
             self._check_function(node, user, name)
         if node.op == "table" and node.title not in self.config.tables:
             raise self._no(node, f"the table {node.title!r}", "tables", sorted(self.config.tables))
+        if node.op in ("save", "load", "delete"):
+            self.check_saved(node.title, user, name, node)
         if node.op == "psi":
             others = [party for party in node.device.parties[:2] if party != self.me]
             if self.me in node.device.parties[:2] and not set(others) <= set(self.policy.psi_with):
                 raise self._no(node, f"an intersection with {', '.join(others)}", "policy.psi_with")
 
+    def check_saved(self, title: str, user: User | None, name: str, node: Node | None = None) -> None:
+        """Whether this user may keep, load or delete what has this name."""
+        patterns = () if user is None else user.saved
+        if not any(fnmatchcase(title, pattern) for pattern in patterns):
+            raise self._no(node, f"the saved value {title!r} to {name}", f"users.{name}.saved", patterns)
+
     def check_inputs(self, node: Node, schemas: list[Schema | None]) -> None:
         """What depends on the sizes of inputs. `schemas` has None for inputs that are not here."""
         if node.op == "reveal":
-            self._check_reveal(node)
+            self._check_reveal(node, schemas)
         if node.op == "psi" and self.me in node.device.parties[:2]:
             self._check_psi(node, schemas)
 
@@ -105,8 +119,14 @@ class Configured:
             if patterns is not None and not any(fnmatchcase(node.title, pattern) for pattern in patterns):
                 raise self._no(node, f"the function {node.title}", rule, patterns)
 
-    def _check_reveal(self, node: Node) -> None:
-        elements = sum(count_elements(binding) for binding in node.inputs)
+    def _check_reveal(self, node: Node, schemas: list[Schema | None]) -> None:
+        """By what this agent knows of the value, by what the node says where it is not here."""
+        found = [
+            binding.schema if schema is None else schema for binding, schema in zip(node.inputs, schemas, strict=True)
+        ]
+        if None in found:
+            raise self._no(node, "a reveal of something of unknown size", "policy.reveal")
+        elements = sum(count_elements(schema) for schema in found if schema is not None)
         recipients = {party for output in node.outputs for party in output.recipients}
         origins = sorted({origin for binding in node.inputs for origin in binding.origins})
         for recipient in sorted(recipients):
@@ -129,7 +149,9 @@ class Configured:
                     [str(self.policy.psi_max_rows)],
                 )
             table = table_of(binding)
-            if self.journal.count("psi started", table=table) >= self.policy.psi_runs_per_table:
+            begun = self._intersections.setdefault(table, self.journal.count("psi started", table=table))
+            self._intersections[table] += begun < self.policy.psi_runs_per_table  # now: others may be under way
+            if begun >= self.policy.psi_runs_per_table:
                 raise self._no(
                     node,
                     f"another intersection of {table}",
@@ -137,15 +159,15 @@ class Configured:
                     [str(self.policy.psi_runs_per_table)],
                 )
 
-    def _no(self, node: Node, what: str, rule: str, allowed: list[str] | tuple[str, ...] = ()) -> ArgotError:
+    def _no(self, node: Node | None, what: str, rule: str, allowed: list[str] | tuple[str, ...] = ()) -> ArgotError:
         return public(
             PermissionRefused(
                 f"{self.me} does not allow {what} (rule {rule})",
                 wanted=f"what [{rule}] of {self.me} lists" + (f": {', '.join(allowed)}" if allowed else ""),
                 todo=f"ask the administrator of {self.me}",
                 party=self.me,
-                node=node.name,
-                where=node.where,
+                node=None if node is None else node.name,
+                where=None if node is None else node.where,
             )
         )
 
@@ -162,7 +184,5 @@ def count_rows(schema: Schema) -> int:
     return max(sizes, default=0)
 
 
-def count_elements(binding: Binding) -> int:
-    if binding.schema is None:
-        return 0
-    return sum(math.prod(leaf.shape) for _, leaf in leaves(binding.schema) if isinstance(leaf, Tensor))
+def count_elements(schema: Schema) -> int:
+    return sum(math.prod(leaf.shape) for _, leaf in leaves(schema) if isinstance(leaf, Tensor))

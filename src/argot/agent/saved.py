@@ -73,10 +73,8 @@ def read(directory: Path, secret: bytes, kind: Kind, name: str) -> File:
     """UnknownNameError if nothing was saved; InputError if the file was changed or is another party's."""
     path = _path(directory, kind, name)
     if not path.is_file():
-        names = sorted(p.stem for p in path.parent.glob(f"*.{kind}")) if path.parent.is_dir() else []
-        raise public(
-            UnknownNameError(f"nothing was saved under {name!r}", wanted=f"one of {', '.join(names) or '(none)'}")
-        )
+        # Which other names there are may concern other users.
+        raise public(UnknownNameError(f"nothing was saved under {name!r}", wanted="a name that save was called with"))
     sealed = path.read_bytes()
     try:
         return msgspec.msgpack.decode(_cipher(secret).decrypt(sealed[:12], sealed[12:], path.name.encode()), type=File)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import check_name
+from ..config import check_address, check_name
 from ..errors import ConfigError
 from ..keys import Identity
 
@@ -34,6 +34,7 @@ functions = [
 # [users.ana]
 # fingerprint = "sha256:..."
 # party = "{name}"
+# saved = ["*"]                         # names under which this user may keep, load and delete values here
 
 # Tables this party offers by name.
 # [tables.patients]
@@ -68,6 +69,7 @@ party = "{party}"       # for which this user acts
 def init_agent(name: str, directory: Path, listen: str) -> tuple[Identity, Path]:
     """A key and `NAME.toml` in a directory. ConfigError if there is one already."""
     check_name(name)
+    check_address(listen)
     return _init(name, directory, f"{name}.toml", _AGENT.format(name=name, listen=listen, file=f"{name}.toml"))
 
 

@@ -30,6 +30,10 @@ class Tensor(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
+SHOWN = 6
+"""Columns of a table that its short form names."""
+
+
 class Table(msgspec.Struct, frozen=True, tag="table", array_like=True):
     """Columns of equal length: (name, dtype) in order."""
 
@@ -53,7 +57,8 @@ class Table(msgspec.Struct, frozen=True, tag="table", array_like=True):
         return Table(tuple((name, self.dtype(name)) for name in names), self.rows)
 
     def __str__(self) -> str:
-        return f"table[{self.rows} rows: {', '.join(self.names)}]"
+        shown = self.names if len(self.names) <= SHOWN else (*self.names[:SHOWN], f"... {len(self.names)} columns")
+        return f"table[{self.rows} rows: {', '.join(shown)}]"
 
 
 class Text(msgspec.Struct, frozen=True, tag="text", array_like=True):

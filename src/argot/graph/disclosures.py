@@ -89,8 +89,8 @@ def readable(origins: Iterable[str], graph: Graph) -> tuple[str, ...]:
     """Origins by table: "alice:patients[age, income]"; a whole table is spelled out if its columns are known."""
     tables: dict[str, list[str]] = {}
     for origin in origins:
-        table, _, column = origin.rpartition(".")
-        tables.setdefault(table or origin, []).extend([column] if table else [])
+        table, dot, column = origin.partition(".")
+        tables.setdefault(table, []).extend([column] if dot else [])
     return tuple(_spelled(table, columns, graph) for table, columns in sorted(tables.items()))
 
 

@@ -1,7 +1,7 @@
 """From whose columns a value comes.
 
 An origin is a text such as "alice:patients.age", or "alice:load()" for what a function of alice made out of nothing
-that the graph knows. Drivers compute origins when they build a node; every owner checks those of its own objects,
+that the graph knows. The name of a table has no dot; that of a column may have some. Drivers compute origins when they build a node; every owner checks those of its own objects,
 and every agent checks that a node's outputs inherit what its inputs bring.
 """
 
@@ -56,7 +56,7 @@ def of_outputs(
         columns: those that a table was asked for.
     """
     if op == "table":
-        return [Source((), f"{device.parties[0]}:{PurePath(title).stem}", tuple(columns))]
+        return [Source((), f"{device.parties[0]}:{PurePath(title).stem.replace('.', '_')}", tuple(columns))]
     if op == "call" and not bindings:
         return [Source((), f"{device.parties[0]}:{title.rpartition(':')[2]}()")]
     if op == "psi":
@@ -78,5 +78,5 @@ def _joined(binding: Binding, keys: set[str]) -> Source:
 def table_of(binding: Binding) -> str:
     """The table a binding is taken from: what stands before the columns in its origins (the owner's own first)."""
     own = [origin for origin in binding.origins if origin.startswith(f"{binding.owner}:")]
-    names = sorted({origin.rpartition(".")[0] or origin for origin in own or binding.origins})
+    names = sorted({origin.partition(".")[0] for origin in own or binding.origins})
     return names[0] if names else f"{binding.owner}:{binding.object}"
