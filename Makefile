@@ -33,7 +33,8 @@ $(VENV)/.dev: $(VENV)/.built pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.built
-	@$(BIN)/argot demo
+	@mkdir -p out
+	@$(BIN)/argot demo --html out/argot-demo.html
 
 test: setup
 	cargo test -q --release

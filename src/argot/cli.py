@@ -28,7 +28,17 @@ app.add_typer(bench, name="bench")
 Directory = Annotated[Path, typer.Option("--dir", help="Where its key, configuration, journal and logs are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Option(help="Letters, digits, '-' and '_'.")]
+Reps = Annotated[int, typer.Option(min=1, help="The median of so many runs, after one that does not count.")]
 Protocol = Annotated[str, typer.Option(help="The protocol of the device; a wrong name lists all.")]
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(metadata.version("argot"))
+        raise typer.Exit
 
 
 @app.command()
@@ -38,7 +48,11 @@ def version() -> None:
 
 
 @agent.command("init")
-def agent_init(name: Name, directory: Directory, listen: str = "127.0.0.1:9000") -> None:
+def agent_init(
+    name: Name,
+    directory: Directory,
+    listen: Annotated[str, typer.Option(help="host:port; port 0 takes a free one.")] = "127.0.0.1:9000",
+) -> None:
     """Make a key and a configuration that refuses everything until you fill it in; print the fingerprint."""
     from .agent.setup import init_agent
 
@@ -84,12 +98,12 @@ def user_init(
 @app.command()
 def demo(
     rows: Annotated[int | None, typer.Option(help="A synthetic credit case of this size.", min=50)] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows of one step of the training.")] = 64,
     protocol: Protocol = "aby3",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write the page here.")] = None,
-    quiet: bool = False,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the page here; argot-demo.html.")] = None,
+    quiet: Annotated[bool, typer.Option(help="Print nothing; the files are written all the same.")] = False,
 ) -> None:
     """Two institutions train one model on their joined tables, on this machine: three agents, TLS, real protocols."""
     from .demo.command import demo as run
@@ -102,19 +116,23 @@ def bench_mpc(
     op: Annotated[str, typer.Option(help="Such as mul, less, sigmoid, matmul; a wrong name lists all.")],
     n: Annotated[str, typer.Option(help="Elements; M,K,N for matmul.")],
     protocol: Protocol = "aby3",
-    ring: int = 64,
-    reps: Annotated[int, typer.Option(min=1, help="The median of so many runs.")] = 5,
+    ring: Annotated[int, typer.Option(help="32, 64 or 128 bits.")] = 64,
+    reps: Reps = 5,
     bounds: Annotated[str | None, typer.Option(help="A promise: LIMIT for |x| < LIMIT, or LOW,HIGH.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """An operation on secrets."""
+    """An operation on secrets. Relative errors are those of values above 1e-3 in magnitude, and of 1e-3 below."""
     from .bench.mpc import bench as run
 
     _print(run(protocol, op, n, reps, bounds, ring), as_json)
 
 
 @bench.command("psi")
-def bench_psi(n: Annotated[int, typer.Option(min=2)], reps: int = 3, as_json: AsJson = False) -> None:
+def bench_psi(
+    n: Annotated[int, typer.Option(min=2, help="Rows of each file; half of them are in both.")],
+    reps: Reps = 5,
+    as_json: AsJson = False,
+) -> None:
     """A private set intersection of two files of n ids."""
     from .bench.psi import bench as run
 
@@ -123,10 +141,10 @@ def bench_psi(n: Annotated[int, typer.Option(min=2)], reps: int = 3, as_json: As
 
 @bench.command("lr")
 def bench_lr(
-    rows: Annotated[int, typer.Option(min=2)],
-    cols: Annotated[int, typer.Option(min=2)],
-    batch: int = 1024,
-    reps: int = 5,
+    rows: Annotated[int, typer.Option(min=2, help="Rows of the synthetic table.")],
+    cols: Annotated[int, typer.Option(min=2, help="Its columns, half of them of each owner.")],
+    batch: Annotated[int, typer.Option(min=1, help="Rows of one step.")] = 1024,
+    reps: Reps = 5,
     protocol: Protocol = "aby3",
     as_json: AsJson = False,
 ) -> None:

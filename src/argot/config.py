@@ -31,8 +31,8 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A person or service that may drive this agent, pinned by fingerprint.
 
     `party` is the party the user belongs to. Only a user of this agent's own party acts for it: gets its values
-    and the messages of its errors. `functions` narrows the agent's list for this user. `saved` are patterns of names under
-    which this user may keep values here, load and delete them.
+    and the messages of its errors. `functions` narrows the agent's list for this user. `saved` are patterns of names
+    under which this user may keep values here, load and delete them.
     """
 
     fingerprint: str

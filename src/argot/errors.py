@@ -161,6 +161,10 @@ class ReportMismatch(ArgotError):
     """An agent's own journal of opened values does not agree with the graph of the driver."""
 
 
+class JournalBroken(ArgotError):
+    """A line of an agent's journal was changed, or is missing."""
+
+
 class MissingExtra(ArgotError):
     """An optional library is not installed; the message has the pip line."""
 

@@ -217,7 +217,7 @@ def test_an_input_that_cannot_be_encoded_is_one_bit(tmp_path):
         bits = fed.report().failure_bits
         assert {bit.to for bit in bits} == {"alice", "carol"} and "bob" in bits[0].what
         data = everything_others_have(world, "bob")
-    assert b"4711" not in data
+    assert b"47114711" not in data
 
 
 def test_the_own_partys_driver_gets_the_message(tmp_path):

@@ -11,7 +11,16 @@ from argot.agent.journal import Journal, verify
 from argot.agent.rendezvous import Rendezvous
 from argot.agent.store import ObjectStore
 from argot.devices.schema import Tensor
-from argot.errors import EncodeError, InputError, InputRefused, PartyLost, PermissionRefused, ProgramMismatch
+from argot.errors import (
+    ConfigError,
+    EncodeError,
+    InputError,
+    InputRefused,
+    JournalBroken,
+    PartyLost,
+    PermissionRefused,
+    ProgramMismatch,
+)
 from argot.graph.node import Output
 
 JOB = bytes(16)
@@ -31,8 +40,16 @@ def test_a_journal_is_chained_and_survives_reopening(tmp_path):
     lines = second.path.read_text().splitlines()
     for broken in (lines[1:], [lines[0], lines[2]], [lines[0].replace("bob", "eve"), *lines[1:]]):
         second.path.write_text("\n".join(broken) + "\n")
-        with pytest.raises(ValueError, match="changed"):
+        with pytest.raises(JournalBroken, match="changed"):
             verify(second.path)
+    for garbage in ("nonsense\n", "[]\n", "{}\n", "\xff\n"):
+        second.path.write_text(lines[0] + "\n" + garbage)
+        with pytest.raises(JournalBroken, match="line 2"):
+            verify(second.path)
+        with pytest.raises(JournalBroken, match="line 2"):
+            Journal(tmp_path)
+    with pytest.raises(ConfigError, match="no journal"):
+        verify(tmp_path / "elsewhere")
 
 
 def header(**changes):

@@ -11,7 +11,8 @@ from argot.agent.wire import CONTROL
 from argot.config import AgentConfig, Policy, Rule, TableSource, User
 from argot.devices import codec
 from argot.devices.schema import describe
-from argot.errors import ArgotError, ConfigError, PermissionRefused, UnknownNameError
+from argot.errors import ArgotError, ConfigError, PermissionRefused, ProgramMismatch, UnknownNameError
+from argot.graph.graph import Call, Lowered
 from argot.graph.node import Node
 
 from . import canary
@@ -115,3 +116,12 @@ def test_an_address_that_is_none_is_refused_when_it_is_written(listen, tmp_path)
         init_agent("alice", tmp_path, listen)
     with pytest.raises(ConfigError, match="address to listen at"):
         check_config(AgentConfig(name="alice", listen=listen))
+
+
+def test_a_node_for_another_version_of_the_protocols_is_refused(tmp_path):
+    with world(tmp_path) as fed:
+        device = fed.mpc(*fed.parties)
+        old = msgspec.structs.replace(device.spec, kernels="1")
+        call = Call(old, "open", "old", lambda _: Lowered(b""))
+        with pytest.raises(ProgramMismatch, match="version 1 of the protocols"):
+            fed.wait_for(fed.record(call))

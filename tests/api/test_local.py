@@ -448,20 +448,36 @@ def test_no_agent_outlives_its_driver(then, number):
 
 def test_a_forked_child_ends_and_leaves_the_federation_alone():
     then = """
+pending = argot.device(fed["bob"])(lambda: time.sleep(1) or 3)()
 child = os.fork()
 if child == 0:
-    try:
-        argot.device(fed["bob"])(lambda: 1)()
-    except argot.errors.ProgramError as error:
-        assert "another process" in str(error)
-        sys.exit(7)
-    sys.exit(1)
+    refused = 0
+    for call in (argot.device(fed["bob"])(lambda: 1), pending.wait, pending.value, fed.report):
+        try:
+            call()
+        except argot.errors.ProgramError as error:
+            refused += "another process" in str(error)
+    fed.close()
+    sys.exit(7 if refused == 4 else 1)
 start = time.monotonic()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and time.monotonic() - start < 5
-print(argot.device(fed["bob"])(lambda: 2)().value(), flush=True)
+print(argot.device(fed["bob"])(lambda: 2)().value(), pending.value(), flush=True)
 """
     with run_driver(then) as driver:
         assert driver.stdout is not None
         driver.stdout.readline()
-        assert driver.stdout.readline() == "2\n"
+        assert driver.stdout.readline() == "2 3\n"
         assert driver.wait(20) == 0
+
+
+def test_what_a_function_forks_ends_with_its_agent():
+    def forks():
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+        return child
+
+    with argot.local("alice", "bob") as fed:
+        child = at(fed["bob"], forks).value()
+        assert alive(child)
+    assert gone_within([child], 5)

@@ -80,6 +80,25 @@ def test_everything_is_in_the_report(folder):
     assert issubclass(InputRefused, argot.ArgotError)
 
 
+def test_what_an_intersection_told_before_it_failed(folder, tmp_path):
+    (tmp_path / "others.csv").write_text("id,cost\nq1,1\nq2,2\n")
+    with argot.local(*NAMES) as fed:
+        alice, bob, carol = fed.parties
+        people = alice.table(str(folder / "people.csv"), text=["id"])
+        others = bob.table(str(tmp_path / "others.csv"), text=["id"])
+        with pytest.raises(argot.ArgotError, match="empty"):
+            argot.psi_join(people, others, on="id", helper=carol)[0].wait()
+        twice = bob.table(str(folder / "people.csv"), text=["id"])
+        repeated = at(bob, lambda t: {"id": np.array(["a", "a"])}, twice)
+        with pytest.raises(argot.ArgotError):
+            argot.psi_join(people, repeated, on="id", helper=carol)[0].wait()
+        learned = [str(line) for line in fed.report().learned]
+    (empty,) = {re.search(r"\((n\d+)", line)[1] for line in learned}  # the one that was refused told nothing of rows
+    assert len(learned) == 10 and all(empty in line for line in learned)
+    for who in ("alice", "bob", "carol", "the driver"):
+        assert any(line.startswith(who) for line in learned)
+
+
 def test_a_journal_that_says_something_else_is_an_error(tmp_path):
     with argot.local(*NAMES, directory=tmp_path) as fed:
         x = at(fed["alice"], lambda: np.ones(2))

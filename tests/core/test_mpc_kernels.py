@@ -116,3 +116,18 @@ def test_bits_times_numbers_refuse_other_sizes():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+def test_a_result_never_lies_over_an_input():
+    n = 4096
+    whole, key = np.arange(2 * n, dtype=np.uint64), bytes(16)
+    x, plane = whole[:n], np.zeros((1, n // 64), np.uint64)
+    fresh, _ = mpc.trunc_half(x, None, 18, plane, plane, plane, key, key)
+    placed, _ = mpc.trunc_half(x, None, 18, plane, plane, plane, key, key, out=whole[n:])
+    assert (placed == fresh).all() and np.shares_memory(placed, whole)
+    for out in (x, whole[n // 2 : n // 2 + n]):
+        with pytest.raises(ValueError, match="shares memory"):
+            mpc.trunc_half(x, None, 18, plane, plane, plane, key, key, out=out)
+    for out in (np.zeros((64, 64), np.uint64), np.zeros(n, np.uint32), np.zeros(2 * n, np.uint64)[::2]):
+        with pytest.raises(ValueError, match="out"):
+            mpc.trunc_half(x, None, 18, plane, plane, plane, key, key, out=out)

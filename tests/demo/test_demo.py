@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from argot.cli import app
 from argot.demo import page, tables
+from argot.demo.job import Step
+from argot.errors import InputError
 
 
 def test_the_files_are_what_the_script_writes(tmp_path):
@@ -59,10 +61,11 @@ def test_page_is_well_formed_self_contained_and_escapes():
             "n&n",
             [("AUC", "0.9")],
             [curve],
-            [page.Step("join", 1.0, 2, 3000)],
+            [Step("join", 1.0, 2, 3000)],
             ["<b>x</b>"],
             [("alice", 10.0)],
             ["c<d"],
+            "all <of> it",
         )
     )
     parser = Balanced()
@@ -96,9 +99,35 @@ def test_it_says_who_learned_what(outcome):
     assert "bob learned the value float64[154, 2]" in learned
     assert "carol learned number of rows in common" in learned
     assert not [line for line in figures["disclosed"] if line.startswith("alice learned the value")]
+    # The step that only checks reveals the weights: real reveals, so they are told of as well.
+    assert len([line for line in figures["disclosed"] if line.startswith("bob learned the value float64[30]")]) == 1
     for text in ("it is trusted by all of them", "check only: reads both files", "512 rows in both", "train 20 epochs"):
         assert text in " ".join(output.split()), text
     assert html.count("<li>") >= len(figures["disclosed"])
+
+
+def test_each_step_says_what_it_cost(outcome):
+    output, figures, html = outcome
+    steps = {line.split("  ")[1]: line for line in output.splitlines() if " rounds " in line and line.startswith("  ")}
+    train = next(line for name, line in steps.items() if name.startswith("train 20 epochs"))
+    rounds = int(train.split(" rounds")[0].split()[-1].replace(",", ""))
+    assert 1000 < rounds <= figures["rounds"] and train.rstrip().endswith("weights stay secret")
+    assert any(name.startswith("join by private set") for name in steps)
+    assert "<details>" in html and "Cost by node" in html
+
+
+def test_a_synthetic_case_of_any_size(tmp_path):
+    arguments = ["demo", "--rows", "200", "--epochs", "2", "--quiet", "--json", str(tmp_path / "o.json")]
+    result = CliRunner().invoke(app, [*arguments, "--html", str(tmp_path / "o.html")], catch_exceptions=False)
+    assert result.exit_code == 0 and result.output == ""
+    figures = json.loads((tmp_path / "o.json").read_text())
+    assert figures["intersection"] == 180 and 0 <= figures["auc"] <= 1 and figures["coef_max_diff"] <= 1e-2
+
+
+def test_files_that_cannot_be_written_are_refused_before_the_job(tmp_path):
+    for option in ("--json", "--html"):
+        with pytest.raises(InputError, match="no folder"):
+            CliRunner().invoke(app, ["demo", option, str(tmp_path / "no" / "file")], catch_exceptions=False)
 
 
 def test_help_names_every_option():

@@ -331,3 +331,28 @@ def test_another_protocol_or_older_tls_is_refused(tmp_path: Path, protocol: str 
         kind, _, detail = event(alice, "rejected")
         assert (kind, alice.state("bob")) == ("rejected", "pending")
         assert "TLS" in detail
+
+
+def test_a_forked_child_sends_nothing(pair: tuple[Any, Any]) -> None:
+    """Its counters of records are its parent's: what it sealed would go out under a nonce that comes again."""
+    alice, bob = pair
+    inbox = bob.open(SESSION)
+    alice.send("bob", SESSION, [b"before"])
+    assert collect(inbox, 1) == [("alice", b"before")]
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for call in (
+            lambda: alice.send("bob", SESSION, [b"child"]),
+            lambda: alice.room("bob", SESSION),
+            lambda: alice.open(bytes(16)),
+            lambda: alice.remove_peer("bob"),
+        ):
+            with contextlib.suppress(LinkError):
+                call()
+                continue
+            refused += 1
+        os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+    alice.send("bob", SESSION, [b"after"])
+    assert collect(inbox, 1) == [("alice", b"after")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from argot._core import mail, prf
 from argot.errors import FrameError, ProgramError, ProgramMismatch
 from argot.runtime import Party, Spec, gather
 from argot.runtime.party import check_leftovers
@@ -191,7 +193,8 @@ def test_draws_without_a_key_are_refused():
 def test_a_name_drawn_twice_raises_in_debug():
     async def main(p):
         p.key(0, 1)
-        p.task.drawn = []  # as a broken scheduler would
+        p._scheduler.start(p.task.coro, p.record)  # a second root, as of a broken scheduler
+        p._scheduler.task = p._scheduler.root
         p.key(0, 1)
 
     one = party(0, debug=True)
@@ -233,7 +236,7 @@ def test_a_message_does_not_wait_for_a_party_that_waits_for_nobody():
     async def main(p):
         for _ in range(3):
             p.send(1, b"one")
-            p.send(1, b"another")  # at the end of the step: the first has waited too long
+            p.send(1, b"another")  # at the end of the step both leave: the first has waited too long
             await gather(*[pause()])
 
     async def pause():
@@ -247,6 +250,75 @@ def test_a_message_does_not_wait_for_a_party_that_waits_for_nobody():
         packets.append(len(b"".join(hurried.advance().get(1, []))) // 40)
     assert [n for n in packets if n] == [2, 2, 2]
     assert len(b"".join(calm.advance()[1])) == 6 * 40 and calm.finished
+
+
+def test_a_small_message_does_not_wait_behind_large_ones_for_another():
+    async def main(p):
+        p.send(2, b"small")
+        for _ in range(3):
+            p.send(1, np.zeros(3000, np.uint8))
+            await gather(*[pause()])
+
+    async def pause():
+        return None
+
+    flushed = []
+    one = party(0, n=3, patience=0.0, flush=lambda peer, parts: flushed.append(peer), flush_bytes=1000)
+    one.start(main(one))
+    assert list(one.advance()) == [2] and flushed == [1]
+    one.close()
+
+
+def test_a_counter_ends_before_a_name_comes_again():
+    """Counting to 2^32 takes hours, so the counter of children is found in memory and set to its end."""
+    parent = mail.Place(None, 2)
+    size = type(parent).__basicsize__
+    before = ctypes.string_at(id(parent), size)
+    mail.Place(parent, 2)
+    after = ctypes.string_at(id(parent), size)
+    (place,) = [i for i in range(size) if before[i] != after[i]]
+    ctypes.c_uint32.from_address(id(parent) + place).value = 2**32 - 1
+    with pytest.raises(ProgramError, match=r"more than 2\^32 - 1 children"):
+        mail.Place(parent, 2)
+
+
+@pytest.mark.parametrize("peer", [-1, 0, 2])
+def test_who_is_no_peer(peer):
+    async def sends(p):
+        p.send(peer, b"x")
+
+    async def receives(p):
+        await p.recv(peer, 1)
+
+    for program in (sends, receives):
+        one = party(0)
+        one.start(program(one))
+        one.advance()
+        with pytest.raises(ProgramError, match=f"party {peer}"):
+            one.result()
+
+
+def test_who_waits_and_what_is_left_is_told_in_order():
+    async def receives(p, i):
+        await p.recv(1, 1)
+
+    async def many(p):
+        await gather(*(receives(p, i) for i in range(9)))
+
+    async def sends(p, i):
+        p.send(0, bytes([i]))
+
+    async def all_of_them(p):
+        await gather(*(sends(p, i) for i in range(9)))
+
+    waiter, sender, idle = party(0), party(1), party(0)
+    waiter.start(many(waiter))
+    waiter.advance()
+    assert [what for _, what in waiter.waits()] == [f"message 0 of root/{i}" for i in range(9)]
+    waiter.close()
+    sender.start(all_of_them(sender))
+    idle.deliver(1, b"".join(sender.advance()[0]))
+    assert idle.leftovers()[0][1][:16] == prf.hash(b"\x01" + bytes(4))[:16]
 
 
 def test_heavy_kernels_leave_the_thread_and_messages_go_first():

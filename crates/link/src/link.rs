@@ -156,6 +156,9 @@ impl Link {
         address: Option<&str>,
     ) -> Result<(), Error> {
         let shared = &self.shared;
+        if shared.is_closing() {
+            return Err(Error::Closed);
+        }
         if name == shared.name || fingerprint == shared.identity.fingerprint {
             return Err(Error::Invalid(format!(
                 "{name} is this agent itself, by name or by key"
@@ -209,6 +212,9 @@ impl Link {
 
     /// Unpin a peer: its connection is cut and it is lost to every session.
     pub fn remove_peer(&self, name: &str) -> Result<(), Error> {
+        if self.shared.is_closing() {
+            return Err(Error::Closed);
+        }
         let peer = self
             .shared
             .peers
@@ -243,14 +249,14 @@ impl Link {
         go_on: &mut dyn FnMut(bool) -> bool,
     ) -> Result<(), Error> {
         let shared = &self.shared;
+        if shared.is_closing() {
+            return Err(Error::Closed);
+        }
         let peer = shared.peer(peer)?;
         let lost = |reason: String| Error::Lost {
             peer: peer.name.clone(),
             reason,
         };
-        if shared.is_closing() {
-            return Err(Error::Closed);
-        }
         if shared
             .sessions
             .find(&session)
@@ -282,6 +288,9 @@ impl Link {
 
     /// False when `send` would wait for the peer to take earlier messages of the session.
     pub fn room(&self, peer: &str, session: SessionId) -> Result<bool, Error> {
+        if self.shared.is_closing() {
+            return Err(Error::Closed);
+        }
         Ok(self.shared.peer(peer)?.has_room(&session))
     }
 
@@ -424,8 +433,10 @@ impl Shared {
         self.process != std::process::id()
     }
 
+    /// In a forked child nothing is sent, ever: its counters of records are copies of its parent's, and two records under one
+    /// nonce would give both away.
     fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::SeqCst)
+        self.closing.load(Ordering::SeqCst) || self.is_elsewhere()
     }
 
     fn millis(&self) -> u64 {

@@ -103,6 +103,13 @@ impl<'py> Array<'py> {
     pub fn span(&self) -> Range<usize> {
         self.address()..self.address() + self.nbytes()
     }
+
+    /// Whether it shares memory with a result.
+    pub fn span_meets(&self, out: &Output<'py>) -> bool {
+        let start = address(&out.0);
+        let end = start + out.0.len() * out.0.dtype().itemsize();
+        self.span().start < end && start < self.span().end
+    }
 }
 
 /// A result: a fresh array, or the caller's `out=`.
@@ -155,10 +162,7 @@ impl<'py> Output<'py> {
 
     /// The input itself, or a copy of it where it shares memory with this result.
     pub fn disjoint(&self, input: Array<'py>) -> PyResult<Array<'py>> {
-        let start = address(&self.0);
-        let end = start + self.0.len() * self.0.dtype().itemsize();
-        let span = input.span();
-        if span.start < end && start < span.end {
+        if input.span_meets(self) {
             // SAFETY: gives a new reference or an exception.
             let copy = unsafe {
                 let py = input.0.py();

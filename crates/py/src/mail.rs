@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -52,17 +53,20 @@ pub struct Place {
 impl Place {
     #[new]
     #[pyo3(signature = (parent, n, *_rest))]
-    fn new(parent: Option<PyRefMut<'_, Place>>, n: usize, _rest: &Bound<'_, PyTuple>) -> Place {
+    fn new(
+        parent: Option<PyRefMut<'_, Place>>,
+        n: usize,
+        _rest: &Bound<'_, PyTuple>,
+    ) -> PyResult<Place> {
         let (mut path, mut depth) = (Vec::new(), 0);
         if let Some(mut parent) = parent {
             path.reserve_exact(parent.path.len() + 5);
             path.extend_from_slice(&parent.path);
             path.push(CHILD);
-            path.extend_from_slice(&parent.children.to_le_bytes());
-            parent.children += 1;
+            path.extend_from_slice(&next(&mut parent.children)?.to_le_bytes());
             depth = parent.depth;
         }
-        Place {
+        Ok(Place {
             path,
             digest: None,
             depth,
@@ -70,7 +74,7 @@ impl Place {
             sent: vec![0; n],
             received: vec![0; n],
             drawn: Vec::new(),
-        }
+        })
     }
 
     /// Five bytes for every spawn from the root to here.
@@ -84,26 +88,35 @@ impl Place {
         PyBytes::new(py, &self.digest())
     }
 
-    /// Messages sent to a peer so far.
-    fn sent(&self, peer: usize) -> u32 {
-        self.sent[peer]
+    /// Messages sent to each peer so far.
+    #[getter]
+    fn sent(&self) -> Vec<u32> {
+        self.sent.clone()
     }
 
-    /// Messages asked for from a peer so far.
-    fn received(&self, peer: usize) -> u32 {
-        self.received[peer]
+    /// Messages asked for from each peer so far.
+    #[getter]
+    fn received(&self) -> Vec<u32> {
+        self.received.clone()
     }
 
-    /// Draws with the subset of this bitmap so far: (bitmap, how many) of each.
+    /// Draws so far: (bitmap of the subset, how many) of each.
     #[getter]
     fn drawn(&self) -> Vec<(u64, u32)> {
         self.drawn.clone()
     }
+}
 
-    #[setter]
-    fn set_drawn(&mut self, drawn: Vec<(u64, u32)>) {
-        self.drawn = drawn;
-    }
+/// What a counter says, which then says one more. A ProgramError at its end: a name must not come again.
+fn next(counter: &mut u32) -> PyResult<u32> {
+    let now = *counter;
+    *counter = now.checked_add(1).ok_or_else(|| {
+        let what =
+            "a task has more than 2^32 - 1 children, messages to one peer, or draws of one subset";
+        let fields = [("todo", "divide its work among tasks of its own")];
+        Python::attach(|py| error(py, "ProgramError", what, &fields))
+    })?;
+    Ok(now)
 }
 
 impl Place {
@@ -123,25 +136,25 @@ impl Place {
     }
 
     /// The name of the next draw with a subset.
-    fn draw(&mut self, bitmap: u64) -> Vec<u8> {
+    fn draw(&mut self, bitmap: u64) -> PyResult<Vec<u8>> {
         let at = self.drawn.iter().position(|&(subset, _)| subset == bitmap);
         let at = at.unwrap_or_else(|| {
             self.drawn.push((bitmap, 0));
             self.drawn.len() - 1
         });
-        let counter = self.drawn[at].1;
-        self.drawn[at].1 += 1;
+        let counter = next(&mut self.drawn[at].1)?;
         let mut name = Vec::with_capacity(self.path.len() + 13);
         name.extend_from_slice(&self.path);
         name.push(DRAW);
         name.extend_from_slice(&bitmap.to_le_bytes());
         name.extend_from_slice(&counter.to_le_bytes());
-        name
+        Ok(name)
     }
 }
 
-/// A message that has arrived: its packet, where its payload lies in it, and its depth.
+/// A message that has arrived: its place among those that have, its packet, where its payload lies in it, and its depth.
 struct Arrived {
+    number: u64,
     packet: Py<PyAny>,
     offset: usize,
     size: usize,
@@ -202,14 +215,14 @@ pub struct Mail {
     /// Since when the first of the messages in all outboxes waits.
     since: Option<Instant>,
     outbox: Vec<Outbox>,
+    arrived: u64,
     inbox: Vec<HashMap<Name, Arrived>>,
     waiting: Vec<HashMap<Name, Py<Place>>>,
 }
 
 impl Drop for Mail {
     fn drop(&mut self) {
-        self.keys.iter_mut().for_each(|(_, key)| key.zeroize());
-        self.run_id.zeroize();
+        self.forget();
     }
 }
 
@@ -223,48 +236,49 @@ impl Mail {
         run_id: &[u8],
         patience: Option<f64>,
     ) -> PyResult<Mail> {
-        let mut known = Vec::with_capacity(keys.len());
-        for (bitmap, key) in keys {
-            let key: &[u8] = key.extract()?;
-            known.push((bitmap.extract()?, exactly("a subset key", key)?));
-        }
-        Ok(Mail {
+        let patience = patience.map(Duration::try_from_secs_f64).transpose();
+        let mut mail = Mail {
             rank,
             run_id: exactly("run_id", run_id)?,
-            keys: known,
-            patience: patience.map(Duration::from_secs_f64),
+            keys: Vec::with_capacity(keys.len()),
+            patience: patience.map_err(|e| PyValueError::new_err(format!("patience: {e}")))?,
             since: None,
+            arrived: 0,
             outbox: (0..n).map(|_| Outbox::default()).collect(),
             inbox: (0..n).map(|_| HashMap::new()).collect(),
             waiting: (0..n).map(|_| HashMap::new()).collect(),
-        })
+        };
+        for (bitmap, key) in keys {
+            let key: &[u8] = key.extract()?;
+            mail.keys
+                .push((bitmap.extract()?, exactly("a subset key", key)?));
+        }
+        Ok(mail)
     }
 
     /// Put a message of a task into the outbox of `peer`: bytes, or a view of an array that nobody changes until it has
-    /// left. Returns how many bytes of payload it has, how many bytes wait there, and whether it is time that they left.
+    /// left. Returns how many bytes of payload it has, and how many bytes wait there.
     fn send(
         &mut self,
         py: Python<'_>,
         place: &Bound<'_, Place>,
-        peer: usize,
+        peer: isize,
         payload: Bound<'_, PyAny>,
-    ) -> PyResult<(usize, usize, bool)> {
-        self.check(py, peer, "sends to")?;
-        let late = self.patience.is_some_and(|patience| {
-            let now = Instant::now();
-            now - *self.since.get_or_insert(now) >= patience
-        });
+    ) -> PyResult<(usize, usize)> {
+        let peer = self.peer(py, peer, "sends to")?;
+        if self.patience.is_some() && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
         let mut place = place.borrow_mut();
-        let counter = place.sent[peer];
-        place.sent[peer] = counter + 1;
+        let counter = next(&mut place.sent[peer])?;
         let mut header = [0; HEADER];
         header[..NAME].copy_from_slice(&place.message(counter));
-        header[20..24].copy_from_slice(&(place.depth + 1).to_le_bytes());
+        header[20..24].copy_from_slice(&place.depth.saturating_add(1).to_le_bytes());
         let outbox = &mut self.outbox[peer];
         let mut put = |payload: Py<PyAny>, bytes: &[u8]| {
             header[24..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
             outbox.put(py, &header, payload, bytes);
-            (bytes.len(), outbox.weight, late)
+            (bytes.len(), outbox.weight)
         };
         match payload.cast::<PyBytes>() {
             Ok(bytes) => Ok(put(payload.clone().unbind(), bytes.as_bytes())),
@@ -276,8 +290,19 @@ impl Mail {
     }
 
     /// What waits for a peer, as parts of one packet.
-    fn packet<'py>(&mut self, py: Python<'py>, peer: usize) -> PyResult<Bound<'py, PyList>> {
-        self.outbox[peer].take(py)
+    fn packet<'py>(&mut self, py: Python<'py>, peer: isize) -> PyResult<Bound<'py, PyList>> {
+        let peer = self.peer(py, peer, "sends to")?;
+        let parts = self.outbox[peer].take(py);
+        if self.outbox.iter().all(|outbox| outbox.weight == 0) {
+            self.since = None;
+        }
+        parts
+    }
+
+    /// Whether a message has waited to leave for longer than `patience`.
+    fn is_overdue(&self) -> bool {
+        let late = |patience| self.since.is_some_and(|since| since.elapsed() >= patience);
+        self.patience.is_some_and(late)
     }
 
     /// {peer: parts of a packet} for all that waits.
@@ -297,13 +322,12 @@ impl Mail {
         &mut self,
         py: Python<'py>,
         place: &Bound<'py, Place>,
-        peer: usize,
+        peer: isize,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.check(py, peer, "receives from")?;
+        let peer = self.peer(py, peer, "receives from")?;
         let name = {
             let mut place = place.borrow_mut();
-            let counter = place.received[peer];
-            place.received[peer] = counter + 1;
+            let counter = next(&mut place.received[peer])?;
             place.message(counter)
         };
         match self.inbox[peer].remove(&name) {
@@ -320,14 +344,17 @@ impl Mail {
     fn deliver<'py>(
         &mut self,
         py: Python<'py>,
-        peer: usize,
+        peer: isize,
         packet: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
+        let peer = self.peer(py, peer, "takes a packet of")?;
         let ready = PyList::empty(py);
         let view = View::of(&packet)?;
         for found in messages(view.as_slice()) {
             let (name, depth, offset, size) = found.map_err(|fault| fault.raise(py, peer))?;
+            self.arrived += 1;
             let message = Arrived {
+                number: self.arrived,
                 packet: packet.clone().unbind(),
                 offset,
                 size,
@@ -351,13 +378,13 @@ impl Mail {
         py: Python<'py>,
         place: &Bound<'py, Place>,
         bitmap: u64,
-    ) -> Option<Bound<'py, PyBytes>> {
-        let (_, key) = self.keys.iter().find(|(subset, _)| *subset == bitmap)?;
-        let name = place.borrow_mut().draw(bitmap);
-        Some(PyBytes::new(
-            py,
-            &argot_prf::derive(key, &self.run_id, &name),
-        ))
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some((_, key)) = self.keys.iter().find(|(subset, _)| *subset == bitmap) else {
+            return Ok(None);
+        };
+        let name = place.borrow_mut().draw(bitmap)?;
+        let key = argot_prf::derive(key, &self.run_id, &name);
+        Ok(Some(PyBytes::new(py, &key)))
     }
 
     /// Whether a task waits for a message.
@@ -366,26 +393,38 @@ impl Mail {
         self.waiting.iter().any(|tasks| !tasks.is_empty())
     }
 
-    /// [(peer, name, task)] of the messages that tasks wait for.
+    /// [(peer, name, task)] of the messages that tasks wait for, in the order of peers and places.
     fn waits<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyBytes>, Py<Place>)> {
-        let every = self.waiting.iter().enumerate();
-        every
-            .flat_map(|(peer, tasks)| tasks.iter().map(move |(name, task)| (peer, name, task)))
-            .map(|(peer, name, task)| (peer, PyBytes::new(py, name), task.clone_ref(py)))
+        let mut found = Vec::new();
+        for (peer, tasks) in self.waiting.iter().enumerate() {
+            for (name, task) in tasks {
+                let path = task.borrow(py).path.clone();
+                found.push(((peer, path, name), task.clone_ref(py)));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+            .into_iter()
+            .map(|((peer, _, name), task)| (peer, PyBytes::new(py, name), task))
             .collect()
     }
 
-    /// [(peer, name)] of the messages that nobody has received.
+    /// [(peer, name)] of the messages that nobody has received, in the order in which those of each peer came.
     fn leftovers<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyBytes>)> {
-        let every = self.inbox.iter().enumerate();
-        every
-            .flat_map(|(peer, messages)| messages.keys().map(move |name| (peer, name)))
-            .map(|(peer, name)| (peer, PyBytes::new(py, name)))
+        let mut found = Vec::new();
+        for (peer, messages) in self.inbox.iter().enumerate() {
+            found.extend(messages.iter().map(|(name, m)| (peer, m.number, name)));
+        }
+        found.sort_unstable();
+        found
+            .into_iter()
+            .map(|(peer, _, name)| (peer, PyBytes::new(py, name)))
             .collect()
     }
 
-    /// Let go of all tasks, packets and messages.
+    /// Let go of all tasks, packets and messages, and forget the keys.
     fn close(&mut self) {
+        self.forget();
         self.waiting.iter_mut().for_each(HashMap::clear);
         self.inbox.iter_mut().for_each(HashMap::clear);
         for outbox in &mut self.outbox {
@@ -414,10 +453,20 @@ impl Mail {
 }
 
 impl Mail {
-    fn check(&self, py: Python<'_>, peer: usize, what: &str) -> PyResult<()> {
+    /// Overwrite the keys of this run.
+    fn forget(&mut self) {
+        self.keys.iter_mut().for_each(|(_, key)| key.zeroize());
+        self.keys.clear();
+        self.run_id.zeroize();
+    }
+
+    /// The rank of another party.
+    fn peer(&self, py: Python<'_>, peer: isize, what: &str) -> PyResult<usize> {
         let n = self.outbox.len();
-        if peer != self.rank && peer < n {
-            return Ok(());
+        if let Ok(rank) = usize::try_from(peer) {
+            if rank != self.rank && rank < n {
+                return Ok(rank);
+            }
         }
         let what = format!("party {} {what} party {peer}", self.rank);
         let wanted = format!("another of {n} parties");

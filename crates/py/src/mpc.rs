@@ -3,7 +3,7 @@
 //! Arrays are C-contiguous. Numbers are uint32, uint64 or two-word elements and are taken by their size; planes are
 //! uint64 arrays (rows, words). Jobs are int64 arrays, a row each; -1 stands for none.
 
-use crate::array::empty;
+use crate::array::{empty, Array, Output};
 use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::kernels_bits as bits;
@@ -106,13 +106,22 @@ fn like<'py>(py: Python<'py>, array: &Any<'py>) -> PyResult<Any<'py>> {
     empty(py, array.shape(), array.dtype())
 }
 
-/// The caller's array for a result like `array`, or a fresh one.
-fn given<'py>(py: Python<'py>, out: Option<Any<'py>>, array: &Any<'py>) -> PyResult<Any<'py>> {
+/// The caller's array for a result like `array`, which shares no memory with these inputs; or a fresh one.
+fn given<'py>(
+    py: Python<'py>,
+    out: Option<Any<'py>>,
+    array: &Any<'py>,
+    inputs: &[Option<&Any<'py>>],
+) -> PyResult<Any<'py>> {
     let Some(out) = out else {
         return like(py, array);
     };
-    same("out", out.len(), array.len())?;
-    Ok(out)
+    let out = Output::new(py, Some(out), array.shape(), array.dtype())?;
+    let overlaps = |input: &&Any<'py>| Array((*input).clone()).span_meets(&out);
+    if inputs.iter().flatten().any(overlaps) {
+        return Err(PyValueError::new_err("out shares memory with an input"));
+    }
+    Ok(out.into_array())
 }
 
 fn bytes<'py>(py: Python<'py>, length: usize) -> PyResult<Bytes<'py>> {
@@ -422,7 +431,8 @@ fn trunc_half<'py>(
         py.detach(|| trunc::half(addends, d, &told, mask_key, target));
         Ok(())
     }
-    let (mask, out) = (given(py, out, &x)?, like(py, &x)?);
+    let inputs = [Some(&x), also.as_ref(), received.as_ref()];
+    let (mask, out) = (given(py, out, &x, &inputs)?, like(py, &x)?);
     let (key, mask_key) = (key.map(stream).transpose()?, stream(mask_key)?);
     by_word!(
         x,
@@ -808,7 +818,11 @@ fn select_join<'py>(
         Some((product, unit)) => Some((stream(&product)?, stream(&unit)?)),
         None => None,
     };
-    let (mask, out) = (self::given(py, out, &c)?, like(py, &c)?);
+    let (first, second) = received
+        .as_ref()
+        .map_or((None, None), |(a, b)| (Some(a), Some(b)));
+    let inputs = [Some(&part_a), part_b.as_ref(), Some(&c), first, second];
+    let (mask, out) = (self::given(py, out, &c, &inputs)?, like(py, &c)?);
     type Parts<'a, 'py> = (&'a Any<'py>, Option<&'a Any<'py>>, &'a Any<'py>);
     type Sources<'a, 'py> = (
         &'a Option<(Stream, Stream)>,

@@ -51,6 +51,8 @@ const PARALLEL: usize = 1 << 22;
 const PARALLEL_THIN: usize = 1 << 20;
 /// Multiplications below which laying out strips does not pay.
 const BLOCKED: usize = 12 * 12 * 12;
+/// Depth below which a strip would not pay for adding its tiles to the result.
+const LEAST_DEPTH: usize = 64;
 /// Rows of the left matrix laid out at a time: they stay in the second cache.
 const HEIGHT: usize = 96;
 /// Bytes of memory for each purpose that a thread keeps between products.
@@ -276,25 +278,27 @@ impl<T: Ring> Blocked<'_, T> {
         let even = m.div_ceil(2 * threads).next_multiple_of(K::ROWS);
         let height = if parallel { even.min(HEIGHT) } else { HEIGHT };
         let wide = n.next_multiple_of(K::COLUMNS);
-        let slabs = (LAID_OUT / (K::DEPTH * wide * T::BYTES)).max(1);
-        for from in (0..k).step_by(slabs * K::DEPTH) {
-            let to = k.min(from + slabs * K::DEPTH);
+        // A very wide matrix is laid out in fewer rows at a time than a strip could have.
+        let depth = (LAID_OUT / (wide * T::BYTES)).clamp(LEAST_DEPTH, K::DEPTH);
+        let slabs = (LAID_OUT / (depth * wide * T::BYTES)).max(1);
+        for from in (0..k).step_by(slabs * depth) {
+            let to = k.min(from + slabs * depth);
             with_strips(0, (to - from) * wide, |laid_out: &mut [T]| {
                 let fill = |(s, slab): (usize, &mut [T])| {
-                    let (p, size) = (from + s * K::DEPTH, slab.len() / wide * K::COLUMNS);
+                    let (p, size) = (from + s * depth, slab.len() / wide * K::COLUMNS);
                     for (j, strip) in slab.chunks_mut(size).enumerate() {
                         lay_columns(strip, self.y, (k, n), p, j * K::COLUMNS, K::COLUMNS);
                     }
                 };
                 let rows = |laid_out: &[T], (i, out): (usize, &mut [T])| {
-                    for (s, slab) in laid_out.chunks(K::DEPTH * wide).enumerate() {
-                        let at = (i * height, from + s * K::DEPTH);
+                    for (s, slab) in laid_out.chunks(depth * wide).enumerate() {
+                        let at = (i * height, from + s * depth);
                         self::rows::<T, K>(out, self.x, (m, k), at, slab, n);
                     }
                 };
                 if parallel {
                     laid_out
-                        .par_chunks_mut(K::DEPTH * wide)
+                        .par_chunks_mut(depth * wide)
                         .enumerate()
                         .for_each(fill);
                     let laid_out = &*laid_out;
@@ -303,10 +307,7 @@ impl<T: Ring> Blocked<'_, T> {
                         .enumerate()
                         .for_each(|part| rows(laid_out, part));
                 } else {
-                    laid_out
-                        .chunks_mut(K::DEPTH * wide)
-                        .enumerate()
-                        .for_each(fill);
+                    laid_out.chunks_mut(depth * wide).enumerate().for_each(fill);
                     let laid_out = &*laid_out;
                     self.out
                         .chunks_mut(height * n)

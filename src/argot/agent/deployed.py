@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config import AgentConfig, check_address, check_name, load
 from ..errors import ConfigError
 from ..keys import Identity
+from . import children
 from .policy import Configured
 from .server import SWITCH, Agent
 from .transport import open_link
@@ -40,6 +41,7 @@ def start(path: str | Path) -> None:
         dict(config.users),
         config,
     )
+    children.watch()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     print(f"{config.name} listens at {link.address}, fingerprint {identity.fingerprint}", flush=True)

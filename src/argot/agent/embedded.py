@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from ..config import Limits
 from ..keys import Identity
+from . import children
 from .policy import Open
 from .server import SWITCH, Agent
 from .transport import open_link
@@ -46,6 +47,7 @@ def main(report_fd: int) -> None:
     agent = Agent(
         start["name"], link, directory, identity.secret, lambda journal: Open(), {DRIVER: None}, embedded=True
     )
+    children.watch()
     threading.Thread(target=_follow, args=(agent, link, source), daemon=True).start()
     threading.Thread(target=_watch_parent, args=(os.getppid(), agent), daemon=True).start()
     try:

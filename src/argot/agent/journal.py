@@ -16,6 +16,8 @@ from typing import Any
 
 from argot._core import prf
 
+from ..errors import ConfigError, JournalBroken
+
 
 class Journal:
     """One file, `journal.jsonl`, opened for appending. Safe to use from several threads."""
@@ -50,23 +52,44 @@ class Journal:
         )
 
     def _read(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        return _parsed(self.path)
 
     def close(self) -> None:
         os.close(self._file)
 
 
 def verify(path: Path) -> int:
-    """The number of entries of a journal; ValueError names the first line whose chain does not fit."""
-    chain = ""
-    lines = path.read_text().splitlines()
-    for number, line in enumerate(lines, 1):
-        entry = json.loads(line)
+    """The number of entries of a journal; JournalBroken names the first line whose chain does not fit."""
+    if not path.is_file():
+        raise ConfigError(f"no journal {path}", wanted="the directory of an agent that has been started")
+    chain, entries = "", _parsed(path)
+    for number, entry in enumerate(entries, 1):
         told = entry.pop("chain")
         chain = _link(chain, entry)
         if told != chain:
-            raise ValueError(f"line {number} of {path} was changed, or one before it is missing")
-    return len(lines)
+            raise JournalBroken(
+                f"line {number} of {path} was changed, or one before it is missing",
+                wanted="the journal as it was written",
+            )
+    return len(entries)
+
+
+def _parsed(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal. JournalBroken for a line that is none."""
+    entries = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or not {"event", "job", "node", "chain"} <= entry.keys():
+            raise JournalBroken(
+                f"line {number} of {path} is no entry",
+                wanted="the journal as it was written",
+                todo="keep the file as evidence, and start the agent with another directory",
+            )
+        entries.append(entry)
+    return entries
 
 
 def _link(chain: str, entry: dict[str, Any]) -> str:

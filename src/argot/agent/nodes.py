@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..devices.schema import same
-from ..errors import ArgotError, InputError, PartyLost
-from ..graph.node import Node, short
+from ..errors import ArgotError, InputError, PartyLost, ProgramMismatch
+from ..graph.node import KERNEL_VERSION, Node, short
 from . import failures, sources, wire
 from .context import Results, find
 from .early import Early
@@ -89,6 +89,15 @@ class Nodes:
         node = run.node
         if node.job != job.id or self.me not in node.parties or len(set(node.parties)) != len(node.parties):
             raise failures.public(InputError(f"{node.name} is not for {self.me}"))
+        if node.device.kernels != KERNEL_VERSION:
+            raise failures.public(
+                ProgramMismatch(
+                    f"{node.name} is for version {node.device.kernels} of the protocols",
+                    wanted=f"version {KERNEL_VERSION}, which {self.me} has",
+                    todo="install the same version of argot at all agents and at the driver",
+                    party=self.me,
+                )
+            )
         if run.doubles:
             raise failures.public(InputError(f"{node.name} makes an object that exists already"))
         job.check_device(node.device)

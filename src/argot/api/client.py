@@ -103,6 +103,7 @@ class Client:
 
     def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `ready()`, which is asked whenever anything has changed."""
+        self._check_process()
         with self.changed:
             return self.changed.wait_for(ready, timeout)
 

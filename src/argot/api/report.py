@@ -122,7 +122,7 @@ class Report:
     def __str__(self) -> str:
         blocks = [self.note]
         blocks += ["\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in self.sections()]
-        blocks += [_text_table(title, head, rows) for title, head, rows in self.tables() if rows]
+        blocks += [text_table(title, head, rows) for title, head, rows in self.tables() if rows]
         blocks.append(f"graph {self.graph_hash[:16]}")
         return "\n\n".join(blocks)
 
@@ -157,7 +157,7 @@ def make_report(federation: Federation) -> Report:
     driver = "the driver" if not federation.embedded else "the driver (trusted)"
     return Report(
         note=EMBEDDED if federation.embedded else deployed,
-        learned=tuple(of_graph(graph, driver)),
+        learned=tuple(of_graph(graph, driver, lambda node, party: _has_opened(journals.get(party), node))),
         fetched=tuple(f"{owner}: {name} ({graph.records[number].where})" for owner, name, number in client.fetched),
         failure_bits=tuple(failure_bits(graph)),
         public_constants=tuple(constants(graph)),
@@ -185,6 +185,13 @@ def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], d
         journals[name] = msgspec.msgpack.decode(log)
         memory[name] = msgspec.msgpack.decode(usage)["peak_memory"] / 1e6
     return journals, memory, gone
+
+
+def _has_opened(journal: list[dict[str, Any]] | None, node: int) -> bool | None:
+    """Whether a party has opened something at a node, as its journal says; None without a journal."""
+    if journal is None:
+        return None
+    return any(entry["event"] in ("opened", "psi") and entry["node"] == node for entry in journal)
 
 
 def _check(federation: Federation, party: str, journal: list[dict[str, Any]]) -> None:
@@ -221,6 +228,12 @@ def _entry(entry: dict[str, Any]) -> tuple[Any, ...]:
         return (event, entry["object"])
     extra = (entry["to"],) if event == "opened" else ()
     return (event, entry["node"], entry["hash"], *extra)
+
+
+def spent(records: Iterable[Record]) -> tuple[int, int]:
+    """Rounds and bytes of these records together, as far as they have run."""
+    costs = [_node_cost(record) for record in records]
+    return sum(cost.rounds for cost in costs), sum(cost.bytes for cost in costs)
 
 
 def _node_cost(record: Record) -> NodeCost:
@@ -260,7 +273,8 @@ def _operation_costs(records: list[Record]) -> list[OperationCost]:
     return sorted(found, key=lambda cost: -cost.bytes)
 
 
-def _text_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+def text_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    """A table of `Report.tables` in columns."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -274,6 +288,7 @@ def _seconds(value: float) -> str:
 
 
 def _bytes(value: float) -> str:
+    """Bytes for people: 1.2 MB."""
     for unit in ("B", "kB", "MB"):
         if value < 1000:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

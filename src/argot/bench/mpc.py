@@ -137,8 +137,11 @@ def _declared(run: Callable[..., Any], bounds: tuple[float, float]) -> Callable[
 def _bounds(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
-    numbers = [float(part) for part in text.split(",")]
-    if len(numbers) == 1:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and numbers[0] > 0:
         return -numbers[0], numbers[0]
     if len(numbers) == 2 and numbers[0] < numbers[1]:
         return numbers[0], numbers[1]

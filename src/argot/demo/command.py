@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..api.local import local
+from ..api.report import text_table
+from ..errors import InputError
 from . import job, page
 from .tables import Case, breast_cancer, credit
 
@@ -43,8 +46,13 @@ class Screen(job.Watch):
             self.bar.stop()
             self.bar = None
         if not self.quiet:
-            line = f"  [bold]{step.name:<34}[/] {step.seconds:7.2f} s  {note}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line_of(step, note), highlight=False, soft_wrap=True)
+
+
+def line_of(step: job.Step, note: str) -> str:
+    """One step: seconds, and rounds and bytes where it sent any."""
+    cost = f"{step.rounds:>7,} rounds {page.size(step.bytes):>9}" if step.bytes else " " * 24
+    return f"  [bold]{step.name:<32}[/] {step.seconds:6.2f} s {cost}  {note}"
 
 
 def demo(
@@ -68,6 +76,10 @@ def demo(
     """
     console = Console(quiet=quiet)
     begin = time.perf_counter()
+    target = html_file or Path("argot-demo.html")
+    for file in (target, json_file):
+        if file is not None and not file.resolve().parent.is_dir():
+            raise InputError(f"no folder {file.resolve().parent}", wanted="a folder that exists", todo="make it first")
     with tempfile.TemporaryDirectory(prefix="argot-demo-") as folder:
         case = breast_cancer() if rows is None else credit(rows, Path(folder))
         console.print(f"\n[bold]{case.title}[/]")
@@ -79,27 +91,30 @@ def demo(
         with local("alice", "bob", "carol") as federation:
             alice, bob, carol = federation.parties
             device = federation.mpc(alice, bob, carol, protocol=protocol)
-            ready = job.Step("start three agents", time.perf_counter() - start, (0, 0))
+            ready = job.Step("start three agents", time.perf_counter() - start)
             screen = Screen(console, quiet)
             screen.done(ready, "one process a party, TLS between them")
             tables = (str(case.alice), str(case.bob))
             out = job.run(federation, device, (alice, bob, carol), case, screen, tables, epochs, batch_size)
-            seconds = time.perf_counter() - begin
-            report = federation.report()
+            seconds, nodes = time.perf_counter() - begin, len(federation.graph)
             screen.step("check only")
             found = job.check(federation, out, case, reveal_to=bob)
-    figures = _figures(out, found, report, seconds)
-    target = html_file or Path("argot-demo.html")
+            report = federation.report()
+    figures = _figures(out, found, report, seconds, nodes)
     target.write_text(page.render(_page(case, out, found, figures, report, ready)), encoding="utf-8")
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     _print(console, figures, report)
     files = ", ".join(str(file) for file in (target, json_file) if file)
-    console.print(f"\nwritten: {files}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nwritten: {files} (with the cost of every node, and every shape that the driver saw)", soft_wrap=True
+    )
     return figures
 
 
-def _figures(out: job.Outcome, found: job.Check, report: Any, seconds: float) -> dict[str, Any]:
+def _figures(out: job.Outcome, found: job.Check, report: Any, seconds: float, nodes: int) -> dict[str, Any]:
+    """The figures; costs are those of the job, its first `nodes`, without what the check has revealed."""
+    rounds, bytes_total = report.cost_of(range(nodes))
     return {
         "auc": float(out.scores["auc"]),
         "auc_plain": found.auc,
@@ -108,15 +123,23 @@ def _figures(out: job.Outcome, found: job.Check, report: Any, seconds: float) ->
         "intersection": out.intersection,
         "coef_max_diff": found.coef_max_diff,
         "seconds": seconds,
-        "bytes_total": report.bytes_total,
-        "rounds": report.rounds,
+        "bytes_total": bytes_total,
+        "rounds": rounds,
         "disclosed": report.disclosed,
     }
 
 
 def _print(console: Console, figures: dict[str, Any], report: Any) -> None:
+    console.print(f"\n{report.note}", highlight=False)
+    for title, lines in report.sections():
+        if not title.startswith("Shapes"):  # one line a call: on the page
+            console.print(f"\n[bold]{title}[/]", highlight=False)
+            for line in lines:
+                text = textwrap.fill(line, min(console.width, 120) - 1, initial_indent="  ", subsequent_indent="      ")
+                console.print(text, markup=False, highlight=False)
     console.print()
-    console.print(str(report), markup=False, highlight=False, soft_wrap=True)
+    for table in report.tables()[1:]:  # costs by node: on the page as well
+        console.print(text_table(*table), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n[bold]AUC {figures['auc']:.4f}[/]   KS {figures['ks']:.4f}   on held-out rows, computed by bob")
     console.print("\ncheck only: reads both files, not part of the protocol", style="dim")
     console.print(
@@ -130,10 +153,6 @@ def _print(console: Console, figures: dict[str, Any], report: Any) -> None:
 def _page(
     case: Case, out: job.Outcome, found: job.Check, figures: dict[str, Any], report: Any, ready: job.Step
 ) -> page.Page:
-    steps = [page.Step(ready.name, ready.seconds, 0, 0)]
-    for step in out.steps:
-        rounds, count = report.cost_of(range(*step.nodes))
-        steps.append(page.Step(step.name, step.seconds, rounds, count))
     return page.Page(
         title=case.title,
         note=report.note,
@@ -149,11 +168,12 @@ def _page(
             page.Curve("Argot, on shares", out.scores["false_rate"], out.scores["rate"]),
             page.Curve("scikit-learn, clear", found.false_rate, found.rate),
         ],
-        steps=steps,
+        steps=[ready, *out.steps],
         disclosed=report.disclosed,
         peaks=list(report.peak_memory.items()),
         check=[
             f"AUC of scikit-learn in the clear: {found.auc:.4f}, ours {figures['auc']:.4f}.",
             f"Largest difference of a coefficient to the same schedule in float64 JAX: {found.coef_max_diff:.1e}.",
         ],
+        report=str(report),
     )

@@ -18,6 +18,7 @@ from ..api.calls import device as at
 from ..api.federation import Federation
 from ..api.handles import Handle
 from ..api.places import MpcDevice, Party
+from ..api.report import spent
 from ..frame import Frame, join, read
 from ..linear import LogisticRegression, schedule
 from ..preprocessing import scaler
@@ -34,11 +35,12 @@ C = 0.1
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the job: its wall time and the graph nodes it added, first and past the last."""
+    """One step of the job: its wall time; rounds, and bytes of all parties, of the graph's nodes that it added."""
 
     name: str
     seconds: float
-    nodes: tuple[int, int]
+    rounds: int = 0
+    bytes: int = 0
 
 
 @dataclass
@@ -98,7 +100,8 @@ def run(
         watch.step(name)
         start, first, notes = time.perf_counter(), len(federation.graph), [""]
         yield notes.append
-        out.steps.append(Step(name, time.perf_counter() - start, (first, len(federation.graph))))
+        rounds, count = spent(federation.graph.records[first:])
+        out.steps.append(Step(name, time.perf_counter() - start, rounds, count))
         watch.done(out.steps[-1], notes[-1])
 
     with step("read the tables") as note:

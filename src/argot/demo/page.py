@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .job import Step
+
 SIZE = 360
 STYLE = Path(__file__).with_suffix(".css")
 
@@ -23,16 +25,6 @@ class Curve:
     name: str
     false_rate: np.ndarray
     rate: np.ndarray
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one step of the job cost: seconds of wall time, rounds and bytes over all parties."""
-
-    name: str
-    seconds: float
-    rounds: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,7 @@ class Page:
         disclosed: one sentence for each thing that somebody learned.
         peaks: peak memory in MB by agent.
         check: the lines of the step that is not part of the protocol.
+        report: all of `fed.report()` as text.
     """
 
     title: str
@@ -58,6 +51,7 @@ class Page:
     disclosed: Sequence[str]
     peaks: Sequence[tuple[str, float]]
     check: Sequence[str]
+    report: str
 
 
 def render(page: Page) -> str:
@@ -79,6 +73,8 @@ def render(page: Page) -> str:
 <section><h2>Who learned what</h2><p>Computed from the executed graph, and the same in the agents' own logs.</p>
 <ol>{disclosed}</ol></section>
 <section><h2>Check only: reads both files, not part of the protocol</h2><ul>{check}</ul></section>
+<section><details><summary>The whole report: every node, every shape that the driver saw</summary>
+<pre>{escape(page.report)}</pre></details></section>
 </main></body></html>
 """
 

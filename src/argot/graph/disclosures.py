@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from ..devices.schema import Table
 from ..psi import ecdh
@@ -26,12 +26,29 @@ class Disclosure:
         return f"{self.to} learned {self.what}, from {source} ({self.node}, {self.where})"
 
 
-def of_graph(graph: Graph, driver: str = "the driver") -> list[Disclosure]:
-    """Everything that was opened by nodes that have run, in their order."""
+def of_graph(
+    graph: Graph, driver: str = "the driver", opened: Callable[[int, str], bool | None] = lambda node, party: False
+) -> list[Disclosure]:
+    """Everything that was opened, in the order of the nodes.
+
+    Of a node that has failed some may have been opened before it did: an empty intersection is one, and two parties may
+    have had their values when the third was lost. `opened(node, party)` says what the party's journal says about that;
+    None: nobody knows. What the driver was told follows from anybody's.
+    """
     found: list[Disclosure] = []
     for record in graph:
-        if record.state == "ready" and record.node is not None:
+        if record.node is None:
+            continue
+        if record.state == "ready":
             found += _of_record(record, graph, driver)
+        elif record.state == "failed":
+            parties = record.device.parties
+            for told in _of_record(record, graph, driver):
+                known = [opened(record.number, party) for party in ([told.to] if told.to in parties else parties)]
+                if True in known:
+                    found.append(told)
+                elif None in known:
+                    found.append(replace(told, what=f"perhaps {told.what}"))
     return found
 
 

@@ -1,8 +1,9 @@
 """From whose columns a value comes.
 
 An origin is a text such as "alice:patients.age", or "alice:load()" for what a function of alice made out of nothing
-that the graph knows. The name of a table has no dot; that of a column may have some. Drivers compute origins when they build a node; every owner checks those of its own objects,
-and every agent checks that a node's outputs inherit what its inputs bring.
+that the graph knows. The name of a table has no dot; that of a column may have some. Drivers compute origins when
+they build a node; every owner checks those of its own objects, and every agent checks that a node's outputs inherit
+what its inputs bring.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ Arrays given to `send` are not copied when large: do not write to them afterward
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter_ns
@@ -112,8 +112,8 @@ class Party:
         self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
         self._keys = keys
         self._subsets: dict[tuple[int, ...], tuple[frozenset[int], int]] = {}  # by the arguments of `key`
-        self._scheduler = Scheduler(n)
         self._mail = mail.Mail(rank, n, {_bitmap(subset): key for subset, key in keys.items()}, run_id, patience)
+        self._scheduler = Scheduler(n, None if patience is None else self._mail.is_overdue)
         self._known: dict[bytes, bytes] = {}  # debug: digest -> path
         self._seen: set[tuple[int, bytes]] = set()  # debug: messages delivered
         self._draws: set[tuple[frozenset[int], bytes]] = set()  # debug: names drawn
@@ -135,7 +135,7 @@ class Party:
         """
         task = self._scheduler.task
         payload = data if type(data) is bytes else _wire_form(data)
-        size, weight, late = self._mail.send(task, peer, payload)
+        size, weight = self._mail.send(task, peer, payload)
         record = task.record
         record.messages += 1
         record.bits += 8 * size
@@ -143,8 +143,6 @@ class Party:
             self._note_send(task, peer, payload, size)
         if weight > self.flush_bytes and self.flush is not None:
             self.flush(peer, self._mail.packet(peer))
-        elif late:
-            self._scheduler.pause = True
 
     @coroutine
     def recv(self, peer: int, like: Any) -> Generator[Any, Any, Any]:
@@ -182,15 +180,17 @@ class Party:
             return np.ndarray(like.shape, like.dtype, packet, offset)
         return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
 
-    def rotate(self, z: Any) -> Awaitable[Any]:
-        """Send `z` to the party before this one, return its like from the party after: `await party.rotate(z)`."""
+    @coroutine
+    def rotate(self, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to the party before this one, return its like from the party after."""
         self.send((self.rank - 1) % self.n, z)
-        return self.recv((self.rank + 1) % self.n, z)
+        return (yield from self.recv((self.rank + 1) % self.n, z))
 
-    def exchange(self, peer: int, z: Any) -> Awaitable[Any]:
-        """Send `z` to `peer` and return what `peer` sends, of the same shape and type: `await party.exchange(1, z)`."""
+    @coroutine
+    def exchange(self, peer: int, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to `peer` and return what `peer` sends, of the same shape and type."""
         self.send(peer, z)
-        return self.recv(peer, z)
+        return (yield from self.recv(peer, z))
 
     def key(self, *ranks: int) -> bytes:
         """A fresh key of 16 bytes known to exactly the parties `ranks`, this one among them.
@@ -328,7 +328,7 @@ class Party:
 
     def _wrong_length(self, task: Task, peer: int, size: int, wanted: int) -> FrameError:
         return FrameError(
-            f"message {task.received(peer) - 1} of {readable(task.path)} from party {peer} has {size} bytes",
+            f"message {task.received[peer] - 1} of {readable(task.path)} from party {peer} has {size} bytes",
             wanted=f"{wanted} bytes",
             todo="all parties must run the same program on the same shapes",
         )
@@ -349,7 +349,7 @@ class Party:
         if size > _SMALL:
             self._frozen.append((payload, prf.hash(bytes(payload)), task))
         if self.on_send is not None:
-            self.on_send(peer, task.path, task.sent(peer) - 1, size)
+            self.on_send(peer, task.path, task.sent[peer] - 1, size)
 
     def _noted_key(self, task: Task, subset: frozenset[int], bitmap: int) -> bytes:
         """`key` that is noted under its name, the tail of which is the same as in `mail`."""

@@ -19,7 +19,7 @@ the others, and a run that cannot end well should end at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +118,11 @@ class Scheduler:
     and yields None; whoever has what it waits for calls `wake`.
     """
 
-    __slots__ = ("_all", "depth", "failure", "n", "pause", "ready", "root", "task")
+    __slots__ = ("_all", "depth", "failure", "n", "overdue", "pause", "ready", "root", "task")
 
-    def __init__(self, n: int):
+    def __init__(self, n: int, overdue: Callable[[], bool] | None = None):
         self.n = n
+        self.overdue = overdue  # asked after each step whether to pause
         self.ready: deque[tuple[Task, Any]] = deque()
         self.task: Task = None  # type: ignore[assignment]  # set while a task runs
         self.root: Task | None = None
@@ -152,7 +153,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Run until every task waits, one asks for a pause, one fails, or all have finished."""
-        ready, pop = self.ready, self.ready.popleft
+        ready, pop, overdue = self.ready, self.ready.popleft, self.overdue
         while ready:
             self.task, value = pop()
             try:
@@ -167,6 +168,8 @@ class Scheduler:
                     self._serve(self.task, request)
             if self.pause:
                 self.pause = False
+                return
+            if overdue is not None and overdue():
                 return
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ class Delivery:
     split: float = 0.3  # probability that a packet is cut between two messages
     speeds: tuple[float, ...] = (1.0, 0.5, 0.1)  # probability that a party acts in a tick
     flush_bytes: tuple[int, ...] = (1 << 20, 1024, 1)  # of each party
+    patience: tuple[float | None, ...] = (None, 0.0)  # of each party, in seconds; others would not replay
     compute_ns: tuple[int | None, ...] = (None, 0, 100_000)  # of each party
     workers: tuple[int, ...] = (1, 2, 4)  # kernels at a time at each party
 
@@ -202,6 +203,7 @@ class World:
             {subset: key for subset, key in self.keys.items() if rank in subset},
             run_id,
             flush_bytes=1 << 60 if behaviour is None else behaviour.flush_bytes[rank % len(behaviour.flush_bytes)],
+            patience=None if behaviour is None else behaviour.patience[rank % len(behaviour.patience)],
             compute_ns=None if behaviour is None else behaviour.compute_ns[rank % len(behaviour.compute_ns)],
             debug=True,
         )
