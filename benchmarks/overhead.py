@@ -3,8 +3,8 @@
     python benchmarks/overhead.py [--json]
 
 Claims: at most 25 microseconds of CPU of the engine per message and party, at most 30 per equation, and a chain of 100
-dependent fixed-point multiplications (200 rounds) in 35 ms, so 175 microseconds a round with everything. What each row is:
-`argot.bench.overhead`.
+dependent fixed-point multiplications (200 rounds) in 35 ms, so 175 microseconds a round with everything. What each row
+is: `argot.bench.overhead`.
 """
 
 from __future__ import annotations

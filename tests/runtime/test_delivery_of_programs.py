@@ -77,11 +77,11 @@ def jobs(window: int) -> list[list[Any]]:
 @pytest.fixture(scope="module", params=WINDOWS)
 def lock_step(request):
     world = World(Aby3, seed=5)
-    return request.param, world.run_all(jobs(request.param)), world.traffic, world.bits
+    return request.param, world.run_all(jobs(request.param)), world.traffic, world.bits, world.rounds
 
 
 def test_lock_step_is_right(lock_step):
-    _, results, _, _ = lock_step
+    _, results, *_ = lock_step
     for program, (fn, runs) in enumerate(zip((regression, branches, products, division), results, strict=True)):
         expected = jax.tree.leaves(fn(jnp.asarray(X), jnp.asarray(Y)))
         assert runs[0] == runs[1] == runs[2], program
@@ -92,9 +92,9 @@ def test_lock_step_is_right(lock_step):
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("seed", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 20))])
 def test_results_and_traffic_are_those_of_lock_step(lock_step, delivery, seed):
-    window, results, traffic, bits = lock_step
+    window, results, traffic, bits, rounds = lock_step
     world = World(Aby3, seed=5, delivery=delivery)
     world.random.seed(seed)
     orders = [world.random.sample(range(4), 4) for _ in range(3)]
     assert world.run_all(jobs(window), orders) == results
-    assert world.traffic == traffic and world.bits == bits
+    assert world.traffic == traffic and world.bits == bits and world.rounds == rounds

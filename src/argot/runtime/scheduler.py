@@ -10,7 +10,8 @@ Every element has five bytes and begins with its kind, so different places have 
 task is the first 16 bytes of BLAKE3(path), computed when first needed and kept.
 
 Tasks also carry `depth`, the length of the longest chain of messages they depend on: it travels with every message
-and makes the measured rounds exact, in a test world and on a network alike.
+and makes the measured rounds exact, in a test world and on a network alike. A window of L waits for the child L places
+before the new one, not for any, so that depth does not depend on who happens to finish first.
 
 An error in any task ends the whole run: the parties run the same program, so a task that fails here will not answer
 the others, and a run that cannot end well should end at once.
@@ -42,12 +43,12 @@ class Task(mail.Place):
         "done",
         "group",
         "joiners",
-        "live",
         "member",
         "parent",
         "record",
         "result",
         "resume",
+        "window",
     )
 
     def __init__(self, parent: Task | None, n: int, coro: Coro, record: Record):
@@ -55,8 +56,8 @@ class Task(mail.Place):
         self.resume = coro.send
         self.parent = parent
         self.record = record
-        self.live = 0  # children that have not finished
-        self.blocked: tuple[Coro, int] | None = None  # a spawn that waits for a place in its window
+        self.window: deque[Task] | None = None  # children spawned with a limit, from the first that may be unfinished
+        self.blocked: tuple[Coro, int] | None = None  # a spawn that waits for the first of the window
         self.group: _Group | None = None  # the gather this task waits for
         self.member: _Group | None = None  # the gather this task is part of
         self.joiners: list[Task] | None = None
@@ -70,11 +71,12 @@ class Task(mail.Place):
 class _Group:
     """A gather under way: its children in order, and what is still to be started."""
 
-    __slots__ = ("children", "left", "pending")
+    __slots__ = ("children", "left", "limit", "pending")
 
-    def __init__(self, left: deque[Coro], size: int):
+    def __init__(self, left: deque[Coro], limit: int):
         self.left = left
-        self.pending = size
+        self.limit = limit
+        self.pending = len(left)
         self.children: list[Task] = []
 
 
@@ -87,8 +89,8 @@ def readable(path: bytes) -> str:
 def gather(*coros: Coro, limit: int | None = None) -> Generator[Any, Any, list[Any]]:
     """Run coroutines side by side: `a, b = await gather(f(), g())`; their messages share rounds.
 
-    Results come in the order of the arguments. They are started in that order; with `limit` at most so many are
-    unfinished at a time.
+    Results come in the order of the arguments. They are started in that order; with `limit` each waits for the one that
+    many places before it, so that at most so many are unfinished at a time.
     """
     if not coros:
         return []
@@ -99,8 +101,8 @@ def gather(*coros: Coro, limit: int | None = None) -> Generator[Any, Any, list[A
 def spawn(coro: Coro, limit: int | None = None) -> Generator[Any, Any, Task]:
     """Start a task beside this one: `task = await spawn(f())`, later `await join(task)`.
 
-    With `limit` it first waits until fewer than `limit` children of this task are unfinished: a window. The names of
-    children follow from the order of these calls, which must be the same at every party.
+    With `limit` it first waits for the child that was spawned (with a limit) that many places before it: a window. The
+    names of children follow from the order of these calls, which must be the same at every party.
     """
     return (yield _SPAWN, coro, limit)
 
@@ -194,16 +196,29 @@ class Scheduler:
             self._join(task, request[1])
         elif kind is _GATHER:
             coros, limit = deque(request[1]), request[2]
-            task.group = group = _Group(coros, len(coros))
-            for _ in range(len(coros) if limit is None else min(limit, len(coros))):
+            task.group = group = _Group(coros, len(coros) if limit is None else limit)
+            for _ in range(min(group.limit, len(coros))):
                 self._spawn_member(task, group)
-        elif request[2] is None or task.live < request[2]:
+        elif request[2] is None:
             self.ready.append((task, self._spawn(task, request[1])))
         else:
-            task.blocked = request[1:]  # type: ignore[assignment]
+            self._spawn_in_window(task, request[1], request[2])
+
+    def _spawn_in_window(self, parent: Task, coro: Coro, limit: int) -> None:
+        """Spawn, now or when the child `limit` places before has finished."""
+        window = parent.window
+        if window is None:
+            window = parent.window = deque()
+        while len(window) >= limit:
+            if not window[0].done:
+                parent.blocked = coro, limit
+                return
+            parent.depth = max(parent.depth, window.popleft().depth)
+        child = self._spawn(parent, coro)
+        window.append(child)
+        self.ready.append((parent, child))
 
     def _spawn(self, parent: Task, coro: Coro) -> Task:
-        parent.live += 1
         task = Task(parent, self.n, coro, parent.record)
         self._all[task] = None
         self.ready.append((task, None))
@@ -234,21 +249,21 @@ class Scheduler:
         parent = task.parent
         if parent is None:
             return
-        parent.live -= 1
         group, task.member = task.member, None  # no cycles: results are freed when the last who uses them is done
         if group is not None:
-            self._advance_group(parent, group, task)
-        elif parent.blocked is not None and parent.live < parent.blocked[1]:
-            coro, parent.blocked = parent.blocked[0], None
-            parent.depth = max(parent.depth, task.depth)
-            self.ready.append((parent, self._spawn(parent, coro)))
+            self._advance_group(parent, group)
+        elif parent.blocked is not None and parent.window is not None and parent.window[0] is task:
+            (coro, limit), parent.blocked = parent.blocked, None
+            self._spawn_in_window(parent, coro, limit)
 
-    def _advance_group(self, parent: Task, group: _Group, task: Task) -> None:
-        """One child of a gather has finished: start the next, or let the parent go on."""
+    def _advance_group(self, parent: Task, group: _Group) -> None:
+        """A child of a gather has finished: start those that waited for it, or let the parent go on."""
         group.pending -= 1
-        parent.depth = max(parent.depth, task.depth)
-        if group.left:
+        children = group.children
+        while group.left and (before := children[len(children) - group.limit]).done:
+            parent.depth = max(parent.depth, before.depth)
             self._spawn_member(parent, group)
-        elif group.pending == 0:
+        if group.pending == 0:
             parent.group = None
-            self.ready.append((parent, [child.result for child in group.children]))
+            parent.depth = max(parent.depth, *(child.depth for child in children))
+            self.ready.append((parent, [child.result for child in children]))

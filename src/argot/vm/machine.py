@@ -79,12 +79,13 @@ def _matches(name: str, value: Value, param: Var) -> None:
 
 
 class _Slot:
-    """A value that is there or will be. `roots` are the tasks that bring it; `waiting` what runs when it comes."""
+    """A value that is there or will be. `roots` are the tasks that bring it; `waiting` what runs when it comes; `depth`
+    the longest chain of messages that it depends on, once it is there."""
 
-    __slots__ = ("roots", "value", "waiting")
+    __slots__ = ("depth", "roots", "value", "waiting")
 
-    def __init__(self, value: Value | None = None) -> None:
-        self.value = value
+    def __init__(self, value: Value | None = None, depth: int = 0) -> None:
+        self.value, self.depth = value, depth
         self.roots: tuple[Task, ...] = ()
         self.waiting: list[_Deferred] | None = None
 
@@ -173,7 +174,17 @@ class _Machine:
             if not task.done:
                 await join(task)
         assert slot.value is not None
+        self.reach([slot])
         return slot.value
+
+    def reach(self, slots: Sequence[_Slot]) -> int:
+        """The depth of the current task, which goes on from these values. Some were there before it asked for them, and
+        it has joined nobody then: what is counted must not depend on that."""
+        task = self.protocol.party.task
+        if task is None:  # in the clear nobody counts
+            return 0
+        task.depth = max(task.depth, _depth(slots))
+        return task.depth
 
     def as_declared(self, value: Value, var: Var) -> Value:
         """A public value where the program says private or secret, in that form."""
@@ -189,7 +200,7 @@ class _Machine:
         out = _Slot()
         missing = {id(slot): slot for slot in slots if slot.value is None}
         if not missing:
-            out.value = self.local(step, [slot.value for slot in slots])
+            out.value, out.depth = self.local(step, [slot.value for slot in slots]), _depth(slots)
             return out
         out.roots = _roots(slots)
         deferred = _Deferred(step, slots, out, len(missing))
@@ -211,6 +222,7 @@ class _Machine:
         for root in roots:
             if not root.done:
                 await join(root)
+        self.reach(slots)
         values = [slot.value for slot in slots]
         slots.clear()
         try:
@@ -222,20 +234,20 @@ class _Machine:
             raise _located(error, step) from error
         values.clear()
         assert step.out is not None
-        self.bring(out, Secret(share, step.out.type))
+        self.bring(out, Secret(share, step.out.type), self.reach(()))
 
-    def bring(self, slot: _Slot, value: Value) -> None:
+    def bring(self, slot: _Slot, value: Value, depth: int) -> None:
         """The value of a slot is there: run what waited for it, and what waited for that."""
-        ready = [(slot, value)]
+        ready = [(slot, value, depth)]
         while ready:
-            slot, value = ready.pop()
-            slot.value, waiting, slot.waiting = value, slot.waiting, None
+            slot, value, depth = ready.pop()
+            slot.value, slot.depth, waiting, slot.waiting = value, depth, slot.waiting, None
             for deferred in waiting or ():
                 deferred.missing -= 1
                 if deferred.missing == 0:
                     made = self.local(deferred.step, [s.value for s in deferred.slots])
+                    ready.append((deferred.out, made, _depth(deferred.slots)))
                     deferred.slots = []
-                    ready.append((deferred.out, made))
 
     # ---- equations --------------------------------------------------------------------------------------------------
 
@@ -289,9 +301,9 @@ class _Machine:
         return outs
 
     async def loop_task(self, eqn: Equation, slots: list[_Slot], outs: list[_Slot], depth: int) -> None:
-        found = await self.loop(eqn, slots, depth)
-        for out, slot in zip(outs, found, strict=True):
-            self.bring(out, await self.value(slot))
+        values = [await self.value(slot) for slot in await self.loop(eqn, slots, depth)]
+        for out, value in zip(outs, values, strict=True):
+            self.bring(out, value, self.reach(()))
 
     async def loop(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
         return await (self.scan(eqn, slots, depth) if eqn.op == "loop" else self.while_(eqn, slots, depth))
@@ -304,7 +316,7 @@ class _Machine:
         stacks: list[list[_Slot]] = [[] for _ in eqn.outputs[carries:]]
         for i in range(length):
             row = length - 1 - i if eqn.attrs["reverse"] else i
-            rows = [_Slot(_row(whole, row)) for whole in wholes]
+            rows = [_Slot(_row(whole, row), slot.depth) for whole, slot in zip(wholes, arrays, strict=True)]
             found = await self.block(body, [*fixed, *carry, *rows], depth + 1)
             carry = found[:carries]
             for stack, slot in zip(stacks, found[carries:], strict=True):
@@ -314,7 +326,7 @@ class _Machine:
         if eqn.attrs["reverse"]:
             stacks = [stack[::-1] for stack in stacks]
         stacked = [
-            _Slot(self.stack([await self.value(slot) for slot in stack], v))
+            _Slot(self.stack([await self.value(slot) for slot in stack], v), _depth(stack))
             for stack, v in zip(stacks, eqn.outputs[carries:], strict=True)
         ]
         return [*carry, *stacked]
@@ -383,6 +395,11 @@ def _locality(op: Op, eqn: Equation, known: dict[int, Var]) -> bool | None:
     if eqn.blocks or any(known[i].visibility == PUBLIC for i in eqn.inputs):
         return None
     return op.is_local(*(None for _ in eqn.inputs), **eqn.attrs)
+
+
+def _depth(slots: Sequence[_Slot]) -> int:
+    """Of what is computed from these values."""
+    return max((slot.depth for slot in slots), default=0)
 
 
 def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:
