@@ -89,8 +89,12 @@ def test_dead_equations_are_left_out():
     assert ops_of(lambda x: (jnp.exp(x), x + 1.0)[1], (3,)) == ["add"]
 
 
-def test_a_choice_between_constants_is_a_conversion():
-    assert "select" not in ops_of(lambda x: jnp.where(x > 0, 1.0, -1.0), (3,))
+def test_a_choice_between_one_and_zero_is_a_conversion():
+    assert "select" not in ops_of(lambda x: (jnp.where(x > 0, 1.0, 0.0), jnp.where(x > 0, 0, 1)), (3,))
+
+
+def test_a_choice_between_other_numbers_stays_one():
+    assert ops_of(lambda x: jnp.where(x > 0, 2.5, -1.0), (3,))[-1] == "select"
 
 
 def test_a_product_with_a_boolean_is_a_choice():

@@ -89,6 +89,16 @@ CASES = {
     "floor and remainder": (lambda x: (x // 2, x % 2, (4 * x) // 3), (X,), 1e-4),
     "questions for NaN": (lambda x: (jnp.nan_to_num(x), jnp.nanmean(x), jnp.isnan(x), jnp.isfinite(x)), (X,), 1e-4),
     "guarded division": (lambda x: jnp.where(x == 0, 0.0, 1 / jnp.where(x == 0, 1.0, x)), (abs(X) + 0.25,), 1e-3),
+    "one of two numbers": (
+        lambda x: (
+            jnp.where(x > 0, 2, 3),
+            jnp.where(x > 0, 0.3, -1e6),
+            jnp.where(x > 0, 1.0, -jnp.ones(5)),
+            0.5 * (x > 0),
+        ),
+        (X,),
+        3e-6,  # half a unit in the last place of the numbers; the choice between them is exact
+    ),
     "extremes": (lambda x: (jnp.max(x, 1), jnp.argmin(x, 0), jnp.ptp(x)), (X,), 1e-4),
 }
 

@@ -190,10 +190,20 @@ class Aby3(Protocol):
 
     @cost(rounds="2 if d else 0", bits="k + 3*d if d else 0")
     async def trunc(self, x: Arith, d: int) -> Arith:
-        """[floor(x / 2^d)] + {0, 1} from the two addends; see `_truncated`."""
+        """[floor(x / 2^d)] + {0, 1} from the two addends; see `_truncated`. A coin that all three know moves from one
+        addend to the other: else numbers whose parts all end in zeros would always be rounded up.
+        """
         if d == 0:
             return x
-        return await self._parts(lambda part: self._truncated(*self.addends(part), None, d), x)
+        return await self._parts(lambda part: self._trunc(part, d), x)
+
+    async def _trunc(self, x: Arith, d: int) -> Arith:
+        first, second = self.addends(x)
+        coin = self.party.key(0, 1, 2)
+        if first is not None:
+            return await self._truncated(ring.add_stream(first, coin), None, None, d)
+        assert second is not None
+        return await self._truncated(None, ring.sub_stream(second, coin), None, d)
 
     @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
     async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:

@@ -126,6 +126,11 @@ class Party:
         """The task that runs now."""
         return self._scheduler.task
 
+    @property
+    def started(self) -> bool:
+        """Whether a task runs: not where a protocol without messages is driven by hand."""
+        return self._scheduler.task is not None
+
     def send(self, peer: int, data: Any) -> None:
         """Send an array, `Bits` or bytes to `peer`; it leaves when all tasks wait, or earlier when much has gathered or
         something has waited for long.

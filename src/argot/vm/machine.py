@@ -180,9 +180,9 @@ class _Machine:
     def reach(self, slots: Sequence[_Slot]) -> int:
         """The depth of the current task, which goes on from these values. Some were there before it asked for them, and
         it has joined nobody then: what is counted must not depend on that."""
-        task = self.protocol.party.task
-        if task is None:  # in the clear nobody counts
+        if not self.protocol.party.started:  # in the clear nobody counts
             return 0
+        task = self.protocol.party.task
         task.depth = max(task.depth, _depth(slots))
         return task.depth
 

@@ -192,6 +192,9 @@ class Builder:
         if x.scale != 1.0:
             factor, x = factor * x.scale, replace(x, scale=1.0)
         op, operands, _ = self.producer(x)
+        if op == "convert" and operands[0].type.dtype == "bool" and factor != 1.0:
+            # A bit times a number is a choice between two numbers, which is exact.
+            return self.emit("select", operands[0], self.constant(factor, x.type), self.constant(0.0, x.type))
         if op == "mul" and factor != 1.0 and any(v.visibility == PUBLIC for v in operands):
             # (y * public) * factor: one product with a public number instead of two.
             y, known = operands if operands[1].visibility == PUBLIC else operands[::-1]

@@ -111,9 +111,9 @@ def _select(b: Builder, c: Ref, x: Ref, y: Ref) -> Ref | None:
         return None
     if x.type.dtype == "bool":
         return c if p and not q else b.emit("not", c) if q and not p else b.constant(p, c.type)
-    number = b.emit("convert", c, dtype=x.type.dtype)
-    step = b.emit("mul", number, b.constant(p - q, number.type))
-    return b.emit("add", step, b.constant(q, number.type))
+    if (p, q) in ((1, 0), (0, 1)):
+        return b.emit("convert", c if p else b.emit("not", c), dtype=x.type.dtype)
+    return None
 
 
 def _reshape(b: Builder, x: Ref, shape: tuple[int, ...]) -> Ref | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from argot._core import ring
+
 from ...mpc.bits import Bits
 from ...mpc.protocol import Arith, Bool
 from ..engine import Engine
@@ -240,11 +242,19 @@ class Select(Op):
         bit = e.bool(c, shape)
         if x.type.dtype == "bool":
             return await _select_bits(e, bit, e.bool(x, shape), e.bool(y, shape))
+        if isinstance(x, Public) and isinstance(y, Public):
+            return await _between(e, bit, x, y)
         if isinstance(y, Public) and not np.any(y.array):
             return await e.p.mul_bit(bit, e.arith(x, shape))
         if isinstance(x, Public) and not np.any(x.array):
             return await e.p.mul_bit(e.p.not_(bit), e.arith(y, shape))
         return await e.p.select(bit, e.arith(x, shape), e.arith(y, shape))
+
+
+async def _between(e: Engine, bit: Bool, x: Public, y: Public) -> Arith:
+    """x or y, both public: y + bit * (x - y), exactly, as the bit is a whole number."""
+    one, other = (np.array(np.broadcast_to(e.words(v), bit.shape)) for v in (x, y))
+    return e.p.add_public(e.p.mul_public(await e.p.b2a(bit), ring.sub(one, other)), other)
 
 
 def _choose(e: Engine, c: Array, x: Operand, y: Operand) -> Share:
