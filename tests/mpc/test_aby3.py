@@ -147,7 +147,7 @@ def test_truncation_of_a_million_values_at_the_ends_of_the_range():
 
 @pytest.mark.parametrize("k", RINGS)
 def test_truncation_has_no_drift_whatever_the_parts_are(k, n=1000):
-    """Parts that all end in zeros, as after a product with a power of two: no digit is lost, so nothing is rounded up."""
+    """Parts that all end in zeros, as after a product with a power of two: no digit is lost, nothing is rounded up."""
     d = k // 4 + 2
     x = operands(k, k - 2 - d, n, 9)
 
