@@ -10,10 +10,12 @@
 mod backend;
 #[cfg(target_arch = "x86_64")]
 mod hardware;
+mod permutation;
 mod portable;
 mod stream;
 
 pub use backend::Backend;
+pub use permutation::permutation;
 pub use stream::Stream;
 
 /// The context of [`derive`] is the key alone; `run_id` has a fixed length, so `run_id || name` is injective.

@@ -8,6 +8,7 @@ use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::kernels_bits as bits;
 use argot_ring::kernels_carry::{self as carry, Inner, Leaf, Node, Rows};
+use argot_ring::kernels_order as order;
 use argot_ring::kernels_trunc::{self as trunc, packed_len};
 use argot_ring::{Ring, Z128};
 use numpy::npyffi;
@@ -41,7 +42,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(select_split, m)?)?;
     m.add_function(wrap_pyfunction!(select_join, m)?)?;
     m.add_function(wrap_pyfunction!(compose_split, m)?)?;
-    m.add_function(wrap_pyfunction!(compose_join, m)?)
+    m.add_function(wrap_pyfunction!(compose_join, m)?)?;
+    m.add_function(wrap_pyfunction!(code_rename, m)?)?;
+    m.add_function(wrap_pyfunction!(code_places, m)?)
 }
 
 /// Call a generic kernel for the element type of an array.
@@ -947,4 +950,57 @@ fn compose_width<W: Ring>(planes: &Planes<'_>, n: usize) -> PyResult<usize> {
         )));
     }
     Ok(shape[0])
+}
+
+// ---- sorting by a digit
+
+/// The rows of a part of a code: one less than a power of two, up to `order::MOST`.
+fn code_rows(code: &Any<'_>, n: usize) -> PyResult<()> {
+    match code.shape() {
+        [rows, columns] if *columns == n && (rows + 1).is_power_of_two() && *rows < order::MOST => {
+            Ok(())
+        }
+        shape => Err(PyValueError::new_err(format!(
+            "a code of shape {shape:?}; wanted ({} or less, one less than a power of two; {n})",
+            order::MOST - 1
+        ))),
+    }
+}
+
+/// Change a part of a code, uint32 (count - 1, n), to that of other digits: entry t becomes the one at t ^ names.
+#[pyfunction]
+fn code_rename(py: Python<'_>, code: Any<'_>, names: Any<'_>, lead: bool) -> PyResult<()> {
+    code_rows(&code, names.len())?;
+    let (words, names) = (slice_mut::<u32>(&code)?, slice::<u32>(&names)?);
+    let count = code.shape()[0] as u32 + 1;
+    if names.iter().any(|name| *name >= count) {
+        return Err(PyValueError::new_err(format!("a name of {count} or more")));
+    }
+    py.detach(|| order::rename(words, names, lead));
+    Ok(())
+}
+
+/// This party's part, uint32 (n,), of the place of every element within its row of `row`, from two parts of the code.
+#[pyfunction]
+fn code_places<'py>(
+    py: Python<'py>,
+    own: Any<'py>,
+    next: Any<'py>,
+    leads: (bool, bool),
+    row: usize,
+) -> PyResult<Any<'py>> {
+    let n = own.shape().get(1).copied().unwrap_or(0);
+    code_rows(&own, n)?;
+    code_rows(&next, n)?;
+    same("the other part", next.len(), own.len())?;
+    if row == 0 || !n.is_multiple_of(row) {
+        return Err(PyValueError::new_err(format!(
+            "rows of {row} of {n} elements"
+        )));
+    }
+    let out = empty(py, &[n], dtype::<u32>(py))?;
+    let f = [slice::<u32>(&own)?, slice::<u32>(&next)?];
+    let to = slice_mut::<u32>(&out)?;
+    py.detach(|| order::places(f, [leads.0, leads.1], row, to));
+    Ok(out)
 }

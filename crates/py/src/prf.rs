@@ -2,7 +2,9 @@
 
 use crate::array::Output;
 use argot_prf::{Backend, Stream};
-use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySequence};
@@ -17,6 +19,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(derive_key, m)?)?;
     m.add_function(wrap_pyfunction!(hash, m)?)?;
     m.add_function(wrap_pyfunction!(fill, m)?)?;
+    m.add_function(wrap_pyfunction!(permutation, m)?)?;
     m.add_function(wrap_pyfunction!(backend, m)?)?;
     m.add_function(wrap_pyfunction!(set_backend, m)?)
 }
@@ -60,6 +63,14 @@ fn hash<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
         argot_prf::hash(data)
     };
     PyBytes::new(py, &digest)
+}
+
+/// A permutation of 0..n, every one equally likely, from the stream of `key` (16 bytes).
+#[pyfunction]
+fn permutation<'py>(py: Python<'py>, key: &[u8], n: usize) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let key = exactly("key", key)?;
+    let order = py.detach(|| argot_prf::permutation(&key, n));
+    Ok(order.into_pyarray(py))
 }
 
 /// A fresh array filled from the AES-128-CTR stream of `key` (16 bytes), little endian, from counter 0.

@@ -2,7 +2,7 @@
 
 use argot_sets::group::{self, Blinder, Encoded, Uniform};
 use argot_sets::items::{self, Column, Kind};
-use argot_sets::{matching, shuffle, NoRandomness};
+use argot_sets::{matching, NoRandomness};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyUntypedArrayMethods,
@@ -283,7 +283,7 @@ impl PyBlinder {
 /// A permutation of 0..n from the operating system's randomness.
 #[pyfunction]
 fn permutation(py: Python<'_>, n: usize) -> Result<Bound<'_, PyArray1<i64>>, NoRandomnessError> {
-    let order = py.detach(|| shuffle::permutation(n))?;
+    let order = py.detach(|| argot_sets::permutation(n))?;
     Ok(order.into_pyarray(py))
 }
 

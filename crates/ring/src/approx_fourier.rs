@@ -10,10 +10,12 @@
 //! them mod 2^64 adds them on the circle: the split needs no care. Products are formed in Z_2^w with w = 8 * `bytes`.
 //! Whoever knows `a` makes the left factors and hides them with a stream; the others make the right ones.
 //!
-//! Further products, whose factors the caller computed, can be summed along. Masked factors travel in blocks of 64 elements: within a block factor by factor, within a factor element by
-//! element, each in `bytes` bytes, little endian. The stream that masks them has the same layout.
+//! Further products, whose factors the caller computed, can be summed along. Masked factors travel in blocks of 64
+//! elements: within a block factor by factor, within a factor element by element, each in `bytes` bytes, little endian.
+//! The stream that masks them has the same layout.
 
 use crate::approx_turns::{cos_sin, nearest, Lane, BLOCK};
+use crate::multiversion;
 use argot_prf::Stream;
 use rayon::prelude::*;
 
@@ -176,35 +178,11 @@ impl Scratch {
     }
 }
 
+multiversion! {
+/// `block`; f64 arithmetic is exact to the bit whatever the width of the registers.
 fn dispatch(work: Work<'_>, phase: &[u64], scratch: &mut Scratch) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: the processor has the features the function is compiled for.
-            return unsafe { block_avx512(work, phase, scratch) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { block_avx2(work, phase, scratch) };
-        }
-    }
     block(work, phase, scratch);
 }
-
-// The same code compiled for wider registers; f64 arithmetic is exact to the bit in each of them.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn block_avx512(work: Work<'_>, phase: &[u64], scratch: &mut Scratch) {
-    block(work, phase, scratch);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn block_avx2(work: Work<'_>, phase: &[u64], scratch: &mut Scratch) {
-    block(work, phase, scratch);
 }
 
 #[inline(always)]
@@ -374,32 +352,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn vector_widths_agree() {
-        let phase = words(64, 1);
-        let gains = [1e4, 2e4];
-        let mut want = vec![0u8; 64 * 4 * 6];
-        let mut got = want.clone();
-        block(
-            Work::Left {
-                gains: &gains,
-                bytes: 6,
-                out: &mut want,
-            },
-            &phase,
-            &mut Scratch::new(2),
-        );
-        dispatch(
-            Work::Left {
-                gains: &gains,
-                bytes: 6,
-                out: &mut got,
-            },
-            &phase,
-            &mut Scratch::new(2),
-        );
-        assert_eq!(got, want);
     }
 }

@@ -29,4 +29,5 @@ pub mod approx_pow2;
 pub mod approx_turns;
 pub mod kernels_bits;
 pub mod kernels_carry;
+pub mod kernels_order;
 pub mod kernels_trunc;

@@ -1,8 +1,10 @@
 //! The three backends against each other and against what the words of the documentation say, one element at a time.
 
 use argot_prf::Stream;
+use argot_ring::approx_fourier::{self as fourier, Half, Series};
 use argot_ring::bits_move::{Axis, Views};
 use argot_ring::elementwise::{self as ew, Add, Binary, Left, Mul, RightSigned, Sub};
+use argot_ring::kernels_trunc::{self as trunc, First, FirstKeys, Given, Told};
 use argot_ring::matmul::{matmul, Matrix, Sizes};
 use argot_ring::tile::Tiled;
 use argot_ring::{bits, bits_move, cross, fixed, reduce, Backend, Ring, Z128};
@@ -15,7 +17,7 @@ const SIZES: [usize; 14] = [
     0, 1, 2, 31, 63, 64, 65, 127, 511, 512, 513, 1025, 4096, 40_000,
 ];
 
-fn on_every_backend(test: impl Fn(Backend)) {
+fn on_every_backend(mut test: impl FnMut(Backend)) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
     let before = Backend::current();
     for backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
@@ -280,5 +282,211 @@ fn fixed_point_rounds_ties_to_even_and_refuses() {
             fixed::encode(&mut out, &x, 18),
             Err((77, fixed::Bad::Range))
         );
+    });
+}
+
+/// What the documentation of `kernels_trunc` says, with whole numbers: k bits in a u128, bits as 0 or 1.
+struct Truncation {
+    k: u32,
+    d: u32,
+}
+
+impl Truncation {
+    fn t(&self) -> u128 {
+        1 << (self.k - 2)
+    }
+
+    fn top(&self, x: u128) -> u128 {
+        x >> (self.k - 1) & 1
+    }
+
+    /// The part of the result that follows from r alone, and U.
+    fn known(&self, r: u128) -> (u128, u128) {
+        let lifted = r.wrapping_add(self.t()) & (!0 >> (128 - self.k));
+        let less = (self.t() >> self.d) + self.up(1) - 1;
+        ((lifted >> self.d).wrapping_sub(less), 1 - self.top(lifted))
+    }
+
+    fn up(&self, x: u128) -> u128 {
+        x << (self.k - self.d)
+    }
+}
+
+fn truncation<T: Ring>(digits: &[u32]) {
+    on_every_backend(|backend| {
+        for (n, &d) in SIZES
+            .into_iter()
+            .flat_map(|n| digits.iter().map(move |d| (n, d)))
+        {
+            let wide = |seed| random::<T>(n, seed).iter().map(|v| v.to_u128()).collect();
+            let [r, rho, u, m1, m2, c]: [Vec<u128>; 6] = [1, 2, 3, 4, 5, 6].map(wide);
+            let say = Truncation { k: T::BITS, d };
+            let low = T::from_u128((1 << d) - 1);
+            let check = |what: &str, got: &[T], want: &dyn Fn(usize) -> u128| {
+                for (i, got) in got.iter().enumerate() {
+                    let want = T::from_u128(want(i));
+                    assert_eq!(*got, want, "{backend:?} {what} {n} {d} {i}");
+                }
+            };
+            let packed = |what: &str, got: &[u8], want: &dyn Fn(usize) -> u128| {
+                let mut numbers = vec![T::default(); n];
+                trunc::unpack(got, d, &mut numbers);
+                check(what, &numbers, &|i| {
+                    T::from_u128(want(i)).and(low).to_u128()
+                });
+            };
+            let [mut rest, mut near, mut far] = [0; 3].map(|_| vec![T::default(); n]);
+            let mut unit = vec![0; trunc::packed_len(n, d)];
+            let keys = FirstKeys {
+                rho: &stream(2),
+                unit: &stream(3),
+                near: &stream(4),
+                far: &stream(5),
+            };
+            let out = First {
+                rest: &mut rest,
+                unit: &mut unit,
+                near: &mut near,
+                far: &mut far,
+            };
+            trunc::first(&random::<T>(n, 1), d, &keys, out);
+            let left = |i: usize| say.known(r[i]).0.wrapping_sub(rho[i]);
+            check("rest", &rest, &left);
+            check("near", &near, &|i| rho[i].wrapping_add(say.up(m1[i])));
+            check("far", &far, &|i| left(i).wrapping_add(say.up(m2[i])));
+            packed("unit", &unit, &|i| say.known(r[i]).1.wrapping_sub(u[i]));
+
+            let given = Given::Drawn {
+                rho: &stream(2),
+                unit: &stream(3),
+            };
+            let [mut high, mut side] = [0; 2].map(|_| vec![T::default(); n]);
+            let mut product = vec![0; trunc::packed_len(n, d)];
+            let out = (&mut high[..], &mut product[..], &mut side[..]);
+            trunc::meet((&random::<T>(n, 6), &[]), d, &given, &stream(4), out);
+            let share = |i: usize| (u[i] * (1 - say.top(c[i]))).wrapping_sub(m1[i]);
+            check("high", &high, &|i| c[i] >> d);
+            check("side", &side, &|i| rho[i].wrapping_add(say.up(m1[i])));
+            packed("product", &product, &share);
+            trunc::last(&mut high, &product, &unit, d);
+            check("last", &high, &|i| {
+                let both = share(i).wrapping_add(say.known(r[i]).1.wrapping_sub(u[i]));
+                (c[i] >> d).wrapping_add(say.up(both))
+            });
+        }
+    });
+}
+
+#[test]
+fn truncation_in_three_steps() {
+    truncation::<u32>(&[1, 8, 26]);
+    truncation::<u64>(&[1, 18, 33, 61]);
+    truncation::<Z128>(&[40, 125]);
+}
+
+/// U V = (c ^ rho)(d ^ s) with 1 - 2b for the sign of a bit: c d + c s sign(d) + d rho sign(c) + rho s sign(c) sign(d).
+fn halves<T: Ring>(digits: &[u32]) {
+    on_every_backend(|backend| {
+        for (n, &d) in SIZES
+            .into_iter()
+            .flat_map(|n| digits.iter().map(move |d| (n, d)))
+        {
+            let (x, say) = (random::<T>(n, 1), Truncation { k: T::BITS, d });
+            let [own, c, also] = [2, 3, 4].map(|seed| random::<u64>(bits::words(n), seed));
+            let mut packed = vec![0; trunc::packed_len(n, d)];
+            trunc::pack(&random::<T>(n, 5), d, &mut packed);
+            let drawn = stream(5);
+            for share in [Ok(&drawn), Err(&packed[..])] {
+                let told = Told {
+                    own: &own,
+                    c: &c,
+                    d: &also,
+                    share,
+                };
+                let [mut mask, mut out] = [0; 2].map(|_| vec![T::default(); n]);
+                trunc::half((&x, &[]), d, &told, &stream(6), (&mut mask, &mut out));
+                assert_eq!(mask, random::<T>(n, 6));
+                for (i, dealt) in random::<T>(n, 5).iter().map(|v| v.to_u128()).enumerate() {
+                    let bit = |plane: &[u64]| (plane[i / 64] >> (i % 64) & 1) as i128;
+                    let (own, c, also, x) = (bit(&own), bit(&c), bit(&also), x[i].to_u128());
+                    let (minus_c, minus_d) = (1 - 2 * c, 1 - 2 * also);
+                    let product = (dealt as i128).wrapping_mul(minus_c * minus_d)
+                        + match share {
+                            Ok(_) => own * also * minus_c,
+                            Err(_) => own * c * minus_d + c * also,
+                        };
+                    let known = if share.is_ok() {
+                        say.known(x).0
+                    } else {
+                        x >> d
+                    };
+                    let want = known.wrapping_add(say.up(product as u128));
+                    let want = T::from_u128(want).minus(mask[i]);
+                    assert_eq!(out[i], want, "{backend:?} {n} {d} {i} {}", share.is_ok());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn truncation_with_a_dealer() {
+    halves::<u32>(&[1, 8, 30]);
+    halves::<u64>(&[1, 18, 33, 62]);
+    halves::<Z128>(&[40, 126]);
+}
+
+#[test]
+fn trigonometric_sums_are_the_same_to_the_bit() {
+    let (cos, sin, gains) = ([3e4, -1e4, 2e3], [6e4, 500.0, -1e3], [1e4, 2e4, 1e4]);
+    let mut seen: Option<Vec<(Vec<u8>, Vec<u64>)>> = None;
+    on_every_backend(|backend| {
+        let mut results = Vec::new();
+        for (n, bytes) in SIZES
+            .into_iter()
+            .flat_map(|n| [4, 5, 6, 7, 8].map(|b| (n, b)))
+        {
+            let (phase, row) = (random::<u64>(n, 1), random::<u64>(n, 2));
+            let mut sent = vec![0; n * 7 * bytes];
+            fourier::left(&phase, &gains, &[&row], bytes, &[7; 16], &mut sent);
+            let mut masks = vec![0; sent.len()];
+            Stream::new(&[7; 16]).fill_at(0, &mut masks);
+            for at in (0..n).step_by(64) {
+                let here = 64.min(n - at);
+                for (factor, e) in (0..7).flat_map(|f| (0..here).map(move |e| (f, e))) {
+                    let place = (at * 7 + factor * here + e) * bytes;
+                    let number = |from: &[u8]| {
+                        let mut word = [0; 8];
+                        word[..bytes].copy_from_slice(&from[place..place + bytes]);
+                        u64::from_le_bytes(word)
+                    };
+                    let shift = 64 - 8 * bytes as u32;
+                    let got = number(&sent).wrapping_add(number(&masks)) << shift;
+                    if factor == 6 {
+                        assert_eq!(got >> shift, row[at + e] << shift >> shift);
+                        continue;
+                    }
+                    let k = factor / 2;
+                    let t = phase[at + e] as f64 / 2f64.powi(64) * std::f64::consts::TAU;
+                    let t = t * (k + 1) as f64;
+                    let want = gains[k] * if factor % 2 == 0 { t.cos() } else { t.sin() };
+                    let error = (got as i64 >> shift) as f64 - want;
+                    assert!(
+                        error.abs() < 0.51,
+                        "{backend:?} {n} {bytes} {factor} {error}"
+                    );
+                }
+            }
+            let series = Series {
+                cos: &cos,
+                sin: &sin,
+                factors: &[&row],
+            };
+            let mut sum = vec![0; n];
+            fourier::right(&phase, &series, bytes, Half::Sent(&sent), 5, &mut sum);
+            results.push((sent, sum));
+        }
+        let first = seen.get_or_insert_with(|| results.clone());
+        assert!(*first == results, "{backend:?} gives other bits");
     });
 }

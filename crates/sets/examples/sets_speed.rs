@@ -5,7 +5,7 @@
 use argot_sets::group::Blinder;
 use argot_sets::items::{duplicates, uniform, Column, Kind};
 use argot_sets::matching::{common, tags};
-use argot_sets::shuffle::permutation;
+use argot_sets::permutation;
 use std::time::Instant;
 
 fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {

@@ -1,15 +1,12 @@
 //! Secret orders.
 
-use crate::{random, NoRandomness};
-use argot_prf::Stream;
+use crate::Stream;
 use zeroize::Zeroizing;
 
-/// A permutation of `0..n`, every one equally likely: Fisher and Yates with rejection,
-/// over AES-128-CTR under a key from the operating system.
-pub fn permutation(n: usize) -> Result<Vec<i64>, NoRandomness> {
-    let key = Zeroizing::new(random::<16>()?);
+/// A permutation of `0..n`, every one equally likely: Fisher and Yates with rejection, over the stream of `key`.
+pub fn permutation(key: &[u8; 16], n: usize) -> Vec<i64> {
     let mut source = Source {
-        stream: Stream::new(&key),
+        stream: Stream::new(key),
         words: Zeroizing::new([0; 512]),
         used: 512,
     };
@@ -17,7 +14,7 @@ pub fn permutation(n: usize) -> Result<Vec<i64>, NoRandomness> {
     for i in (1..n).rev() {
         order.swap(i, source.below(i as u64 + 1) as usize);
     }
-    Ok(order)
+    order
 }
 
 struct Source {
@@ -59,8 +56,10 @@ mod tests {
     #[test]
     fn every_permutation_is_equally_likely() {
         let mut counts = std::collections::HashMap::new();
-        for _ in 0..24_000 {
-            *counts.entry(permutation(4).unwrap()).or_insert(0u32) += 1;
+        for i in 0..24_000u128 {
+            *counts
+                .entry(permutation(&i.to_le_bytes(), 4))
+                .or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 24);
         // 1000 expected, standard deviation 31; the sum of squares is chi-square with 23 degrees of freedom.
@@ -74,10 +73,11 @@ mod tests {
     #[test]
     fn it_is_a_permutation() {
         for n in [0, 1, 2, 1000] {
-            let mut order = permutation(n).unwrap();
+            let mut order = permutation(&[7; 16], n);
             order.sort_unstable();
             assert_eq!(order, (0..n as i64).collect::<Vec<_>>());
         }
-        assert_ne!(permutation(1000).unwrap(), permutation(1000).unwrap());
+        assert_ne!(permutation(&[7; 16], 1000), permutation(&[8; 16], 1000));
+        assert_eq!(permutation(&[7; 16], 1000), permutation(&[7; 16], 1000));
     }
 }
