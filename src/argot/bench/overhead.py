@@ -6,12 +6,14 @@ dependent fixed-point multiplications (200 rounds) in 35 ms, so 175 microseconds
     chain        1,000 dependent multiplications of scalars, one message each
     wide         1,000 independent multiplications in one gather: tasks are spawned, messages share packets
     equations    1,000 equations in a window of 64; each joins two earlier ones, computes nothing and sends nothing
+    program      1,000 equations of a program as the machine runs it, additions and products of scalars in turn, by the
+                 reference protocol, whose arithmetic on one number is in the figure and whose messages are none
     draws        keys for random draws
     message      CPU per message and party with three processes over TLS on loopback: engine, encryption, system calls,
                  and polling while it waits
     round        wall time of a round of the same: each party sends to the one before and waits for the one after
 
-The first four run all parties in this thread without the checks of the test world: the median of several runs, divided
+The first five run all parties in this thread without the checks of the test world: the median of several runs, divided
 by the messages (equations, draws) of all parties. The last two are the median over runs of 200 rounds.
 """
 
@@ -28,13 +30,17 @@ import numpy as np
 
 from .._core import link
 from ..keys import Identity
+from ..mpc.plain import Plain
 from ..runtime import Party, cost, gather, join, spawn
 from ..runtime.session import Session, agree_keys
+from ..vm import machine
+from ..vm.parser import parse
+from ..vm.values import Secret
 
 PARTIES = 3
 NAMES = ("alice", "bob", "carol")
 ROUNDS = 200
-LIMITS = {"chain": 25.0, "wide": 25.0, "equations": 30.0, "round": 175.0}
+LIMITS = {"chain": 25.0, "wide": 25.0, "equations": 30.0, "program": 30.0, "round": 175.0}
 
 
 class Bare:
@@ -75,6 +81,22 @@ async def draws(p: Bare, count: int) -> None:
         p.party.key(p.party.rank, (p.party.rank + 1) % PARTIES)
 
 
+def program(count: int) -> float:
+    """CPU nanoseconds of a program of so many equations."""
+    lines = ['program "sums and products"(', '  %0: fixed[] secret "x"', ") {"]
+    for i in range(1, count + 1):
+        lines.append(f"  %{i}: fixed[] secret = {'add' if i % 2 else 'mul'}(%{i - 1}, %0)")
+    made = parse("\n".join([*lines, f"  return %{count}", "}"]))
+    party = Party(0, 1, {}, bytes(32))
+    protocol = Plain(party)
+    value = Secret(protocol.public(protocol.constant(0, ())), made.parameters[0].type)
+    party.start(machine.run(made, [value], protocol, protocol))
+    began = process_time_ns()
+    party.advance()
+    assert party.finished
+    return process_time_ns() - began
+
+
 def run(program: Callable[[Bare], Coroutine[Any, Any, Any]]) -> float:
     """CPU nanoseconds of one run of all parties."""
     keys = {frozenset({i, (i + 1) % PARTIES}): bytes(32) for i in range(PARTIES)}
@@ -102,6 +124,7 @@ def bench(repeats: int = 7) -> dict[str, float]:
         name: statistics.median(run(program) for _ in range(repeats)) / 1e3 / count / PARTIES
         for name, (program, count) in cases.items()
     }
+    in_one_thread["program"] = statistics.median(program(1000) for _ in range(repeats)) / 1e3 / 1000
     return in_one_thread | over_tls(repeats)
 
 
