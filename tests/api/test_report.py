@@ -80,6 +80,16 @@ def test_everything_is_in_the_report(folder):
     assert issubclass(InputRefused, argot.ArgotError)
 
 
+def test_costs_by_operation_sum_to_the_total(folder):
+    """Also what no operation sends that declares a cost: the intersection, and the value that moves to alice."""
+    with argot.local(*NAMES) as fed:
+        report = job(fed, folder, False)
+        (intersection,) = (report.nodes[record.number] for record in fed.graph if record.op == "psi")
+    sent = {operation.operation: operation.bytes for operation in report.operations}
+    assert sum(sent.values()) == report.bytes_total
+    assert sent["other"] >= intersection.bytes > 0 and len(sent) > 1
+
+
 def test_what_an_intersection_told_before_it_failed(folder, tmp_path):
     (tmp_path / "others.csv").write_text("id,cost\nq1,1\nq2,2\n")
     with argot.local(*NAMES) as fed:

@@ -32,7 +32,7 @@ def changes():
         ("ring", 32),
         ("fraction_bits", 17),
         ("limit", 3),
-        ("kernels", "2"),
+        ("kernels", "another"),
     ):
         yield f"device.{name}", msgspec.structs.replace(NODE, device=msgspec.structs.replace(DEVICE, **{name: value}))
     for name, value in (

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression as Plain
 
 import argot
 from argot.errors import InputError, ProgramError
-from argot.frame import Frame
+from argot.frame import Frame, owner
 from argot.linear import LogisticRegression, schedule
 from argot.preprocessing import scaler
 from argot.stats import ranking
@@ -114,14 +114,68 @@ def test_weights_stay_secret(model):
     [
         ({"C": 0.0}, "C=0.0"),
         ({"C": float("nan")}, "C=nan"),
+        ({"C": "a"}, "C='a'"),
+        ({"C": True}, "C=True"),
         ({"max_iter": 0}, "max_iter=0"),
+        ({"max_iter": False}, "max_iter=False"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
+        ({"batch_size": None}, "batch_size=None"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        ({"learning_rate": [1]}, r"learning_rate=\[1\]"),
+        ({"device": "alice"}, "device='alice'"),
     ],
 )
-def test_parameters_out_of_range(device, frame, parameters, message):
-    with pytest.raises(InputError, match=message):
-        LogisticRegression(device=device, **parameters).fit(frame.drop("y"), frame["y"])
+def test_parameters_out_of_range_are_refused_when_given(device, parameters, message):
+    with pytest.raises(InputError, match=message) as caught:
+        LogisticRegression(**({"device": device} | parameters))
+    assert caught.value.wanted
+
+
+def test_parameters_set_later_are_refused_by_fit(device, frame):
+    model = LogisticRegression(device=device, C=np.float32(1), max_iter=np.int64(1))
+    model.C = "a"
+    with pytest.raises(InputError, match="C='a'"):
+        model.fit(frame.drop("y"), frame["y"])
+
+
+def broken(half: int, column: str, row: int, value: float) -> dict[str, np.ndarray]:
+    found = table(half)
+    found[column] = np.where(np.arange(ROWS) == row, value, found[column])
+    return found
+
+
+def split_frame(federation, **wrong):
+    alice, bob, _ = federation.parties
+    parts = {alice: argot.device(alice)(table)(0), bob: argot.device(bob)(broken)(1, **wrong)}
+    return Frame(parts).split(0.2, random_state=5)[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_cells_that_are_not_finite_are_named_as_their_owner_knows_them(federation, device, value):
+    kept = owner.halves(ROWS, 0.2, 5)[0]
+    row = int(kept[0])
+    assert row != 0
+    train = split_frame(federation, column="x11", row=row, value=value)
+    with pytest.raises(InputError, match=rf"column 'x11' \(row {row}\)$|column 'x11' \(row {row}\)\n") as caught:
+        LogisticRegression(device=device).fit(train[["x00", "x10", "x11"]], train["y"])._weights.wait()
+    assert caught.value.party == "bob"
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_labels_other_than_0_and_1_are_refused_at_their_owner(federation, device, frames):
+    row = int(owner.halves(ROWS, 0.2, 5)[0][0])
+    train = split_frame(federation, column="y", row=row, value=2)
+    labels = train[["y"]] if frames else train["y"]
+    with pytest.raises(InputError, match=rf"1 of 120 labels in column 'y' are neither 0 nor 1: row {row}\b") as caught:
+        LogisticRegression(device=device).fit(train.drop("y"), labels)._weights.wait()
+    assert caught.value.party == "bob" and "0 and 1" in str(caught.value)
+
+
+def test_booleans_are_labels(federation, device, frame, model):
+    labels = argot.device(federation["bob"])(lambda y: y == 1)(frame["y"])
+    again = LogisticRegression(device=device, max_iter=6, batch_size=32).fit(frame.drop("y"), labels)
+    ours, theirs = (argot.reveal(m.coef_, to="bob").value() for m in (again, model))
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_misuse_is_named(federation, device, model, frame):

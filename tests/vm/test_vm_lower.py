@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import io_callback
 
 from argot.errors import InputError, ProgramError, TraceError, UnsupportedError
 from argot.vm.conformance import on_plain
@@ -157,6 +158,21 @@ def test_threads_trace_side_by_side():
     assert {n: c[0][0] for n, c in found.items()} == {n: f"c{n}" for n in range(4)}
 
 
+def test_a_function_of_the_user_is_its_body_whatever_its_name():
+    @jax.jit
+    def remainder(x, y):
+        return 10.0 * x + y
+
+    @jax.jit
+    def wrapped(x, y):
+        return x - y
+
+    program = trace(lambda x, y: remainder(x, y) + wrapped(x, y), [Spec((2,)), Spec((2,))]).program
+    (found,) = on_plain(program, [np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    np.testing.assert_allclose(found, [11.0, 22.0])
+    assert "floor" in ops_of(lambda x, y: x % y, (2,), (2,))
+
+
 # ---- constants ------------------------------------------------------------------------------------------------------
 
 
@@ -206,13 +222,106 @@ def test_unsupported_primitive_names_line_and_choices():
     assert "`sort`" in error.what and "dot_general" in error.wanted and error.where == f"test_vm_lower.py:{line}"
 
 
+def prints(x):
+    jax.debug.print("x = {}", x)
+    return x + 1
+
+
+def calls(x):
+    jax.debug.callback(print, x)
+    return x
+
+
+def reads(x):
+    return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), np.float64), x)
+
+
+def writes(x):
+    io_callback(print, None, x)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("fn", "primitive", "inner"),
+    [
+        (prints, "debug_(print|callback)", prints),
+        (calls, "debug_callback", calls),
+        (reads, "pure_callback", reads),
+        (writes, "io_callback", writes),
+        (jax.jit(prints), "debug_(print|callback)", prints),
+        (lambda x: (calls(x), x)[1], "debug_callback", calls),
+        (lambda x: jax.lax.fori_loop(0, 3, lambda i, v: prints(v), x), "debug_(print|callback)", prints),
+        (lambda x: jax.lax.cond(x[0] > 0, writes, lambda v: v, x), "io_callback", writes),
+    ],
+)
+def test_what_would_call_the_driver_is_refused_even_where_nothing_uses_it(fn, primitive, inner):
+    with pytest.raises(UnsupportedError, match=f"`{primitive}`") as caught:
+        trace(fn, [Spec((3,))])
+    error = caught.value
+    assert error.where == f"test_vm_lower.py:{inner.__code__.co_firstlineno + 1}"
+    assert "dot_general" in error.wanted and "argot.reveal" in error.todo
+
+
+@pytest.mark.parametrize(
+    ("fn", "what"),
+    [
+        (lambda x: jnp.fft.rfft(x).real, "`fft` on complex128"),
+        (lambda x: jnp.fft.fft(x), "`convert_element_type` on complex128"),
+        (lambda x: jnp.abs(x * np.array([1j])), "`convert_element_type` on complex128"),
+        (lambda x: x + jax.random.normal(jax.random.key(x[0].astype(int)), (3,)), "`random_seed` on a random key"),
+        (lambda x: x + jax.random.normal(jax.random.PRNGKey(x[0].astype(int)), (3,)), "`random_seed` on a random key"),
+        (
+            lambda x: jax.lax.scan(lambda c, k: (c + jax.random.uniform(k), 0), x, jax.random.split(KEY))[0],
+            "`random_bits` on a random key",
+        ),
+    ],
+)
+def test_complex_numbers_and_keys_that_are_no_constants_are_refused_by_primitive_and_line(fn, what):
+    with pytest.raises(UnsupportedError, match=what) as caught:
+        trace(fn, [Spec((3,))])
+    assert "dot_general" in caught.value.wanted and caught.value.todo
+    assert caught.value.where.startswith("test_vm_lower.py:")
+
+
+def test_a_complex_result_is_refused():
+    with pytest.raises(UnsupportedError, match="complex128"):
+        trace(lambda x: (x, np.array([1j])), [Spec((3,))])
+
+
+KEY = jax.random.key(7)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x + jax.random.normal(jax.random.key(0), (3,)),
+        lambda x: x + jax.random.normal(jax.random.PRNGKey(0), (3,)),
+        lambda x: x * jax.random.bernoulli(KEY, 0.5, (3,)),
+        lambda x: x[jax.random.permutation(jax.random.split(KEY)[1], 3)],
+        lambda x: jax.random.uniform(KEY, (3,), minval=x, maxval=x + 1),
+        lambda x: jax.jit(lambda v, k: v + jax.random.randint(k, (3,), 0, 99))(x, KEY),
+        lambda x: jax.lax.scan(lambda c, _: (c + jax.random.normal(KEY, (3,)), None), x, None, 2)[0],
+        lambda x: x + jax.vmap(jax.random.normal)(jax.random.split(KEY, 3)),
+        lambda x: x @ jax.random.normal(jax.random.key(1, impl="rbg"), (3, 2000)),
+        lambda x: x + jnp.sort(jnp.array([3.0, 1.0, 2.0])),
+    ],
+)
+def test_what_is_drawn_from_a_constant_key_is_a_constant(fn):
+    x = np.array([0.5, -0.25, 1.0])
+    with jax.enable_x64(True):
+        expected = np.asarray(fn(jnp.asarray(x)))
+    for _ in range(2):
+        program = trace(fn, [Spec((3,))]).program
+        np.testing.assert_allclose(on_plain(program, [x])[0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("fn", "message"),
     [
         (lambda x, i: x[i], "index that is not public"),
         (lambda x, i: x.at[i].set(0.0), "index that is not public"),
-        (lambda x, i: x * (i // 2), "division of integers"),
-        (lambda x, i: x * (i & 1), "bitwise and"),
+        (lambda x, i: x * (1 << i), "shift by a number"),
+        (lambda x, i: x * (7 >> i), "shift by a number"),
         (lambda x, i: jax.lax.while_loop(lambda v: v < i, lambda v: v + 1, 0), "condition is not public"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path as File
 from types import TracebackType
 from typing import Any
 
+from .. import mpc as protocols
 from ..agent import wire
 from ..config import check_name
 from ..devices import codec, mpc
@@ -78,6 +79,9 @@ class Federation:
         names = tuple(self.name_of(party) for party in parties)
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
+        offered = _protocols()
+        if protocol not in offered:
+            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(offered)}")
         bits, fraction = mpc.number_model(ring, fraction_bits)
         mpc.check(protocol, len(names), bits, fraction)
         name = check_name(name or self._fresh_name("mpc"), "device")
@@ -264,6 +268,11 @@ def _finish(client: Client, shut_down: Callable[[], None], process: int) -> None
         return
     client.close(ProgramError("the federation was closed"))
     shut_down()
+
+
+def _protocols() -> list[str]:
+    """Those that hide something: the reference of one party computes in the clear."""
+    return [name for name in protocols.names() if protocols.load(name).parties > 1]
 
 
 def _released(federation: weakref.ref[Federation], product: Product) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 EMBEDDED = "The driver started the agents and acts for every party: it is trusted by all of them."
 
+LAST_WORDS = 10.0
+"""Seconds to wait for what agents say of a node that another has ended."""
+
 
 @dataclass(frozen=True)
 class NodeCost:
@@ -148,6 +151,8 @@ def make_report(federation: Federation) -> Report:
     """
     client, graph = federation.client, federation.graph
     client.wait(lambda: all(record.state in ("ready", "failed") for record in list(graph)) or client.closed)
+    # One agent's failure ends a node; the others still write what they learned until then.
+    client.wait(lambda: all(map(_all_told, list(graph))) or client.closed or client.lost is not None, LAST_WORDS)
     journals, memory, unchecked = _collect(federation)
     for party, journal in journals.items():
         _check(federation, party, journal)
@@ -168,6 +173,12 @@ def make_report(federation: Federation) -> Report:
         unchecked=tuple(unchecked),
         graph_hash=graph.digest(),
     )
+
+
+def _all_told(record: Record) -> bool:
+    """Whether all agents of a node have said how it ended there."""
+    reported = {*record.done_at, *record.failed_at}
+    return record.node is None or record.state == "ready" or reported >= set(record.device.parties)
 
 
 def _collect(federation: Federation) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], list[str]]:

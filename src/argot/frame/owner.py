@@ -15,6 +15,9 @@ import numpy as np
 from ..devices.schema import Columns
 from ..errors import InputError
 
+Split = tuple[int, float, int, int]
+"""A split that a table went through: rows before it, test_size, seed, and which half the table is."""
+
 
 def read_csv(path: str, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> Columns:
     """The columns of a CSV file (comma, header line, UTF-8).
@@ -76,9 +79,22 @@ def split(table: Columns, test_size: float, seed: int) -> tuple[Columns, Columns
     Every owner of an aligned frame draws the same rows, because the permutation depends on the seed and the
     number of rows only (PCG64 is fine here: the split is public).
     """
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(table.rows)
-    cut = len(order) - round(len(order) * test_size)
-    return table.take(order[:cut]), table.take(order[cut:])
+    train, test = halves(table.rows, test_size, seed)
+    return table.take(train), table.take(test)
+
+
+def halves(rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows `split` takes for training and for testing."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
+    cut = rows - round(rows * test_size)
+    return order[:cut], order[cut:]
+
+
+def before(rows: np.ndarray, splits: Sequence[Split]) -> np.ndarray:
+    """Row numbers of a table after some splits, as they were before the first."""
+    for count, test_size, seed, half in reversed(splits):
+        rows = halves(count, test_size, seed)[half][rows]
+    return rows
 
 
 def matrix(table: Columns, columns: Sequence[str]) -> np.ndarray:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import NamedTuple, overload
 
 from ..api.calls import device
 from ..api.handles import Handle
 from ..api.places import Party
 from ..errors import InputError
 from . import owner
+
+
+class _Split(NamedTuple):
+    """How a frame came out of another; `both` are the halves at one owner, one object there."""
+
+    both: Handle
+    test_size: float
+    seed: int
+    half: int
 
 
 class Frame:
@@ -27,6 +36,7 @@ class Frame:
         if not parts:
             raise InputError("a frame of no parties", wanted="at least one table")
         self.parts = dict(parts)
+        self._splits: tuple[_Split, ...] = ()
 
     @property
     def owners(self) -> dict[str, Party]:
@@ -71,7 +81,12 @@ class Frame:
         if isinstance(key, str):
             return self.parts[owners[key]][key]
         chosen = {party: [name for name in names if owners[name] == party] for party in self.parts}
-        return Frame({party: self.parts[party][mine] for party, mine in chosen.items() if mine})
+        return self._like({party: self.parts[party][mine] for party, mine in chosen.items() if mine})
+
+    def _like(self, parts: dict[Party, Handle], *splits: _Split) -> Frame:
+        frame = Frame(parts)
+        frame._splits = (*self._splits, *splits)
+        return frame
 
     def drop(self, *names: str) -> Frame:
         """The frame without these columns."""
@@ -83,10 +98,16 @@ class Frame:
         if not 0 < test_size < 1:
             raise InputError(f"test_size={test_size}", wanted="a part of the rows, between 0 and 1")
         halves = {party: device(party)(owner.split)(t, test_size, random_state) for party, t in self.parts.items()}
-        return (
-            Frame({party: half[0] for party, half in halves.items()}),
-            Frame({party: half[1] for party, half in halves.items()}),
+        both = next(iter(halves.values()))
+        train, test = (
+            self._like({party: half[i] for party, half in halves.items()}, _Split(both, test_size, random_state, i))
+            for i in (0, 1)
         )
+        return train, test
+
+    def splits(self) -> list[owner.Split]:
+        """The splits that this frame's rows went through, for `owner.before`; waits for the numbers of rows."""
+        return [(s.both[0].shape[0] + s.both[1].shape[0], s.test_size, s.seed, s.half) for s in self._splits]
 
     def matrices(self, columns: Sequence[str] | None = None) -> dict[Party, Handle]:
         """Each owner's columns as a float64 matrix at that owner; InputError there for columns of text."""

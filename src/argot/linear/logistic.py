@@ -13,6 +13,7 @@ from ..api.handles import Handle
 from ..api.places import MpcDevice, Party
 from ..api.public import public
 from ..errors import InputError, ProgramError
+from ..frame.owner import Split
 from ..frame.vertical import Frame
 from ..preprocessing import scaler
 from . import schedule
@@ -32,6 +33,9 @@ class LogisticRegression:
         max_iter: passes over the rows.
         learning_rate: length of a step.
         batch_size: rows of a step.
+
+    Raises:
+        InputError: a parameter of another type, or out of its range.
 
     Attributes:
         coef_, intercept_: handles of secrets, (features,) and (); `argot.reveal(model.coef_, to=alice)`. They belong to
@@ -55,19 +59,25 @@ class LogisticRegression:
     ) -> None:
         self.device = device
         self.C, self.max_iter, self.learning_rate, self.batch_size = C, max_iter, learning_rate, batch_size
+        self._check()
 
     def fit(self, frame: Frame, y: Handle | Frame, progress: Progress | None = None) -> LogisticRegression:
         """Train on the rows of `frame`.
 
         Args:
             frame: numeric columns of one or more parties of the device.
-            y: 0 or 1 for each row: a column, or a frame of one column.
+            y: 0 or 1 for each row, or booleans: a column, or a frame of one column. Their owner checks it; labels that
+                are secret already are taken as they are.
             progress: called with (passes done, passes in all).
 
         Raises:
-            InputError: another number of labels than rows, no rows, or a parameter out of its range.
+            InputError: another number of labels than rows, no rows, or a parameter out of its range; at their owner
+                cells that are not finite, labels other than 0 and 1, or of one class. Where, only the owner learns:
+                the column's name, and row numbers of the frame before it was split.
         """
         self._check()
+        if not isinstance(frame, Frame):
+            raise InputError(f"a {type(frame).__name__}", wanted="a frame of argot.frame")
         label = _column(y)
         matrices = frame.matrices()
         rows = next(iter(matrices.values())).shape[0]
@@ -75,8 +85,12 @@ class LogisticRegression:
         self.feature_names_in_ = np.array([name for table in frame.parts.values() for name in table.columns])
         self.n_features_in_ = len(self.feature_names_in_)
         self._columns = {party.name: list(table.columns) for party, table in frame.parts.items()}
-        self._scalers = {party: at(party)(scaler.fit)(x) for party, x in matrices.items()}
-        scaled = self._scaled(matrices)
+        splits = frame.splits()
+        label = _checked(label, y.splits() if isinstance(y, Frame) else splits)
+        self._scalers = {
+            party: at(party)(scaler.fit)(x, self._columns[party.name], splits) for party, x in matrices.items()
+        }
+        scaled = self._scaled(matrices, splits)
         x, target = at(self.device)(schedule.design)(scaled, label, min(self.batch_size, rows))
         self.n_iter_ = 0
         settings = {"rows": rows, "learning_rate": self.learning_rate, "alpha": 1.0 / (self.C * rows)}
@@ -112,7 +126,7 @@ class LogisticRegression:
             raise InputError(
                 f"columns {given}", wanted=f"{self._columns}, as fitted", todo="choose them with frame[[...]]"
             )
-        return at(self.device)(schedule.probability)(weights, self._scaled(frame.matrices()))
+        return at(self.device)(schedule.probability)(weights, self._scaled(frame.matrices(), frame.splits()))
 
     def save(self, name: str) -> None:
         """Keep the model at its parties: each its share of the weights and its own scaler, encrypted with its key."""
@@ -138,8 +152,11 @@ class LogisticRegression:
         model.n_features_in_ = len(model.feature_names_in_)
         return model
 
-    def _scaled(self, matrices: dict[Party, Handle]) -> list[Handle]:
-        return [at(party)(scaler.transform)(x, self._scalers[party]) for party, x in matrices.items()]
+    def _scaled(self, matrices: dict[Party, Handle], splits: list[Split]) -> list[Handle]:
+        return [
+            at(party)(scaler.transform)(x, self._scalers[party], self._columns[party.name], splits)
+            for party, x in matrices.items()
+        ]
 
     def _fitted(self) -> Handle:
         if not hasattr(self, "_weights"):
@@ -147,12 +164,16 @@ class LogisticRegression:
         return self._weights
 
     def _check(self) -> None:
-        for name, value, least in (("max_iter", self.max_iter, 1), ("batch_size", self.batch_size, 1)):
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name}={value!r}", wanted=f"a whole number from {least}")
-        for name, real in (("C", self.C), ("learning_rate", self.learning_rate)):
-            if not (math.isfinite(real) and real > 0):
-                raise InputError(f"{name}={real!r}", wanted="a positive number")
+        if not isinstance(self.device, MpcDevice):
+            raise InputError(f"device={self.device!r}", wanted="a ciphertext device", todo="fed.mpc(alice, bob, carol)")
+        for name in ("max_iter", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise InputError(f"{name}={value!r}", wanted="a whole number from 1")
+        for name in ("C", "learning_rate"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
+                raise InputError(f"{name}={value!r}", wanted="a positive number")
 
     def _check_rows(self, rows: int, label: Handle) -> None:
         if label.shape != (rows,):
@@ -167,6 +188,15 @@ class LogisticRegression:
         return f"LogisticRegression(device={self.device.name}, {parts}{fitted})"
 
 
+def _checked(label: Handle, splits: list[Split]) -> Handle:
+    """The label, once its owner has found only 0 and 1 in it."""
+    if not isinstance(label.place, Party):
+        return label
+    path = label.ref.path
+    name = path[-1] if path and isinstance(path[-1], str) else ""
+    return at(label.place)(scaler.labels)(label, name, splits)
+
+
 def _column(y: Handle | Frame) -> Handle:
     """The label as a handle of floats at its owner or on the device."""
     if isinstance(y, Frame):
@@ -174,4 +204,6 @@ def _column(y: Handle | Frame) -> Handle:
         if len(names) != 1:
             raise InputError(f"labels in {len(names)} columns: {', '.join(names)}", wanted="one column")
         return y[names[0]]
+    if not isinstance(y, Handle):
+        raise InputError(f"labels in a {type(y).__name__}", wanted="a column of a frame: frame['y']")
     return y

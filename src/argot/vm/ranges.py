@@ -197,6 +197,11 @@ def _spread(x: list[Interval]) -> dict[str, Any]:
     return {"bound": bound_of(Interval(x[0].low - x[0].high, x[0].high - x[0].low))}
 
 
+def _meeting(x: list[Interval]) -> dict[str, Any]:
+    """Of elements and updates, any two of which may be compared."""
+    return _spread([x[0].join(x[2])])
+
+
 def _argument_of(x: list[Interval]) -> dict[str, Any]:
     return {"bound": bound_of(x[0])}
 
@@ -214,8 +219,9 @@ _PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
     "lt": _difference,
     "eq": _difference,
     "exp": _exponent,
-    "div": _fraction,
-    **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin")},
+    **{name: _fraction for name in ("div", "int_div", "rem")},
+    **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin", "cummax", "cummin")},
+    **{name: _meeting for name in ("put_max", "put_min")},
     **{name: _argument_of for name in ("log", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal")},
 }
 
@@ -335,6 +341,18 @@ def _division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval
     return UNKNOWN
 
 
+def _integer_division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    m = max(x[0].magnitude, 1.0)  # x / 0 is -1
+    return Interval(-m, m)
+
+
+def _bit_and(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    """Up to a mask without a sign; else what the dtype holds, as the result has wrapped to it."""
+    info = np.iinfo(NUMPY[t[0].dtype])
+    masks = [m.high for m in x if m.low >= 0 and m.high <= info.max]
+    return Interval(0.0, min(masks)) if masks else Interval(float(info.min), float(info.max))
+
+
 _RULES: dict[str, Rule] = {
     "add": lambda x, t, eqn: _add(x),
     "sub": lambda x, t, eqn: _sub(x),
@@ -342,6 +360,9 @@ _RULES: dict[str, Rule] = {
     "mul": _mul,
     "square": _square,
     "div": _division,
+    "int_div": _integer_division,
+    "rem": _with_zero,
+    "bit_and": _bit_and,
     "matmul": _matmul,
     "reduce_sum": _reduce_sum,
     "cumsum": _cumsum,
@@ -357,7 +378,7 @@ _RULES: dict[str, Rule] = {
     "concat": _all,
     "pad": _with_zero,
     "take": _with_zero,
-    "put": lambda x, t, eqn: x[0].join(x[2]),
+    **{name: lambda x, t, eqn: x[0].join(x[2]) for name in ("put", "put_max", "put_min")},
     "dynamic_update": lambda x, t, eqn: x[0].join(x[1]),
     "argmax": _argument,
     "argmin": _argument,
@@ -375,6 +396,8 @@ _RULES: dict[str, Rule] = {
             "share",
             "reduce_max",
             "reduce_min",
+            "cummax",
+            "cummin",
         )
     },
 }

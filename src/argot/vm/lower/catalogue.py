@@ -31,6 +31,11 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Numbers.** Every float is the device's fixed point (18 fraction bits in a ring of 64 by default); integers and
   booleans are exact. A shared integer wraps at its own width when it is revealed, and at the ring's width before: it
   is compared and converted as if it had not wrapped. Comparisons need |x - y| < 2^63 in the ring.
+- **Division of integers** is exact, with the signs of JAX: `//` and `%` floor, `lax.div` and `lax.rem` round towards
+  zero, x / 0 is -1. It needs |x|, |y| < 2^62 (2^(k-2) in a ring of k bits), which narrower dtypes always have: they
+  wrap before they are divided, and so do operands of `&`, `|`, `^` and `>>`. Beyond that results are wrong, without an
+  error. Dividing by a public number takes a few steps; by a secret one it goes bit by bit, about 5 rounds for each bit
+  of x, so promise a range (`argot.within`). `lax.rem` and `jnp.fmod` of reals are exact too, for |x|, |y| < 2^26.
 - **Products.** |x * y| and every result of a matrix product must stay below 2^(k - 2f - 2), 2^26 by default. Public
   factors below 1 are applied once, at the end: `0.1 * (x @ y) / n` multiplies the product, not its parts. What is
   computed in between is up to 2^10 times larger than what the program says, so keep values of such expressions
@@ -39,6 +44,11 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   for NaN and infinite numbers (`isnan`, `isfinite`) are answered when the program is made: there are none. A NaN
   constant that is used is an error.
 - **Indices and conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
+- **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
+  it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run
+  has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.
+- **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors. Complex numbers
+  do not exist.
 - **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
   follow from constants, comparisons, sigmoid, tanh, `x - max(x)` and arithmetic on those.
 """

@@ -46,9 +46,9 @@ def bits(*shape: int) -> Arg:
     return Arg(shape, 0, 2, "bool")
 
 
-def ints(*shape: int, low: int = -9, high: int = 9, public: bool = False) -> Arg:
+def ints(*shape: int, low: int = -9, high: int = 9, dtype: str = "int64", public: bool = False) -> Arg:
     """Random integers."""
-    return Arg(shape, low, high, "int64", public)
+    return Arg(shape, low, high, dtype, public)
 
 
 def reals(*shape: int, low: float = -4.0, high: float = 4.0, public: bool = False) -> Arg:

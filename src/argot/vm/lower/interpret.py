@@ -4,34 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...errors import ArgotError, UnsupportedError
 from . import rules
 from .builder import Builder, Ref
-from .jax_adapter import Atom, Eqn, Jaxpr
+from .jax_adapter import Atom, Eqn, Jaxpr, evaluate
 
 # Why primitives that people meet have no rule, and what to do instead.
 _ADVICE = {
     "sort": "sorting secrets comes later; argmax, max and comparisons work",
     "top_k": "sorting secrets comes later; argmax and max work",
-    "random_bits": "draw random numbers at a party, or pass them as inputs",
-    "random_wrap": "draw random numbers at a party, or pass them as inputs",
-    "random_seed": "draw random numbers at a party, or pass them as inputs",
     "conv_general_dilated": "write the convolution as a matrix product of patches",
-    "pure_callback": "programs are data: nothing of the driver runs at the parties",
-    "debug_print": "programs print nothing; reveal the value to a party",
+    "fft": "a Fourier transform is a product with public matrices of cosines and sines",
 }
+_CALLS_BACK = (
+    "programs are data, nothing of the driver runs at the parties: argot.reveal the value, print it in the driver"
+)
+_DRAW = "draw the numbers outside of the loop, or at a party, and pass them in"
+_REAL = "compute with real and imaginary parts as two real arrays"
+
+# Primitives that are no more than their bodies: what stands inside is judged there.
+_BODIES = frozenset(
+    ["jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat2",
+     "checkpoint", "scan", "while", "cond"]
+)  # fmt: skip
 
 
 def interpret(b: Builder, jaxpr: Jaxpr, args: Sequence[Ref]) -> list[Ref]:
     """The results of a jaxpr for these arguments, as equations of the builder. Raises UnsupportedError."""
-    consts = [b.capture(value) for value in jaxpr.consts]
     env: dict[int | None, Ref] = {}
-    for atom, ref in zip(jaxpr.params, [*consts, *args], strict=True):
+    given = len(jaxpr.consts)
+    for atom, value in zip(jaxpr.params[:given], jaxpr.consts, strict=True):
+        if atom.type is not None:  # else the equation that uses it is refused
+            env[atom.key] = b.capture(value)
+    for atom, ref in zip(jaxpr.params[given:], args, strict=True):
         env[atom.key] = ref
     for eqn in jaxpr.equations:
         outer, b.where = b.where, eqn.where or b.where
         try:
-            found = _apply(b, eqn, [_read(b, env, a) for a in eqn.inputs])
+            found = _apply(b, eqn, env)
         finally:
             b.where = outer
         for atom, ref in zip(eqn.outputs, found, strict=True):
@@ -40,21 +52,58 @@ def interpret(b: Builder, jaxpr: Jaxpr, args: Sequence[Ref]) -> list[Ref]:
 
 
 def _read(b: Builder, env: dict[int | None, Ref], atom: Atom) -> Ref:
+    if atom.type is None:
+        raise UnsupportedError(f"a result of dtype {atom.foreign}", wanted=_DTYPES, todo=_REAL, where=b.where or None)
     return env[atom.key] if atom.key is not None else b.capture(atom.value, atom.type)
 
 
-def _apply(b: Builder, eqn: Eqn, operands: list[Ref]) -> list[Ref]:
-    rule = rules.find(eqn.primitive)
+_DTYPES = "booleans, integers of up to 64 bits, or floats"
+
+
+def _apply(b: Builder, eqn: Eqn, env: dict[int | None, Ref]) -> list[Ref]:
+    rule, nested = rules.find(eqn.primitive), eqn.primitive in _BODIES
+    strange = [a.foreign for a in (*eqn.inputs, *(() if nested else eqn.outputs)) if a.type is None]
+    if strange:
+        raise _unsupported(b, eqn, f" on {strange[0]}", _ADVICE.get(eqn.primitive, _REAL))
+    operands = [_read(b, env, a) for a in eqn.inputs]
+    keys = any(a.foreign for a in (*eqn.inputs, *eqn.outputs))
+    if rule is None or keys:
+        found = _constant(b, eqn, operands)
+        if found is not None:
+            return found
+    if eqn.effects and rule is None:
+        raise _unsupported(b, eqn, "", _CALLS_BACK)
+    if keys and not nested:
+        raise _unsupported(b, eqn, " on a random key that is not a constant", _DRAW)
     if rule is None:
-        raise UnsupportedError(
-            f"the JAX primitive `{eqn.primitive}`",
-            wanted="one of " + ", ".join(rules.every()),
-            todo=_ADVICE.get(eqn.primitive, "write it with these, or compute it at a party before sharing"),
-            where=b.where or None,
-        )
+        raise _unsupported(b, eqn, "", _ADVICE.get(eqn.primitive, _OTHERWISE))
     try:
         result = rule(b, *operands, **eqn.params)
     except ArgotError as error:
         error.where = error.where or b.where or None
         raise
     return result if isinstance(result, list) else [result]
+
+
+_OTHERWISE = "write it with these, or compute it at a party before sharing"
+
+
+def _constant(b: Builder, eqn: Eqn, operands: Sequence[Ref]) -> list[Ref] | None:
+    """The results of an equation on constants alone, computed now, by JAX: they are constants of the program too."""
+    if eqn.effects or any(x.value is None for x in operands) or any(a.type is None for a in eqn.outputs):
+        return None
+    arrays = [np.broadcast_to(np.asarray(x.value), x.type.shape) for x in operands]
+    try:
+        found = evaluate(eqn, arrays)
+    except Exception:
+        return None  # then it is refused like any other that has no rule
+    return [b.constant(array, a.type) for array, a in zip(found, eqn.outputs, strict=True)]
+
+
+def _unsupported(b: Builder, eqn: Eqn, reason: str, todo: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the JAX primitive `{eqn.primitive}`{reason}",
+        wanted="one of " + ", ".join(rules.every()),
+        todo=todo,
+        where=b.where or None,
+    )

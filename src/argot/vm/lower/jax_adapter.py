@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import MissingExtra, TraceError
+from ...errors import MissingExtra, ProgramError, TraceError
 from ..ir import TensorType, ir_dtype
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -24,11 +24,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """An operand: a variable (by key) or a literal."""
+    """An operand: a variable (by key) or a literal.
 
-    type: TensorType
+    `foreign` is JAX's name of a dtype that programs do not have. Random keys are carried as their data, and `type` is
+    that of the data; of other foreign dtypes (complex numbers) there are no values, and `type` is None.
+    """
+
+    type: TensorType | None
     key: int | None
     value: Array | None = None
+    foreign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Eqn:
     outputs: tuple[Atom, ...]
     params: dict[str, Any]
     where: str
+    effects: bool  # it does something beyond its results: prints, calls back
+    source: Any  # JAX's own equation, for `evaluate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +130,12 @@ def _place(error: Exception) -> str | None:
 
 
 def read(closed: Any) -> Jaxpr:
-    """A ClosedJaxpr, or an open Jaxpr without constants, as plain classes. Dead equations are left out."""
+    """A ClosedJaxpr, or an open Jaxpr without constants, as plain classes.
+
+    Dead equations are left out, but not those with effects: to drop what the user asked for is not for us.
+    """
     open_ = getattr(closed, "jaxpr", closed)
-    consts = tuple(np.asarray(c) for c in getattr(closed, "consts", ()))
+    consts = tuple(_array(c) for c in getattr(closed, "consts", ()))
     keys = _Keys()
     params = tuple(keys.atom(v) for v in (*open_.constvars, *open_.invars))
     results = tuple(keys.atom(v) for v in open_.outvars)
@@ -133,11 +143,13 @@ def read(closed: Any) -> Jaxpr:
     equations = []
     for eqn in reversed(open_.eqns):
         outputs = tuple(keys.atom(v) for v in eqn.outvars)
-        if not any(a.key in needed for a in outputs):
+        name = str(eqn.primitive.name)
+        effects = bool(eqn.effects) or "callback" in name
+        if not effects and not any(a.key in needed for a in outputs):
             continue
         inputs = tuple(keys.atom(v) for v in eqn.invars)
         needed.update(a.key for a in inputs)
-        equations.append(Eqn(str(eqn.primitive.name), inputs, outputs, dict(eqn.params), _line(eqn)))
+        equations.append(Eqn(name, inputs, outputs, dict(eqn.params), _line(eqn), effects, eqn))
     return Jaxpr(params, consts, tuple(equations[::-1]), results)
 
 
@@ -148,14 +160,48 @@ class _Keys:
         self.known: dict[Any, int] = {}
 
     def atom(self, v: Any) -> Atom:
+        type_, foreign = _type(v.aval)
         if isinstance(v, jax().extend.core.Literal):
-            value = np.asarray(v.val)
-            return Atom(_type(v.aval), None, value)
-        return Atom(_type(v.aval), self.known.setdefault(v, len(self.known)))
+            return Atom(type_, None, _array(v.val), foreign)
+        return Atom(type_, self.known.setdefault(v, len(self.known)), None, foreign)
 
 
-def _type(aval: Any) -> TensorType:
-    return TensorType(ir_dtype(aval.dtype), tuple(int(n) for n in aval.shape))
+def _type(aval: Any) -> tuple[TensorType | None, str]:
+    """The type of what is carried, and JAX's name of a dtype that programs do not have."""
+    name = ""
+    if _is_key(aval):
+        name, aval = str(aval.dtype), jax().eval_shape(jax().random.key_data, aval)
+    try:
+        return TensorType(ir_dtype(aval.dtype), tuple(int(n) for n in aval.shape)), name
+    except (ProgramError, TypeError, AttributeError):  # complex numbers; JAX's own dtypes; no array at all
+        return None, str(getattr(aval, "dtype", aval))
+
+
+def _is_key(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and bool(jax().dtypes.issubdtype(dtype, jax().dtypes.prng_key))
+
+
+def _array(value: Any) -> Array:
+    """A constant of a jaxpr; of random keys their data."""
+    return np.asarray(jax().random.key_data(value) if _is_key(value) else value)
+
+
+def evaluate(eqn: Eqn, operands: Sequence[Array]) -> list[Array]:
+    """The results of an equation on constants, as JAX computes them; keys as their data. Raises what JAX raises."""
+    module, source = jax(), eqn.source
+    with _x64():
+        values = []
+        for v, array in zip(source.invars, operands, strict=True):
+            if _is_key(v.aval):
+                impl = v.aval.dtype._impl.name  # jax.random.key_impl asks for a key, and there is none yet
+                values.append(module.random.wrap_key_data(array, impl=impl))
+            else:
+                values.append(module.numpy.asarray(array, v.aval.dtype))
+        bound = source.primitive.get_bind_params(source.params)
+        functions, params = bound if isinstance(bound, tuple) else ((), bound)  # a pair before JAX 0.10
+        found = source.primitive.bind(*functions, *values, **params)
+        return [_array(x) for x in (found if source.primitive.multiple_results else [found])]
 
 
 def _line(eqn: Any) -> str:
@@ -165,6 +211,12 @@ def _line(eqn: Any) -> str:
         return ""  # a description for messages: whatever is wrong with it must not stop a program
     found = re.match(r"(.*?):(\d+)", text)
     return f"{Path(found[1]).name}:{found[2]}" if found else ""
+
+
+def is_of_jax(jaxpr: Any) -> bool:
+    """Whether JAX itself defines the function that was traced: a user's may have the same name."""
+    info = getattr(getattr(jaxpr, "jaxpr", jaxpr), "debug_info", None)
+    return "/jax/_src/" in str(getattr(info, "func_src_info", "")).replace("\\", "/")
 
 
 def numbers(params: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ...mpc import derived
 from ...mpc.protocol import Arith
 from .. import clear
 from ..engine import Engine
-from ..ir import INTEGERS, TensorType
+from ..ir import TensorType
 from ..values import Public, Share
 from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound, is_ints, require, whole
 
@@ -170,43 +170,6 @@ class Div(Op):
             return await e.scale(e.arith(x, shape), _reciprocal(y.array))
         bound, bound_x = (e.ring_bound(attrs[name], x.type) for name in ("bound", "bound_x"))
         return await derived.divide(e.p, e.arith(x, shape), e.arith(y, shape), bound, bound_x)
-
-
-class Divide(Op):
-    """x / y of integers, rounded towards zero, in the clear only; x / 0 is -1."""
-
-    name = "int_div"
-    form = "elementwise"
-    arity = 2
-    clear_only = True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        return elementwise(types, INTEGERS)
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, y = np.broadcast_arrays(*arrays)
-        safe = np.where(y == 0, 1, y).astype(x.dtype)
-        with np.errstate(all="ignore"):
-            quotient = np.floor_divide(x, safe)
-            wrong = (quotient * safe != x) & ((x < 0) != (safe < 0))
-            return np.where(y == 0, np.array(-1).astype(x.dtype), quotient + wrong).astype(x.dtype)
-
-
-class Rem(Op):
-    """The remainder of x / y with x's sign, in the clear only; 0 where y = 0."""
-
-    name = "rem"
-    form = "elementwise"
-    arity = 2
-    clear_only = True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        return elementwise(types, NUMBERS)
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, y = np.broadcast_arrays(*arrays)
-        with np.errstate(all="ignore"):
-            return np.where(y == 0, np.zeros_like(x), np.fmod(x, np.where(y == 0, np.ones_like(y), y)))
 
 
 class Matmul(Op):

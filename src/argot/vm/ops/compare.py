@@ -164,54 +164,6 @@ class Xor(_Bitwise):
         return e.p.xor(e.bool(x, shape), e.bool(y, shape))
 
 
-class _Shift(Op):
-    arity = 2
-    clear_only = True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        result = elementwise(types)
-        require(result.dtype not in ("fixed", "bool"), f"{self.name} of {result}", "integers")
-        return result
-
-
-class ShiftLeft(_Shift):
-    """x << n of integers, in the clear only."""
-
-    name = "shift_left"
-    form = "elementwise"
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, n = np.broadcast_arrays(*arrays)
-        wide = (n < 0) | (n >= x.dtype.itemsize * 8)
-        return np.where(wide, np.zeros_like(x), np.left_shift(x, np.where(wide, np.zeros_like(n), n)))
-
-
-class ShiftRight(_Shift):
-    """x >> n of integers, the sign repeated, in the clear only."""
-
-    name = "shift_right_arithmetic"
-    form = "elementwise"
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, n = np.broadcast_arrays(*arrays)
-        top = np.array(x.dtype.itemsize * 8 - 1, x.dtype)
-        return np.asarray(np.right_shift(x, np.where((n < 0) | (n > top), top, n)))
-
-
-class ShiftRightLogical(_Shift):
-    """x >> n of integers, zeros in, in the clear only."""
-
-    name = "shift_right_logical"
-    form = "elementwise"
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, n = np.broadcast_arrays(*arrays)
-        unsigned = np.dtype(f"u{x.dtype.itemsize}")
-        wide = (n < 0) | (n >= x.dtype.itemsize * 8)
-        shifted = np.right_shift(x.astype(unsigned), np.where(wide, np.zeros_like(n), n).astype(unsigned))
-        return np.where(wide, np.zeros_like(shifted), shifted).astype(x.dtype)
-
-
 class Select(Op):
     """where(c, x, y): x where the boolean is true, else y."""
 

@@ -362,7 +362,7 @@ class Put(Op):
     public_operands = (1,)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        _updates(*types)
+        updates_fit(*types)
         return types[0]
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
@@ -386,7 +386,7 @@ class PutAdd(Op):
     public_operands = (1,)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        _updates(*types)
+        updates_fit(*types)
         elementwise([types[0]], (*INTEGERS, "fixed"))
         return types[0]
 
@@ -420,7 +420,8 @@ class PutAdd(Op):
         return e.p.add(x, _take_words(added, back.reshape(x.shape)))
 
 
-def _updates(x: TensorType, index: TensorType, updates: TensorType) -> None:
+def updates_fit(x: TensorType, index: TensorType, updates: TensorType) -> None:
+    """Raises ProgramError unless there is one update of x's dtype for each position."""
     shown = f"{updates} at positions {index} of {x}"
     require(index.dtype == "i64" and updates.dtype == x.dtype and index.shape == updates.shape, shown)
 

@@ -13,14 +13,14 @@ from .. import named
 from ..builder import Builder, Ref, Scope
 from ..example import example, ints, reals
 from ..interpret import interpret
-from ..jax_adapter import Jaxpr, read
+from ..jax_adapter import Jaxpr, is_of_jax, read
 
 
 @example(lambda J, x: J.jax.jit(lambda v: v * 2)(x))
 @example(lambda J, x: J.jnp.clip(x, -1, 1))
 def jit(b: Builder, *args: Ref, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
-    """A compiled function: its body, or a kernel of that name."""
-    kernel = named.find(name)
+    """A compiled function: its body, or a kernel for one of JAX's."""
+    kernel = named.find(name) if is_of_jax(jaxpr) else None
     found = kernel(b, *args) if kernel is not None else None
     return found if found is not None else interpret(b, read(jaxpr), args)
 
@@ -35,7 +35,7 @@ def pjit(b: Builder, *args: Ref, **params: Any) -> list[Ref]:
 @example(lambda J, x: J.jnp.logaddexp(x, 0.0), rtol=1e-3, atol=1e-3)
 @example(lambda J, x: J.jax.nn.softplus(x), rtol=1e-3, atol=1e-3)
 def custom_jvp_call(b: Builder, *args: Ref, call_jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
-    """A function with its own derivative: its body, or a kernel of that name."""
+    """A function with its own derivative: its body, or a kernel for one of JAX's."""
     return jit(b, *args, jaxpr=call_jaxpr, name=name)
 
 

@@ -15,6 +15,7 @@ from ....errors import UnsupportedError
 from ...ir import PUBLIC, ir_dtype
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
+from ..named import divided, wrapped
 from ..simplify import magnitude
 
 
@@ -71,21 +72,35 @@ def square(b: Builder, x: Ref, **_: Any) -> Ref:
 @example(lambda J, x, y: x / y, reals(3, 4), reals(3, 4, low=0.5), rtol=1e-3, atol=1e-3)
 @example(lambda J, x: x / 3)
 @example(lambda J, x: 1 / x, reals(5, low=0.25), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: (x // 7, x // -7, x // J.jnp.array([1, 2, 1000])), ints(9, 3, low=-(2**61), high=2**61))
+@example(lambda J, x: J.lax.div(x, J.jnp.int32(10)), ints(30, low=-(2**31), high=2**31, dtype="int32"))
+@example(lambda J, x, y: (x // y, J.lax.div(x, y)), ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x // y, ints(20, low=-(2**61), high=2**61), ints(20, low=-(2**40), high=2**40))
+@example(lambda J, x, y: x // y, ints(20, low=0, high=256, dtype="uint8"), ints(20, low=0, high=256, dtype="uint8"))
+@example(lambda J, x, y: J.within(x, -99, 99) // J.within(y, 1, 30), ints(20, low=-99), ints(20, low=1, high=30))
+@example(lambda J, x, n: x // n, ints(20, low=-99), ints(20, public=True))
+@example(lambda J, x, y: (x // y, x % y), ints(2, 3), ints(3))
+@example(lambda J, x, y: (x // y, x % y), reals(2, 3), reals(3, low=0.5))
 def div(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x / y of reals; of integers in the clear only."""
+    """x / y; of integers exact, rounded towards zero, x / 0 = -1."""
     if x.type.dtype == "fixed":
         return b.emit("div", x, y)
-    if _is_shared(x, y):
-        raise _clear_only(b, "division of integers", "convert to float: x.astype(float) / y")
-    return b.emit("int_div", x, y)
+    return b.emit("int_div", *(wrapped(b, v) for v in (x, y)))
 
 
 @example(lambda J, x, n: x * (n % 3), reals(4), ints(4, public=True))
+@example(lambda J, x: (x % 7, x % -7, J.lax.rem(x, J.jnp.int64(-7)), x % 1024), ints(9, low=-(2**61), high=2**61))
+@example(lambda J, x, y: (x % y, J.jnp.fmod(x, y)), ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: J.lax.rem(x, y), *2 * (ints(20, low=-128, high=128, dtype="int8"),))
+@example(lambda J, x, y: J.jnp.fmod(x, y), reals(20, low=-99, high=99), reals(20, low=0.5))
+@example(lambda J, x, y: J.jnp.fmod(J.within(x, -4, 4), J.within(-y, -4, -0.125)), reals(20), reals(20, low=0.125))
+@example(lambda J, x: (J.jnp.fmod(x, 0.75), J.jnp.fmod(x, -2.0)), reals(20, low=-99, high=99))
+@example(lambda J, x: J.jnp.divmod(x, 0.75), reals(20, low=-99, high=99))
 def rem(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """The remainder of x / y, in the clear only."""
-    if _is_shared(x, y):
-        raise _clear_only(b, "a remainder", "jnp.floor works on secrets: x - y * jnp.floor(x / y)")
-    return b.emit("rem", x, y)
+    """The remainder of x / y with x's sign, exact; x where y = 0."""
+    if x.type.dtype == "fixed" or not _is_shared(x, y):
+        return b.emit("rem", x, y)
+    return divided(b, wrapped(b, x), wrapped(b, y))[1]
 
 
 def _clear_only(b: Builder, what: str, todo: str) -> UnsupportedError:
@@ -350,28 +365,35 @@ def not_(b: Builder, x: Ref, **_: Any) -> Ref:
 
 
 def _bitwise(b: Builder, op: str, x: Ref, y: Ref) -> Ref:
-    if x.type.dtype != "bool" and _is_shared(x, y):
-        raise _clear_only(b, f"bitwise {op} of integers", "booleans work on secrets")
-    return b.emit(op, x, y)
+    return b.emit(f"bit_{op}" if x.type.dtype != "bool" and _is_shared(x, y) else op, x, y)
 
 
 @example(lambda J, x, y: x & y, bits(3, 30), bits(3, 30))
 @example(lambda J, x: (x > 0) & J.jnp.array([True, False, True]), reals(3))
+@example(lambda J, x, y: x & y, ints(40, low=-(2**62), high=2**62), ints(40, low=-9))
+@example(lambda J, x: (x & 1, x & -4, 0 & x, x & J.jnp.array([[5], [0]])), ints(2, 9))
+@example(lambda J, x, y: x & y, ints(9, dtype="uint8", low=0, high=256), ints(9, dtype="uint8", low=0, high=256))
+@example(lambda J, x: x & 0xF0, ints(9, dtype="int16"))
 def and_(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x & y of booleans; of integers in the clear only."""
+    """x & y of booleans or integers."""
     return _bitwise(b, "and", x, y)
 
 
 @example(lambda J, x, y: x | y, bits(3, 30), bits(3, 30))
 @example(lambda J, x: (x > 0) | J.jnp.array([True, False, True]), reals(3))
+@example(lambda J, x, y: x | y, ints(40, low=-(2**62), high=2**62), ints(40, low=-9))
+@example(lambda J, x: (x | 5, x | -4, 0 | x), ints(9, dtype="int32"))
 def or_(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x | y of booleans; of integers in the clear only."""
+    """x | y of booleans or integers."""
     return _bitwise(b, "or", x, y)
 
 
 @example(lambda J, x, y: x ^ y, bits(3, 30), bits(3, 30))
+@example(lambda J, x, y: x ^ y, ints(40, low=-(2**62), high=2**62), ints(40, low=-9))
+@example(lambda J, x: (x ^ 5, x ^ -4), ints(9, dtype="int8"))
+@example(lambda J, x: x ^ 5, ints(9, dtype="uint32", low=0))
 def xor(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x ^ y of booleans; of integers in the clear only."""
+    """x ^ y of booleans or integers."""
     return _bitwise(b, "xor", x, y)
 
 
@@ -388,19 +410,28 @@ def shift_left(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
 
 
 @example(lambda J, x, n: x * (n >> 1), ints(5), ints(5, public=True))
+@example(lambda J, x, n: x >> n, ints(20, low=-(2**40), high=2**40), ints(20, low=0, high=70, public=True))
+@example(lambda J, x: (x >> 3, x >> 0, x >> 63, x >> 64), ints(9, low=-(2**62), high=2**62))
+@example(lambda J, x: (x >> 3, x >> J.jnp.arange(9, dtype="int8")), ints(9, dtype="int8", low=-128, high=128))
+@example(lambda J, x: x >> 3, ints(9, dtype="uint16", low=0, high=2**16))
 def shift_right_arithmetic(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x >> n, the sign repeated, in the clear only."""
-    if _is_shared(x, y):
-        raise _clear_only(b, "a shift to the right", "use floats: jnp.floor(x / 2**n)")
-    return b.emit("shift_right_arithmetic", x, y)
+    """x >> n, the sign repeated, for public n."""
+    return _shift_right(b, "shift_right_arithmetic", x, y)
 
 
 @example(lambda J, x, n: x * J.lax.shift_right_logical(n, 1), ints(5), ints(5, low=0, public=True))
+@example(lambda J, x, n: J.lax.shift_right_logical(x, n), ints(20), ints(20, low=0, high=70, public=True))
+@example(lambda J, x: J.lax.shift_right_logical(x, J.jnp.int32(3)), ints(9, dtype="int32"))
+@example(lambda J, x: J.lax.shift_right_logical(x, J.jnp.int32(32)), ints(9, dtype="int32"))
 def shift_right_logical(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x >> n, zeros in, in the clear only."""
-    if _is_shared(x, y):
-        raise _clear_only(b, "a shift to the right", "use floats: jnp.floor(x / 2**n)")
-    return b.emit("shift_right_logical", x, y)
+    """x >> n, zeros in, for public n."""
+    return _shift_right(b, "shift_right_logical", x, y)
+
+
+def _shift_right(b: Builder, op: str, x: Ref, y: Ref) -> Ref:
+    if _is_shared(y):
+        raise _clear_only(b, "a shift by a number", "shift by a public number")
+    return b.emit(op, x, y)
 
 
 # ---- real functions -------------------------------------------------------------------------------------------------

@@ -87,6 +87,29 @@ def cumsum(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
     return b.emit("cumsum", x, axis=int(axis), reverse=bool(reverse))
 
 
+@example(lambda J, x: J.jnp.cumprod(x, 1), reals(3, 7, low=-2, high=2))
+@example(lambda J, x: J.lax.cumprod(x, 0, reverse=True), ints(9, 2, low=-3, high=4))
+@example(lambda J, x: J.jax.grad(lambda v: J.jnp.cumprod(v).sum())(x), reals(5, low=0.5, high=2), rtol=1e-3, atol=1e-3)
+def cumprod(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
+    """Running products, log2(n) deep."""
+    return b.emit("cumprod", x, axis=int(axis), reverse=bool(reverse))
+
+
+@example(lambda J, x: J.lax.cummax(x, 1), reals(3, 7))
+@example(lambda J, x: J.lax.cummax(x, 0, reverse=True), ints(9, 2))
+@example(lambda J, x: J.lax.cummax(J.within(x, -4, 4)), reals(1))
+def cummax(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
+    """The largest so far, log2(n) deep."""
+    return b.emit("cummax", x, axis=int(axis), reverse=bool(reverse))
+
+
+@example(lambda J, x: J.lax.cummin(x, 1), reals(3, 7))
+@example(lambda J, x: J.lax.cummin(x, 0, reverse=True), ints(16, 2))
+def cummin(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
+    """The smallest so far, log2(n) deep."""
+    return b.emit("cummin", x, axis=int(axis), reverse=bool(reverse))
+
+
 @example(lambda J, x, y: x @ y, reals(3, 4), reals(4, 2))
 @example(lambda J, x, y: x @ y, reals(4), reals(4))
 @example(lambda J, x, y: J.jnp.einsum("bij,bkj->bki", x, y), reals(2, 3, 4), reals(2, 5, 4))

@@ -251,3 +251,40 @@ def scatter_add(
 ) -> Ref:
     """Values added at public indices (`x.at[i].add(y)`, and derivatives of indexing)."""
     return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+
+
+@example(lambda J, x: x.at[J.jnp.array([1, 1, 0])].subtract(J.jnp.array([1.0, 2.0, 3.0])), reals(4))
+def scatter_sub(
+    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+) -> Ref:
+    """Values subtracted at public indices (`x.at[i].subtract(y)`)."""
+    updates = b.emit("neg", updates)
+    return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+
+
+@example(lambda J, x: x.at[J.jnp.array([1, 1, 0, 1])].multiply(J.jnp.array([1.5, 2.0, 3.0, 0.5])), reals(4))
+@example(lambda J, x, y, i: x.at[i].multiply(y), ints(6), ints(9), ints(9, low=0, high=7, public=True))
+@example(lambda J, x: x.at[1].divide(4.0), reals(4))
+def scatter_mul(
+    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+) -> Ref:
+    """Elements at public indices multiplied (`x.at[i].multiply(y)`)."""
+    return b.emit("put_mul", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+
+
+@example(lambda J, x, y, i: x.at[i].max(y), reals(6), reals(20), ints(20, low=0, high=8, public=True))
+@example(lambda J, x: x.at[J.jnp.array([2, 0])].max(0), ints(4, 3))
+def scatter_max(
+    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+) -> Ref:
+    """Elements at public indices, or updates that are larger (`x.at[i].max(y)`)."""
+    return b.emit("put_max", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+
+
+@example(lambda J, x, y, i: x.at[i].min(y), reals(6), reals(20), ints(20, low=0, high=8, public=True))
+@example(lambda J, x: x.at[J.jnp.array([2, 0])].min(0.5), reals(4, 3))
+def scatter_min(
+    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+) -> Ref:
+    """Elements at public indices, or updates that are smaller (`x.at[i].min(y)`)."""
+    return b.emit("put_min", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
