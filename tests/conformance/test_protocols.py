@@ -5,16 +5,22 @@ A new file in `argot/mpc` is picked up by itself.
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from argot import mpc
+from argot.errors import ProgramError
+from argot.mpc import derived
 from argot.mpc.bits import Bits
 from argot.mpc.plain import Plain
 from argot.mpc.protocol import RINGS, Arith, Bool, Protocol
-from argot.runtime.conformance import Case, check_costs
+from argot.runtime import cost
+from argot.runtime.conformance import Case, check_costs, operations_of
 from argot.runtime.world import Delivery, World
 
 N = 192
@@ -43,7 +49,7 @@ async def boolean(p: Protocol, width: int, seed: int = 0) -> Bool:
 
 
 def cases(bound: int, d: int, width: int) -> dict[str, Any]:
-    """A case for each operation of the interface; protocols declare costs for those that send."""
+    """A case for each operation of the interface."""
 
     async def share(p: Any) -> Case:
         x = random_ring(p.k, p.k, (N,), 1)
@@ -83,6 +89,9 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
 
         return case
 
+    async def mul_public_trunc(p: Any) -> Case:
+        return Case((await arith(p, p.k - 4), 3, d), N, variables={"d": d})
+
     async def and_(p: Any) -> Case:
         return Case((await boolean(p, width), await boolean(p, width, 1)), N, variables={"w": width})
 
@@ -92,6 +101,10 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     async def equal(p: Any) -> Case:
         return Case((await arith(p, bound), await arith(p, bound - 1, seed=1), bound), N, variables={"l": bound})
 
+    async def less_than(p: Any) -> Case:
+        pair = await arith(p, bound - 1), await arith(p, bound - 1, seed=1)
+        return Case((*pair, bound), N, variables={"l": bound})
+
     async def a2b(p: Any) -> Case:
         return Case((await arith(p, p.k), width), N, variables={"w": width})
 
@@ -100,6 +113,9 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
 
     async def mul_bit(p: Any) -> Case:
         return Case((await boolean(p, 1), await arith(p, p.k)), N)
+
+    async def select(p: Any) -> Case:
+        return Case((await boolean(p, 1), await arith(p, p.k), await arith(p, p.k, seed=1)), N)
 
     async def cross_product(p: Any) -> Case:
         first, second = p.addends(await arith(p, p.k))
@@ -127,33 +143,151 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         "trunc": shortened(0),
         "square_trunc": shortened(1),
         "mul_trunc": shortened(2),
+        "mul_public_trunc": mul_public_trunc,
         "and_": and_,
+        "or_": and_,
         "msb": msb,
+        "less_than": less_than,
         "equal": equal,
         "a2b": a2b,
         "b2a": b2a,
         "mul_bit": mul_bit,
+        "select": select,
         "cross_product": cross_product,
         "split": split,
         "join": join,
     }
 
 
+ELEMENTARY = ("exp", "log", "sigmoid", "tanh", "reciprocal", "divide", "sqrt", "rsqrt")
+
+
+def function_cases(bound: int, width: int, rows: int, low: float | None, high: float | None) -> dict[str, Any]:
+    """A case for each function of `derived`, and for each part of them that is public."""
+
+    async def one(p: Any) -> Case:
+        return Case((await arith(p, bound), bound), N, variables={"l": bound})
+
+    async def exp(p: Any) -> Case:
+        limits = {name: value for name, value in (("low", low), ("high", high)) if value is not None}
+        return Case((await arith(p, bound), bound), N, kwargs=limits, variables={"l": bound} | limits)
+
+    async def divide(p: Any) -> Case:
+        bound_x = {"bound_x": bound + 1} if bound < p.k - p.fraction_bits - 2 else {}
+        shares = await arith(p, bound), await arith(p, bound, seed=1)
+        return Case((*shares, bound), N, kwargs=bound_x, variables={"l": bound, **bound_x})
+
+    async def two(p: Any) -> Case:
+        pair = await arith(p, bound - 1), await arith(p, bound - 1, seed=1)
+        return Case((*pair, bound), N, variables={"l": bound})
+
+    async def column(p: Any) -> Case:
+        return Case((await arith(p, bound - 1, (rows, N)), 0, bound), N, variables={"l": bound, "m": rows})
+
+    async def clamp(p: Any) -> Case:
+        return Case((await arith(p, bound - 1), p.constant(-1), p.constant(1), bound), N, variables={"l": bound})
+
+    async def leading_one(p: Any) -> Case:
+        return Case((await boolean(p, width),), N, variables={"w": width})
+
+    async def two_to_the(p: Any) -> Case:
+        w = min(width, p.k.bit_length() - 1)  # of an exponent below k
+        return Case((await boolean(p, w),), N, variables={"w": w})
+
+    async def normalised(p: Any) -> Case:
+        return Case((await arith(p, bound), bound, p.k // 4), N, variables={"l": bound, "q": p.k // 4})
+
+    async def polynomial(p: Any) -> Case:
+        q = p.k // 4
+        return Case((await arith(p, q), (0.5, -0.25, 0.125, 0.0625), q), N, variables={"q": q, "terms": 4})
+
+    return {
+        **dict.fromkeys(ELEMENTARY, one),
+        "exp": exp,
+        "divide": divide,
+        "maximum": two,
+        "minimum": two,
+        **dict.fromkeys(("max", "min", "argmax", "argmin"), column),
+        "abs": one,
+        "sign": one,
+        "clamp": clamp,
+        "leading_one": leading_one,
+        "two_to_the": two_to_the,
+        "normalised": normalised,
+        "polynomial": polynomial,
+    }
+
+
+def general_functions() -> dict[str, Any]:
+    """All of `derived`; those that a protocol may replace in their general form."""
+    modules = (import_module(f"{derived.__name__}.{m.name}") for m in pkgutil.iter_modules(derived.__path__))
+    return {f"general {name}": f for module in modules for name, f in operations_of(module).items()}
+
+
+def check_all(protocol: Any, k: int, bound: int, d: int, width: int, rows: int, limits: Any = (None, None)) -> Any:
+    functions = function_cases(bound, width, rows, *limits)
+    general = {f"general {name}": case for name, case in functions.items()}
+    every = {**cases(bound, d, width), **functions, **general}
+    return check_costs(lambda party: protocol(party, ring=k), every, general_functions(), parties=protocol.parties)
+
+
+SIZES: dict[str, Any] = {
+    "no bound": lambda k: (k, k // 4 + 2, k, 3),
+    "half the ring": lambda k: (k // 2, 1, k // 2 + 5, 5, (None, 0.0)),
+    "more than half": lambda k: (k // 2 + 7, 3, 17, 2, (-3.0, None)),
+    "promised to be small": lambda k: (k, 2, 7, 7, (-1.5, 2.0)),
+    "small": lambda k: (12, 0, 10, 4),
+    "tiny": lambda k: (5, k // 2, 1, 1),
+}
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("k", RING_BITS)
-@pytest.mark.parametrize("size", [0, 1, 2, 3])
+@pytest.mark.parametrize("size", SIZES)
 def test_declared_costs_are_what_is_measured(protocol, k, size):
-    bound = (k, k // 2, 12, 5)[size]
-    d = (k // 4 + 2, 1, 0, k // 2)[size]
-    width = (k, k // 2 + 5, 10, 1)[size]
-    check_costs(lambda party: protocol(party, ring=k), cases(bound, d, width), parties=protocol.parties)
+    measured = {m.name for m in check_all(protocol, k, *SIZES[size](k))}
+    assert {"less_than", "select", "or_", "mul_public_trunc", "general exp", "general argmax"} < measured
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
-    check_costs(protocol, cases(30, 18, 20), parties=protocol.parties)
+    check_all(protocol, 64, 30, 18, 20, 3)
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_a_protocol_declares_its_own_functions(name):
+    """Else the costs of the general ones would be taken for theirs."""
+    for protocol in PROTOCOLS:
+        assert not hasattr(protocol, name) or name in operations_of(protocol)
+
+
+def test_an_operation_without_a_cost_is_an_error():
+    class More(Plain):
+        async def cube(self, x):
+            return await self.mul(await self.mul(x, x), x)
+
+    with pytest.raises(ProgramError, match="cube of More declare no cost"):
+        check_all(More, 64, 30, 18, 20, 3)
+
+    More.cube = cost("mul() + mul()")(More.cube)
+    with pytest.raises(ProgramError, match="no cost case for cube"):
+        check_all(More, 64, 30, 18, 20, 3)
+
+
+def test_a_function_without_a_cost_is_an_error(monkeypatch):
+    async def cube(p, x):
+        return await p.mul(await p.mul(x, x), x)
+
+    module = ModuleType("argot.mpc.derived.cubes")
+    module.cube, cube.__module__ = cube, module.__name__
+    with pytest.raises(ProgramError, match=r"cube of argot.mpc.derived.cubes declare no cost"):
+        operations_of(module)
+    monkeypatch.setattr(derived.compare, "cube", cube, raising=False)
+    monkeypatch.setattr(cube, "__module__", derived.compare.__name__)
+    with pytest.raises(ProgramError, match=r"cube of argot.mpc.derived.compare declare no cost"):
+        general_functions()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -118,6 +118,24 @@ def test_costs_of_the_general_functions(name):
     assert (measure(general, None) if name == "divide" else measure(general)) == GENERAL[name]
 
 
+def test_calls_are_counted_under_the_name_of_the_function():
+    """Through `derived`, of the protocol itself, and the general one; what they are made of is below."""
+
+    async def program(p: Any) -> None:
+        x = await p.share(p.encode(np.ones(N)) if p.party.rank == 0 else None, 0, (N,))
+        await derived.sigmoid(p, x)
+        await p.sigmoid(x)
+        await derived.sigmoid.general(p, x)
+        await derived.maximum(p, x, x)
+
+    world = World(Aby3, seed=1)
+    world.run(program)
+    calls = {row["path"]: row["calls"] for row in world.record.rows()}
+    assert [path for path in calls if path and "/" not in path] == ["share", "sigmoid", "maximum"]
+    assert calls["sigmoid"] == 3
+    assert {"sigmoid/exp", "sigmoid/reciprocal", "maximum/less_than/msb", "maximum/select/mul_bit"} < calls.keys()
+
+
 def test_every_function_has_a_row():
     names = {name for name in vars(derived) if isinstance(getattr(derived, name), derived.exp.__class__)}
     assert names == {row.split(" ")[0] for row in COSTS}

@@ -11,8 +11,8 @@ from runtime_toy import Toy, words
 
 from argot.errors import ProgramError
 from argot.runtime import cost, gather, scope
-from argot.runtime.conformance import Case, check_costs
-from argot.runtime.meter import Formula, Record, log2
+from argot.runtime.conformance import Case, check_costs, operations_of
+from argot.runtime.meter import Chains, Cost, Formula, Record, declared, log2
 from argot.runtime.world import World
 
 
@@ -64,11 +64,26 @@ async def product_case(p) -> Case:
     return Case(([*pair, *pair, pair[0]],), 64, variables={"m": 5})
 
 
-CASES = {"mul": mul_case, "product": product_case}
+async def share_case(p) -> Case:
+    return Case((words(64) if p.party.rank == 0 else None, 0, (64,)), 64)
+
+
+async def reveal_case(p) -> Case:
+    return Case((await p.share(words(64) if p.party.rank == 0 else None, 0, (64,)),), 64)
+
+
+CASES = {"mul": mul_case, "product": product_case, "share": share_case, "reveal": reveal_case}
+
+
+class Priced(Toy):
+    """The toy with a cost for every operation."""
+
+    share = cost(rounds="1", bits="2*k")(Toy.share)
+    reveal = cost(rounds="1", bits="3*k")(Toy.reveal)
 
 
 def test_declared_is_measured():
-    mul, product = check_costs(Toy, CASES)
+    mul, product, _, _ = check_costs(Priced, CASES)
     assert (mul.name, mul.rounds, mul.bits) == ("mul", 1, 192)
     assert (product.rounds, product.bits) == (3, 4 * 192)
     assert str(mul) == "mul: declared 1 rounds, 192 bits; measured 1 rounds, 192 bits"
@@ -76,11 +91,14 @@ def test_declared_is_measured():
 
 def test_there_is_no_opting_out():
     with pytest.raises(ProgramError, match="no cost case for product"):
-        check_costs(Toy, {"mul": mul_case})
+        check_costs(Priced, {"mul": mul_case, "share": share_case, "reveal": reveal_case})
+    with pytest.raises(ProgramError, match="reveal, share of Toy declare no cost"):
+        check_costs(Toy, CASES)
+    assert list(operations_of(Priced)) == ["mul", "product", "reveal", "share"]
 
 
 def test_a_wrong_declaration_is_an_error():
-    class Cheap(Toy):
+    class Cheap(Priced):
         @cost(rounds="1", bits="2*k")
         async def mul(self, x, y):
             return await Toy.mul.__wrapped__(self, x, y)
@@ -106,7 +124,84 @@ def test_functions_outside_the_protocol_are_measured_too():
     async def case(p):
         return Case((await p.share(words(64) if p.party.rank == 0 else None, 0, (64,)),), 64)
 
-    assert [m.name for m in check_costs(Toy, CASES | {"cube": case}, {"cube": cube})] == ["cube", "mul", "product"]
+    measured = check_costs(Priced, CASES | {"cube": case}, {"cube": cube})
+    assert [m.name for m in measured] == ["cube", "mul", "product", "reveal", "share"]
+
+
+# ---- composed costs -------------------------------------------------------------------------------------------------
+
+
+class Made:
+    """Operations of which some are made of others; party 0 of three only sends."""
+
+    @cost(rounds="sends(0, 2) + gather(sends(1, 2), sends(2, 1))", bits="4*k")
+    async def ahead(self):
+        """Two rounds."""
+
+    @cost(rounds="2", bits="l")
+    async def all(self):
+        """Two rounds in which everybody waits for everybody."""
+
+    @cost("ahead()")
+    async def same(self):
+        """As `ahead`."""
+
+
+def third(k):
+    return k // 3
+
+
+async def plain(k):
+    """No cost, and nothing that a formula may call."""
+
+
+@cost("all(l=third(l)) + Made.ahead()")
+async def beside(p):
+    """A function of this module."""
+
+
+def evaluated(text):
+    return Cost(Formula(text), Formula(text), globals()).evaluate(Made, {"k": 64, "l": 30, "p": 3, "w": 5})
+
+
+@pytest.mark.parametrize(
+    ("text", "rounds", "bits"),
+    [
+        ("same()", 2, 256),
+        ("all(l=l-3)", 2, 27),
+        ("all(l=third(l) + given(q, w) + given(w, 0))", 2, 20),
+        ("ahead() + same()", 3, 512),  # what party 0 sends of the second is there when the first ends
+        ("3*ahead()", 4, 768),
+        ("ahead() + all()", 4, 286),
+        ("all() + ahead()", 4, 286),
+        ("gather(all(), all(), ahead())", 2, 316),
+        ("gather(all() + ahead(), 0) + (ahead() if w == 4 else 0)", 4, 286),
+        ("beside() + 0*all()", 4, 266),
+    ],
+)
+def test_composed_costs(text, rounds, bits):
+    assert evaluated(text) == (rounds, bits)
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing()", "all(3)", "third(k=3)", "open('x')", "gather(k=1)", "all(**k)", "Made()"]
+)
+def test_what_formulas_may_not_call(text):
+    with pytest.raises((ProgramError, TypeError)):
+        evaluated(text)
+
+
+def test_a_cost_has_rounds_and_bits():
+    with pytest.raises(ProgramError):
+        cost(rounds="1")
+    assert declared(Made.same).rounds.names == frozenset() and repr(declared(beside).bits).startswith("all(l=third(l))")
+
+
+def test_chains():
+    sends = Chains.sends(0, 1, 3)
+    assert (sends + sends).longest == 1 and (sends + Chains.sends(1, 2, 3)).longest == 2
+    assert (sends | Chains.sends(1, 2, 3)).longest == 1 and (0 + sends).length == sends.length
+    assert (sends + 1 + sends).longest == 3 and (2 * sends | 1).longest == 1
 
 
 def test_records_follow_the_calls():

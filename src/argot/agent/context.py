@@ -20,8 +20,12 @@ from .wire import Usage
 if TYPE_CHECKING:
     from ..config import AgentConfig
     from ..runtime.party import Party
-    from ..runtime.session import Session
+    from ..runtime.session import Meter, Session
     from .journal import Journal
+
+
+OTHER = "other"
+"""The row of what is sent by no operation that declares a cost: intersections, values that go from party to party."""
 
 
 @dataclass
@@ -66,11 +70,6 @@ class Context:
     def run(self, fn: Callable[[Party], Coroutine[Any, Any, Any]]) -> Any:
         """Run a protocol with the other parties; what it cost goes into `usage`."""
         result, meter = self.session.run(fn, node=self.node.digest(), label=self.label)
-        operations = tuple(
-            (row["path"], row["calls"], row["seconds"], row["bytes"], row["rounds"])
-            for row in meter.record.rows()
-            if row["path"]
-        )
         self.usage = Usage(
             seconds=meter.seconds,
             bytes_sent=meter.sent_bytes,
@@ -78,7 +77,7 @@ class Context:
             messages=meter.messages,
             packets=meter.packets,
             rounds=meter.rounds,
-            operations=operations,
+            operations=_operations(meter),
         )
         return result
 
@@ -98,6 +97,20 @@ class Context:
         """End the run as soon as it next waits for a message."""
         if self.node.device.name in self.sessions:
             self.session.cancel(self.label)
+
+
+def _operations(meter: Meter) -> tuple[tuple[str, int, float, int, int], ...]:
+    """A row for each path of operations. What was sent outside of all of them is the row `OTHER`, so that the bytes of
+    the outermost rows add up to what the run sent; its seconds and rounds are those that the others leave.
+    """
+    rows = [(row["path"], row["calls"], row["seconds"], row["bytes"], row["rounds"]) for row in meter.record.rows()]
+    rows = [row for row in rows if row[0]]
+    if meter.record.messages:
+        outer = [row for row in rows if "/" not in row[0]]
+        seconds = max(meter.seconds - sum(row[2] for row in outer), 0.0)
+        rounds = max(meter.rounds - sum(row[4] for row in outer), 0)
+        rows.append((OTHER, 1, seconds, meter.record.bits // 8, rounds))
+    return tuple(rows)
 
 
 Results = dict[str, tuple[Any, Schema]]

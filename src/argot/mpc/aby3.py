@@ -53,7 +53,13 @@ FEW = 1 << 17
 THIN = 8
 """Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
 
-FUSED_ROUNDS = f"(2 if n <= {FEW} else 3) if d else 1"
+# Whose messages make the rounds: where party 0 only sends, its messages of the next operation are on their way before
+# this one ends.
+AHEAD, MEET = functions.AHEAD, functions.MEET
+ROTATE = "gather(sends(0, 2), sends(1, 0), sends(2, 1))"
+FUSED_ROUNDS = f"""
+({MEET} + {AHEAD} + {MEET} if n <= {FEW} else sends(2, 1) + 2*gather(sends(0, 1), sends(1, 0))) if d else {ROTATE}
+"""
 FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
 
 
@@ -149,7 +155,7 @@ class Aby3(Protocol):
 
     # ---- products -----------------------------------------------------------------------------------------------
 
-    @cost(rounds="1", bits="3*k")
+    @cost(rounds=ROTATE, bits="3*k")
     async def mul(self, x: Arith, y: Arith) -> Arith:
         """Of the nine products xi yj party i can compute three. A share of zero hides their sum, which goes to the
         party before, so that each again holds two of three addends.
@@ -160,7 +166,7 @@ class Aby3(Protocol):
         z = self._cross(x, y)
         return Arith((z, await self.party.rotate(z)))
 
-    @cost(rounds="1", bits="3*k")
+    @cost(rounds=ROTATE, bits="3*k")
     async def square(self, x: Arith) -> Arith:
         """As `mul`: xi (xi + 2 xi+1) at party i."""
         return await self._parts(self._square, x)
@@ -169,13 +175,13 @@ class Aby3(Protocol):
         z = ring.square_cross(*x.parts, *self._zero_keys())
         return Arith((z, await self.party.rotate(z)))
 
-    @cost(rounds="1", bits="3*k")
+    @cost(rounds=ROTATE, bits="3*k")
     async def matmul(self, x: Arith, y: Arith) -> Arith:
         """As `mul`."""
         z = await self._cross_matmul(x, y)
         return Arith((z, await self.party.rotate(z)))
 
-    @cost(rounds="1", bits="3*w")
+    @cost(rounds=ROTATE, bits="3*w")
     async def and_(self, x: Bool, y: Bool) -> Bool:
         """As `mul`, in GF(2)."""
         _check_shapes(x, y)
@@ -188,7 +194,7 @@ class Aby3(Protocol):
 
     # ---- truncation ---------------------------------------------------------------------------------------------
 
-    @cost(rounds="2 if d else 0", bits="k + 3*d if d else 0")
+    @cost(rounds=f"{AHEAD} + {MEET} if d else 0", bits="k + 3*d if d else 0")
     async def trunc(self, x: Arith, d: int) -> Arith:
         """[floor(x / 2^d)] + {0, 1} from the two addends; see `_truncated`. A coin that all three know moves from one
         addend to the other: else numbers whose parts all end in zeros would always be rounded up.
@@ -313,7 +319,7 @@ class Aby3(Protocol):
 
     # ---- functions of the two addends ---------------------------------------------------------------------------
 
-    @cost(rounds="2", bits="(terms + 2) * k")
+    @cost(rounds=f"{AHEAD} + {MEET}", bits="(terms + 2) * k")
     async def cross_product(
         self, left: Sequence[Array] | None, right: Sequence[Array] | None, terms: int, shape: Sequence[int]
     ) -> Arith:
@@ -327,7 +333,7 @@ class Aby3(Protocol):
             half = product if half is None else ring.add(half, product)
         return await self.join(half, shape)
 
-    @cost(rounds="1", bits="k")
+    @cost(rounds=AHEAD, bits="k")
     async def split(self, u: Array | None, shape: Sequence[int]) -> Array | None:
         """Shares of u, known to party 0, for parties 1 and 2: the sum of what they get is u."""
         p, shape = self.party, tuple(shape)
@@ -339,7 +345,7 @@ class Aby3(Protocol):
         received: Array = await p.recv(0, Spec(shape, self.dtype))
         return received
 
-    @cost(rounds="1", bits="2*k")
+    @cost(rounds=MEET, bits="2*k")
     async def join(self, half: Array | None, shape: Sequence[int]) -> Arith:
         """[half1 + half2] of what parties 1 and 2 have; party 0 passes None.
 
@@ -358,7 +364,7 @@ class Aby3(Protocol):
 
     # ---- bits times numbers -------------------------------------------------------------------------------------
 
-    @cost(rounds="2", bits="4*k")
+    @cost(rounds=f"{AHEAD} + {MEET}", bits="4*k")
     async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
         """[bit * x]. With bit = u ^ v and x = a + c: v x + (u a)(1 - 2v) + u ((1 - 2v) c), and v x is local, since
         party 1 has x1 + x2 and party 2 has x0.
@@ -382,7 +388,7 @@ class Aby3(Protocol):
         mask, hidden = mpc.select_join(b_own, following, None, own, key, received=received, out=at_following)
         return await self._joined(mask, hidden, at_own)
 
-    @cost(rounds="2", bits="w*k - w*(w-1)/2 + 2*k")
+    @cost(rounds=f"{AHEAD} + {MEET}", bits="w*k - w*(w-1)/2 + 2*k")
     async def b2a(self, b: Bool) -> Arith:
         """[the number with the bits b]. Bit i is v + u (1 - 2v), so the number is the sum of 2^i times that, and of
         u at bit i only k - i bits matter.
@@ -405,7 +411,7 @@ class Aby3(Protocol):
 
     # ---- comparisons: carries of first + second addend ------------------------------------------------------------
 
-    @cost(rounds=carry.TOP_ROUNDS, bits=carry.TOP_BITS)
+    @cost(rounds=f"{AHEAD} + ({carry.TOP_STAGES}) * {MEET}", bits=carry.TOP_BITS)
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
         """[x < 0]: with l = bound, the top bit of the sum of the addends mod 2^l, its carry joined three by three."""
         width = x.k if bound is None else max(2, min(bound, x.k))
@@ -420,7 +426,7 @@ class Aby3(Protocol):
         sums = [ring.bits_xor(a, part[plan.result]) for a, part in zip(top, state, strict=True)]
         return self._bits(x.shape, sums)
 
-    @cost(rounds=carry.WORD_ROUNDS, bits=carry.WORD_BITS)
+    @cost(rounds=f"{AHEAD} + ({carry.WORD_STAGES}) * {MEET}", bits=carry.WORD_BITS)
     async def a2b(self, x: Arith, width: int | None = None) -> Bool:
         """[the low bits of x]: the carry into every position of the sum of the addends, by a prefix tree over blocks
         of three, then within the blocks.
@@ -440,7 +446,7 @@ class Aby3(Protocol):
             part[plan.within] ^= within
         return self._bits(x.shape, word)
 
-    @cost(rounds=carry.ZERO_ROUNDS, bits=carry.ZERO_BITS)
+    @cost(rounds=f"{AHEAD} + ({carry.ZERO_STAGES}) * {MEET}", bits=carry.ZERO_BITS)
     async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
         """[x == y]: the first addend of the difference is minus the second, in all of l = bound bits at once."""
         width = x.k if bound is None else max(1, min(bound, x.k))

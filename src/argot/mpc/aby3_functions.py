@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core import approx, ring
-from ..runtime import Spec, gather
+from ..runtime import Spec, cost, gather
 from . import derived
 from .derived import series
 from .derived.leading import leading_one, repeat, stack
@@ -46,6 +46,10 @@ WIDE = 56
 DIGITS = 24
 """Fraction bits of a mantissa where there is room for them."""
 
+AHEAD = "sends(0, 2)"
+MEET = "gather(sends(1, 2), sends(2, 1))"
+"""Whose messages make rounds: of party 0, which waits for nobody here, and of the others, who tell each other."""
+
 ENOUGH = 20
 """With less room than this for a mantissa times a power of two, the product is made by `_scale`, which needs none."""
 
@@ -53,6 +57,16 @@ ENOUGH = 20
 # ---- exp -----------------------------------------------------------------------------------------------------------
 
 
+LOW, HIGH = "_cut_low(f, l, given(low, -2**k))", "_cut_high(k, f, l, given(high, 2**k))"
+
+
+@cost(
+    f"""
+    derived.exp.general() if k == 128 else
+    gather(_at_least(drop=f) if {LOW} else 0, _at_least(drop=max(f-15, 0)) if {HIGH} else 0)
+    + _power(gated={LOW} or {HIGH}) + (_times() if {HIGH} else 0) + join()
+    """
+)
 async def exp(
     p: Aby3, x: Arith, bound: int | None = None, low: float | None = None, high: float | None = None
 ) -> Arith:
@@ -66,24 +80,43 @@ async def exp(
     return await p._parts(lambda part: _exp(p, part, bound, low, high), x)
 
 
+def _floor(f: int) -> int:
+    """e^(2 - this) is about half a step."""
+    return math.floor((f + 1) * math.log(2)) + 2
+
+
+def _ceiling(k: int, f: int) -> float:
+    """The logarithm of the largest number that can be encoded."""
+    return math.log((1 << (k - f - 2)) - 1) - f * math.log(2)
+
+
+def _cut_low(f: int, width: int, low: float) -> bool:
+    """Whether an x of these limits can be too small for the power of two.
+
+    The whole parts of the addends of y = x log2(e) sum to floor(y) or floor(y) - 1; with the shift of `_power` that
+    must not be negative, as it would count mod 128.
+    """
+    reach = (64 + f - 2 * approx.POWER_BITS - 1.01) * math.log(2)
+    return max(-(2.0 ** (width - 1 - f)), low) < -reach
+
+
+def _cut_high(k: int, f: int, width: int, high: float) -> bool:
+    """Whether it can be too large."""
+    return min(2.0 ** (width - 1 - f), high) > _ceiling(k, f)
+
+
 async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: float | None) -> Arith:
     f, width = p.fraction_bits, bound or p.k
     largest = (1 << (p.k - f - 2)) - 1
-    floor_ = math.floor((f + 1) * math.log(2)) + 2  # e^(2 - floor_) is about half a step
-    ceiling = math.log(largest) - f * math.log(2)
-    # The whole parts of the addends of y = x log2(e) sum to floor(y) or floor(y) - 1; with the shift of `_power` that
-    # must not be negative, as it would count mod 128.
-    reach = (64 + f - 2 * approx.POWER_BITS - 1.01) * math.log(2)
-    limit = 2.0 ** (width - 1 - f)
-    cut_low = max(-limit, -math.inf if low is None else low) < -reach
-    cut_high = min(limit, math.inf if high is None else high) > ceiling
+    cut_low = _cut_low(f, width, -math.inf if low is None else low)
+    cut_high = _cut_high(p.k, f, width, math.inf if high is None else high)
     above = below = None
     if cut_low:
-        below = _at_least(p, x, f, -floor_, width)
+        below = _at_least(p, x, f, -_floor(f), width)
     if cut_high:
         coarse = max(f - 15, 0)
         slack = 2 if coarse else 0
-        above = _at_least(p, x, coarse, math.floor(ceiling * 2 ** (f - coarse)) - slack, width)
+        above = _at_least(p, x, coarse, math.floor(_ceiling(p.k, f) * 2 ** (f - coarse)) - slack, width)
     tests = await gather(*(test for test in (below, above) if test is not None))
     inside = tests[0] if cut_low else None
     over = tests[-1] if cut_high else None
@@ -99,6 +132,7 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
     return await _joined(p, half, x.shape)
 
 
+@cost("msb(l=min(l+1, k) - drop)")
 async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Bool:
     """[x >= t] for a t between limit 2^drop and (limit + 2) 2^drop that depends on the sharing; limit, if drop is 0.
 
@@ -112,6 +146,15 @@ async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Boo
 # ---- sigmoid and tanh ----------------------------------------------------------------------------------------------
 
 
+# Both comparisons and the sum at once, then the choice; within reach the sum alone.
+LOGISTIC = f"""
+(_fourier(rows={2 * len(series.SIGMOID.sin)}, bytes=4) if _within(f, l, {{d}}) else
+gather(_at_least(drop=max(f-3-{{d}}, 0)), _at_least(drop=max(f-3-{{d}}, 0)),
+_fourier(rows={2 * len(series.SIGMOID.sin)}, bytes=4)) + _choose()) + _lift(width=32, drop=max(29-f-{{d}}, 1))
+"""
+
+
+@cost("derived.sigmoid.general() if k == 128 else " + LOGISTIC.format(d=0))
 async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / (1 + e^-x)], exactly 0 below -9.25 and 1 from 9.25 on."""
     if p.k == 128:
@@ -119,12 +162,23 @@ async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _logistic(p, part, bound, 0), x)
 
 
+@cost("derived.tanh.general() if k == 128 else " + LOGISTIC.format(d=1))
 async def tanh(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[tanh x] = 2 sigmoid(2x) - 1, exactly -1 below -4.625 and 1 from 4.625 on."""
     if p.k == 128:
         return await derived.tanh.general(p, x, bound)
     doubled = await p._parts(lambda part: _logistic(p, part, bound, 1), x)
     return p.add_public(doubled, -(1 << p.fraction_bits))
+
+
+def _end(f: int, doubling: int) -> int:
+    """Where the sum ends, in steps of the grid."""
+    return round(series.SIGMOID_REACH * 2 ** (f - doubling))
+
+
+def _within(f: int, bound: int, doubling: int) -> bool:
+    """Whether x is within the reach of the sum."""
+    return 1 << (bound - 1) <= _end(f, doubling)
 
 
 async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arith:
@@ -137,12 +191,11 @@ async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arit
     """
     f, scale, width, bits = p.fraction_bits, 29, 32, bound or p.k
     eighths = max(f - 3 - doubling, 0)
-    end = round(series.SIGMOID_REACH * 2 ** (f - doubling))
-    edge = end >> eighths
+    edge = _end(f, doubling) >> eighths
     slack = 2 if eighths else 0
     phase = _circle(p, x, 2**doubling / series.SIGMOID_PERIOD)
     sum_ = _scaled(series.SIGMOID, scale, width)
-    if 1 << (bits - 1) <= end:
+    if _within(f, bits, doubling):
         chosen = await _fourier(p, phase, sum_)
     else:
         over, reached, half = await gather(
@@ -156,6 +209,7 @@ async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arit
     return p.shl(await _lift(p, chosen, width, drop, x.shape), f + doubling + drop - scale)
 
 
+@cost("_reshared(w=32) + _fourier(rows=3, bytes=4)")
 async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: int, n: int) -> Array | None:
     """Halves of inside * z + over * one in Z_2^32, from halves of z.
 
@@ -182,6 +236,18 @@ async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: 
 # ---- functions of a mantissa ---------------------------------------------------------------------------------------
 
 
+# In parts, of which none is large.
+SHORTENED = "mul_trunc(n=1, d={d})"
+
+
+@cost(
+    f"""
+    derived.reciprocal.general() if k == 128 else
+    _signed_inverse(scales=1, q=_reciprocal_digits(k, f)) + {SHORTENED.format(d="_reciprocal_digits(k, f)+_guard(k)")}
+    if _reciprocal_digits(k, f) >= {ENOUGH} else
+    _signed_inverse(scales=0, q={DIGITS}) + _times_power(guard=0)
+    """
+)
 async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
     if p.k == 128:
@@ -189,10 +255,18 @@ async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x)
 
 
+def _guard(k: int) -> int:
+    return 2 if k > 32 else 1
+
+
+def _reciprocal_digits(k: int, f: int) -> int:
+    """Fraction bits of the mantissa of a reciprocal."""
+    return min(k - 4 - 2 * f - _guard(k), DIGITS)
+
+
 async def _reciprocal(p: Aby3, x: Arith, width: int) -> Arith:
-    f = p.fraction_bits
-    guard = 2 if p.k > 32 else 1
-    q = min(p.k - 4 - 2 * f - guard, DIGITS)
+    f, guard = p.fraction_bits, _guard(p.k)
+    q = _reciprocal_digits(p.k, f)
     if q >= ENOUGH:
         inverse, (scale,), _, _ = await _signed_inverse(p, x, width, q, [2 * f + guard])
         return await p.mul_trunc(inverse, scale, q + guard)
@@ -200,6 +274,12 @@ async def _reciprocal(p: Aby3, x: Arith, width: int) -> Arith:
     return await _times_power(p, inverse, _exponent(p, length, -1), 2 * f - DIGITS, sign)
 
 
+@cost(
+    f"""
+    derived.divide.general() if k == 128 else
+    _signed_inverse(scales=0, q=min(k - 2 - given(bound_x, k-f-1), {DIGITS})) + mul() + _times_power(guard=0)
+    """
+)
 async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
     """[x / y] for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
 
@@ -219,6 +299,7 @@ async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
     return await _times_power(p, await p.mul(x, inverse), _exponent(p, length, -1), f - q, sign, spare)
 
 
+@cost("_scale() + join() + trunc(d=guard)")
 async def _times_power(
     p: Aby3, x: Arith, exponent: Array, shift: int, sign: Array | None, spare: int = 0, guard: int = 0
 ) -> Arith:
@@ -238,6 +319,12 @@ async def _times_power(
     return await p.trunc(await _joined(p, half, x.shape), guard)
 
 
+@cost(
+    f"""
+    a2b(w=l) + leading_one(w=l-1) + or_(w=1) + _length() + _power(gated=0) + gather(join(), join() if scales else 0)
+    + mul() + _mantissa_sum(terms={len(series.RECIPROCAL.cos)})
+    """
+)
 async def _signed_inverse(
     p: Aby3, x: Arith, width: int, q: int, scales: Sequence[int]
 ) -> tuple[Arith, list[Arith], Array, Array]:
@@ -258,6 +345,19 @@ async def _signed_inverse(
     return inverse, powers, length, sign
 
 
+SQRT = f"_mantissa_sum(terms={len(series.SQRT.cos)}, q={{q}})"
+
+
+@cost(
+    f"""
+    derived.sqrt.general() if k == 128 else
+    _positive_length() + _power(gated=0) + join() + mul() + (
+    {SQRT.format(q=DIGITS)} + mul_bit() + _times_power(guard=_sqrt_guard(k, f))
+    if _sqrt_digits(k, f, l) < {ENOUGH} else
+    _power(gated=1) + gather({SQRT.format(q="_sqrt_digits(k, f, l)")}, join())
+    + {SHORTENED.format(d="_sqrt_digits(k, f, l)")})
+    """
+)
 async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
     if p.k == 128:
@@ -265,9 +365,18 @@ async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x)
 
 
+def _sqrt_digits(k: int, f: int, width: int) -> int:
+    """Fraction bits of the mantissa of a square root."""
+    return min(k - 3 - math.ceil((width - 1 + f) / 2), DIGITS)
+
+
+def _sqrt_guard(k: int, f: int) -> int:
+    """Digits to truncate where the product is made by `_scale`."""
+    return max(DIGITS - 10 - f // 2 - (64 - k), 0)
+
+
 async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
-    f = p.fraction_bits
-    q = min(p.k - 3 - math.ceil((width - 1 + f) / 2), DIGITS)
+    f, q = p.fraction_bits, _sqrt_digits(p.k, p.fraction_bits, width)
     positive, length = await _positive_length(p, x, width)
     # A garbage mantissa of x <= 0 is multiplied by 0 in the end.
     (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, None, [p.k - 1])
@@ -275,13 +384,26 @@ async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
     exponent = _exponent(p, length, 1, f, halved=True)
     if q < ENOUGH:
         mantissa = await p.mul_bit(positive, await _mantissa_sum(p, phase, series.SQRT, DIGITS, x.shape))
-        guard = max(DIGITS - 10 - f // 2 - (64 - p.k), 0)
+        guard = _sqrt_guard(p.k, f)
         return await _times_power(p, mantissa, exponent, -DIGITS, None, guard=guard)
     (scale,) = await _power(p, exponent, 64, None, _flags(p, positive), [0])
     mantissa, power = await gather(_mantissa_sum(p, phase, series.SQRT, q, x.shape), _joined(p, scale, x.shape))
     return await p.mul_trunc(mantissa, power, q)
 
 
+RSQRT = f"_mantissa_sum(terms={len(series.RSQRT.cos)}, q={{q}})"
+
+
+@cost(
+    f"""
+    derived.rsqrt.general() if k == 128 else
+    _positive_length() + _power(gated=1) + join() + mul() + (
+    {RSQRT.format(q=DIGITS)} + _times_power(guard=_rsqrt_guard(k, f, l))
+    if _rsqrt_digits(k, f) < {ENOUGH} else
+    _power(gated=0) + gather({RSQRT.format(q="_rsqrt_digits(k, f)")}, join())
+    + {SHORTENED.format(d="_rsqrt_room(k, f)")})
+    """
+)
 async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
     if p.k == 128:
@@ -289,16 +411,30 @@ async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x)
 
 
+def _rsqrt_room(k: int, f: int) -> int:
+    """Digits that the product of mantissa and power has below the point of the result."""
+    return k - 4 - math.ceil(1.5 * f)
+
+
+def _rsqrt_digits(k: int, f: int) -> int:
+    """How many of them are the mantissa's."""
+    return min(_rsqrt_room(k, f) * 3 // 4, DIGITS)
+
+
+def _rsqrt_guard(k: int, f: int, width: int) -> int:
+    """As `_sqrt_guard`."""
+    return max(DIGITS - 9 - (3 * f - min(width - 1, k - 2)) // 2 - (64 - k), 0)
+
+
 async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     f = p.fraction_bits
-    room = p.k - 4 - math.ceil(1.5 * f)
-    q = min(room * 3 // 4, DIGITS)
+    room, q = _rsqrt_room(p.k, f), _rsqrt_digits(p.k, f)
     positive, length = await _positive_length(p, x, width)
     (normaliser,) = await _power(p, _exponent(p, length, -1), 64, None, _flags(p, positive), [p.k - 1])
     phase = await _mantissa(p, x, await _joined(p, normaliser, x.shape), positive)
     if q < ENOUGH:
         mantissa = await _mantissa_sum(p, phase, series.RSQRT, DIGITS, x.shape)
-        guard = max(DIGITS - 9 - (3 * f - min(width - 1, p.k - 2)) // 2 - (64 - p.k), 0)
+        guard = _rsqrt_guard(p.k, f, width)
         return await _times_power(p, mantissa, _exponent(p, length, -1, 3 * f, halved=True), -DIGITS, None, guard=guard)
     guard = room - q
     exponent = _exponent(p, length, -1, 3 * f + 2 * guard, halved=True)
@@ -307,6 +443,13 @@ async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     return await p.mul_trunc(mantissa, power, q + guard)
 
 
+@cost(
+    f"""
+    derived.log.general() if k == 128 else
+    _positive_length() + _power(gated=1) + join() + mul()
+    + _fourier(rows={2 * len(series.LOG.cos) + 2}, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 8}-f)
+    """
+)
 async def log(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
     if p.k == 128:
@@ -339,6 +482,7 @@ async def _log(p: Aby3, x: Arith, width: int) -> Arith:
     return await _lift(p, half, WIDE, scale - p.fraction_bits, x.shape)
 
 
+@cost("a2b(w=l) + leading_one(w=l-1) + and_(w=log2(l-1) + 1) + _length()")
 async def _positive_length(p: Aby3, x: Arith, width: int) -> tuple[Bool, Array]:
     """([x > 0], the number of bits of x as an addend mod 256): 0 for x <= 0."""
     bits = await p.a2b(x, width)
@@ -360,6 +504,7 @@ async def _mantissa(p: Aby3, x: Arith, normaliser: Arith, found: Bool | None) ->
     return _word(_mine(p, product))
 
 
+@cost(f"_fourier(rows=2*terms, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 4}-q)")
 async def _mantissa_sum(p: Aby3, phase: Array, s: series.Series, q: int, shape: tuple[int, ...]) -> Arith:
     """[f(m)] with q fraction bits, f in (-4, 4)."""
     scale = WIDE - 4
@@ -396,6 +541,7 @@ def _scaled(s: series.Series, scale: int, width: int, constant: float | None = N
     )
 
 
+@cost(rounds=AHEAD, bits="8 * rows * bytes")
 async def _fourier(
     p: Aby3, phase: Array, s: _Sum, left: Sequence[Array] = (), right: Sequence[Array] = ()
 ) -> Array | None:
@@ -423,6 +569,7 @@ async def _fourier(
     return half
 
 
+@cost(rounds=AHEAD, bits="256 if gated else 128")
 async def _power(
     p: Aby3, exponent: Array, shift: int, sign: Array | None, gate: Array | None, rotations: Sequence[int]
 ) -> list[Array | None]:
@@ -449,6 +596,7 @@ async def _power(
     return halves
 
 
+@cost(rounds=AHEAD, bits="384")
 async def _scale(p: Aby3, x: Array, exponent: Array, shift: int, sign: Array | None) -> Array | None:
     """Halves of x * (-1)^sign * 2^(exponent / 2^57 + shift - 64), rounded, for |x| < 2^62 shared as 64-bit words.
 
@@ -465,6 +613,7 @@ async def _scale(p: Aby3, x: Array, exponent: Array, shift: int, sign: Array | N
     return half
 
 
+@cost("_fourier(rows=1, bytes=8)")
 async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
     """Halves of bit * c in Z_2^64 for a bit shared as flags: v c + u (1 - 2v) c. 1 round."""
     wide = ring.cast(bit, U64)
@@ -479,6 +628,7 @@ async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
     return total
 
 
+@cost(f"_fourier(rows=1, bytes={approx.LENGTH_BYTES}) + _reshared(w=8)")
 async def _length(p: Aby3, place: Bool, found: Bool) -> Array:
     """This party's addend mod 256 of place + found, for a place of at most 6 bits. 2 rounds, 7 bytes an element."""
     nothing = p.xor(found, found)
@@ -506,6 +656,7 @@ async def _joined(p: Aby3, half: Array | None, shape: tuple[int, ...]) -> Arith:
     return await p.join(half, shape)
 
 
+@cost(rounds=MEET, bits="2*w")
 async def _reshared(p: Aby3, half: Array | None, n: int, dtype: np.dtype) -> Array:
     """This party's addend of a fresh sharing of half1 + half2 in a small ring. 1 round."""
     party = p.party
@@ -527,10 +678,11 @@ def _minus(x: Array, y: Array) -> Array:
     return difference
 
 
+@cost(rounds=f"{AHEAD} + {MEET} + join()", bits="8 * max(ceil((k - width + drop) / 8), 1) + 2 + join()")
 async def _lift(p: Aby3, half: Array | None, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
     """[round(z / 2^drop)] in the protocol's ring, from halves of z in Z_2^width, |z| < 2^(width-2).
 
-    2 rounds; bits: `2 + 8 ceil((k - width + drop) / 8)` for the product of two bits, 2k for the shares.
+    The product of two bits, and the shares.
     """
     party, n = p.party, int(np.prod(shape, dtype=np.int64))
     size = max(-(-(p.k - width + drop) // 8), 1)

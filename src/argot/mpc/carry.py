@@ -9,7 +9,7 @@ Positions of the two addends are taken in blocks of three (the lowest block has 
 * `zero(l)`  whether all l bits pass, which is equality: a tree of P's.
 
 The formulas below count what the plans do: bits over all parties for one element (a product of the first addend's
-bits costs 1, an output 2), and rounds.
+bits costs 1, an output 2), and the stages whose outputs parties 1 and 2 exchange.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ def _formula(text: str, positions: str) -> str:
     return text.replace("{p}", positions).replace("{b}", f"ceil({positions}/3)")
 
 
-TOP_ROUNDS = _formula(f"2 + {_LEVELS}", "(l-1)")
-TOP_BITS = _formula(f"{_SHARED} + 1 + 2*(2*{{b}} - 1) + 6*({{b}} - 1) - 5*({_LEVELS}) + 2*{_LAST_OF_TWO}", "(l-1)")
-ZERO_ROUNDS = _formula(f"2 + {_LEVELS}", "l")
-ZERO_BITS = _formula(f"{_SHARED} + 2*{{b}} + 3*({{b}} - 1)", "l")
+# Bounds beyond the ring, or too small for a sign, are taken for what they can be.
+_TOP, _ZERO = "(max(2, min(l, k)) - 1)", "max(1, min(l, k))"
+TOP_STAGES = _formula(f"1 + {_LEVELS}", _TOP)
+TOP_BITS = _formula(f"{_SHARED} + 1 + 2*(2*{{b}} - 1) + 6*({{b}} - 1) - 5*({_LEVELS}) + 2*{_LAST_OF_TWO}", _TOP)
+ZERO_STAGES = _formula(f"1 + {_LEVELS}", _ZERO)
+ZERO_BITS = _formula(f"{_SHARED} + 2*{{b}} + 3*({{b}} - 1)", _ZERO)
 
 
 # In a stage that joins groups of t blocks, the second group of three costs 6 a block and the third 12, but 3 and 7
@@ -52,7 +54,7 @@ def _stage(t: int) -> str:
 
 _STAGES = " + ".join(_stage(t) for t in (1, 3, 9, 27))
 _LOWEST = "((w-1) % 3 - 1 if (w-1) % 3 else 2)"  # carries within the lowest block
-WORD_ROUNDS = _formula(f"1 if w == 1 else 2 + {_LEVELS} + ({{b}} > 1)", "(w-1)")
+WORD_STAGES = _formula(f"0 if w == 1 else 1 + {_LEVELS} + ({{b}} > 1)", "(w-1)")
 WORD_BITS = _formula(
     f"1 if w == 1 else {_SHARED} + 1 + 2*(2*{{b}} - 1) + 2*{_LOWEST} + {_STAGES} + 7*({{b}} - 1)", "(w-1)"
 )

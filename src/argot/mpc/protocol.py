@@ -19,13 +19,14 @@ How the contracts below are written:
   place (the protocol's file says on what that bit depends). They need |product| < 2^(k-2).
 * Costs: `@cost(rounds=..., bits=...)` on each interactive method of a protocol: `rounds` is the longest chain of
   dependent messages, `bits` the payload sent by all parties together for one element of the result. In the
-  formulas: k ring bits, d dropped bits, l bound, w width of a Bool.
+  formulas: k ring bits, d dropped bits, l bound, w width of a Bool. Methods that are written here, on others, say
+  of which they are made.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -33,6 +34,7 @@ import numpy as np
 
 from .._core import ring
 from ..errors import ConfigError
+from ..runtime import cost
 from .bits import Bits
 
 if TYPE_CHECKING:
@@ -286,6 +288,7 @@ class Protocol(ABC):
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
         """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-2)."""
 
+    @cost("trunc()")
     async def mul_public_trunc(self, x: Arith, c: Array | int, d: int | None = None) -> Arith:
         """floor(x * c / 2^d) + {0, 1} for a public ring array or integer c."""
         return await self.trunc(self.mul_public(x, c), self.fraction_bits if d is None else d)
@@ -296,6 +299,7 @@ class Protocol(ABC):
     async def and_(self, x: Bool, y: Bool) -> Bool:
         """x & y. Equal shapes and widths."""
 
+    @cost("and_()")
     async def or_(self, x: Bool, y: Bool) -> Bool:
         """x | y."""
         return self.xor(self.xor(x, y), await self.and_(x, y))
@@ -314,6 +318,7 @@ class Protocol(ABC):
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
         """One bit: x < 0."""
 
+    @cost("msb()")
     async def less_than(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
         """One bit: x < y. `bound` promises |x - y| < 2^(bound-1); without it the difference must fit the ring."""
         return await self.msb(self.sub(x, y), bound)
@@ -326,6 +331,7 @@ class Protocol(ABC):
     async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
         """x where the bit is 1, else 0. `bit` has width 1 and x's shape."""
 
+    @cost("mul_bit()")
     async def select(self, bit: Bool, x: Arith, y: Arith) -> Arith:
         """x where the bit is 1, else y."""
         return self.add(y, await self.mul_bit(bit, self.sub(x, y)))
@@ -340,9 +346,9 @@ class Protocol(ABC):
         """x = first + second in the ring: this party gets those of the two that it knows, None for the other."""
         raise NotImplementedError
 
-    async def cross_product(
+    def cross_product(
         self, left: Sequence[Array] | None, right: Sequence[Array] | None, terms: int, shape: Sequence[int]
-    ) -> Arith:
+    ) -> Coroutine[Any, Any, Arith]:
         """sum over j < terms of left[j] * right[j] in the ring: any functions of the first addend times any
         functions of the second. Who does not know an addend passes None for its side."""
         raise NotImplementedError
@@ -354,7 +360,8 @@ def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         words = np.empty(shape, dtype)
         words["lo"], words["hi"] = value % 2**64, (value >> 64) % 2**64
         return words
-    return np.full(shape, value % 2 ** (dtype.itemsize * 8), dtype)
+    value %= 2 ** (dtype.itemsize * 8)
+    return np.full(shape, value, dtype) if shape else np.array(value, dtype)
 
 
 def _operand(c: Array | int, dtype: np.dtype[Any]) -> Array:

@@ -1,6 +1,6 @@
 """Every declared cost compared with what the lock-step world measures, without opt-outs.
 
-    cases = {"less_than": less_than_case, ...}             # one for each operation that declares a cost
+    cases = {"less_than": less_than_case, ...}             # one for each operation
 
     async def less_than_case(p) -> Case:                   # runs before the measurement: makes the shares
         x, y = await gather(p.share(...), p.share(...))
@@ -8,9 +8,9 @@
 
     check_costs(Aby3, cases)                               # raises with the list of all that disagree
 
-An operation without a case is an error. Choose a multiple of 64 elements, so that bit planes have no padding to pay
-for. `n` is `elements` unless `variables` say otherwise; `k`, `f` and `p` come from the protocol (`k`,
-`fraction_bits`, `party.n`); `l` is `k` unless given.
+An operation is every public coroutine of the protocol. One without a cost or without a case is an error. Choose a
+multiple of 64 elements, so that bit planes have no padding to pay for. `n` is `elements` unless `variables` say
+otherwise; `k`, `f` and `p` come from the protocol (`k`, `fraction_bits`, `party.n`); `l` is `k` unless given.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from inspect import iscoroutinefunction, ismodule
 from typing import Any
 
 from ..errors import ProgramError
@@ -66,6 +67,27 @@ def variables_of(protocol: Any, case: Case) -> dict[str, Number]:
     return known | dict(case.variables)
 
 
+def operations_of(holder: Any) -> dict[str, Callable[..., Any]]:
+    """The public coroutines of a protocol's class, or those that a module defines, by name.
+
+    Of a function that a protocol may replace it is the general one (its attribute `general`).
+
+    Raises:
+        ProgramError: some declare no cost; lists them.
+    """
+    found = {name: getattr(holder, name) for name in dir(holder) if not name.startswith("_")}
+    found = {name: getattr(value, "general", value) for name, value in found.items()}
+    if ismodule(holder):
+        found = {name: f for name, f in found.items() if getattr(f, "__module__", None) == holder.__name__}
+    found = {name: function for name, function in found.items() if iscoroutinefunction(function)}
+    undeclared = sorted(name for name, function in found.items() if declared(function) is None)
+    if undeclared:
+        raise ProgramError(
+            f"{', '.join(undeclared)} of {holder.__name__} declare no cost", todo="decorate each with @cost"
+        )
+    return found
+
+
 def check_costs(
     factory: Callable[[Party], Any],
     cases: Mapping[str, Callable[[Any], Coroutine[Any, Any, Case]]],
@@ -74,26 +96,25 @@ def check_costs(
     parties: int = 3,
     seed: int = 0,
 ) -> list[Measured]:
-    """Measure every operation that declares a cost, in the lock-step world.
+    """Measure every operation, in the lock-step world.
 
     Args:
         factory: makes the protocol of one party, for example `Aby3`.
         cases: for each operation by name, an async function that makes its arguments (shares among them).
-        functions: decorated functions that are not methods of the protocol, for example those of `derived/`.
+        functions: decorated functions that are not methods of the protocol, for example those of `derived/`; by names
+            that the protocol's operations do not have.
         parties: how many parties the protocol has.
         seed: of the test world.
 
     Returns: one `Measured` for each operation, in the order of their names.
 
     Raises:
-        ProgramError: an operation has no case, or a declared cost is not what was measured; lists all of them.
+        ProgramError: an operation declares no cost or has no case, or a declared cost is not what was measured; lists
+            all of them.
     """
     world = World(factory, n=parties, seed=seed)
     protocol = world.protocols[0]
-    operations = dict(functions or {})
-    for name in dir(type(protocol)):
-        if declared(getattr(type(protocol), name)) is not None:
-            operations[name] = getattr(type(protocol), name)
+    operations = {**(functions or {}), **operations_of(type(protocol))}
     missing = sorted(operations.keys() - cases.keys())
     if missing:
         raise ProgramError(f"no cost case for {', '.join(missing)}", todo="add one: every operation is measured")
@@ -111,7 +132,7 @@ def check_costs(
         world.run(call, prepared)
         case = prepared[0]
         known = variables_of(protocol, case)
-        expected = formulas.rounds(known), formulas.bits(known)
+        expected = formulas.evaluate(type(protocol), known)
         measured.append(Measured(name, expected, world.rounds, Fraction(world.bits, case.elements)))
     wrong = [str(m) for m in measured if not m.agrees]
     if wrong:

@@ -3,7 +3,7 @@
 **Declaring.** Every operation that sends carries its cost beside its code:
 
     @cost(rounds="2 + log2(k)", bits="4*k - 2")
-    async def less_than(self, x, y): ...
+    async def msb(self, x): ...
 
 `rounds` is the longest chain of dependent messages, `bits` the payload of all messages of *all parties* together,
 per element of the result. Headers and padding of packets are not counted. The decorated function is an `async`
@@ -19,14 +19,28 @@ A formula is an expression over integers with these variables (a call supplies t
 It may use + - * / // % **, comparisons, `and`/`or`/`not`, `a if c else b`, and the functions `min`, `max`, `ceil`,
 `floor`, `log2`. **`log2(x)` is rounded up to an integer**: log2(64) = 6, log2(65) = 7, log2(1) = 0, so it counts the
 levels of a binary tree with x leaves. `/` is exact (a fraction), so `k/3` loses nothing. An operation that has a
-form with fewer rounds and one with fewer bytes says so: `rounds="2 if n < 4096 else 3"`.
+form with fewer rounds and one with fewer bytes says so: `rounds="2 if n < 4096 else 3"`. `given(x, y)` is the
+variable x where the case supplies it, else y.
+
+**Composing.** An operation made of others says of which; one text then declares rounds and bits:
+
+    @cost("gather(msb(), msb(l=l-3)) + mul_bit()")
+
+`msb(l=l-3)` is what the protocol's `msb` declares, with the variables of this formula but another l; a name that the
+protocol does not have is a function of the module that declares. `a + b` is a, then b; `gather(a, b)` is both side
+by side: bits add up, rounds do not. `3*a` is a three times in a row. Any other function of the module may be called
+with numbers; it must be pure.
+
+**Rounds of a sequence** may be fewer than those of its parts: a party that only sends does not wait. An operation
+that has such a party says which messages make its rounds, as `sends(0, 2) + sends(2, 1)` instead of 2 (`Chains`). A
+number says that everybody waits for everybody.
 
 **Measuring.** The runtime counts payload bits, messages and calls for each path of decorated operations, for example
 `sigmoid/mul_trunc/trunc`, with the rounds from entry to exit (`Record`). Rounds of calls that overlap overlap too,
 so the rounds of a path are the sum over its calls, not a share of the total.
 
-**Comparing.** `conformance.check_costs` runs every decorated operation of a protocol in the lock-step world and
-requires declared == measured, exactly.
+**Comparing.** `conformance.check_costs` runs every operation of a protocol in the lock-step world and requires
+declared == measured, exactly. Formulas are evaluated there only, never when an operation runs.
 """
 
 from __future__ import annotations
@@ -35,12 +49,12 @@ import ast
 import functools
 import math
 import operator
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from ..errors import ProgramError
 
@@ -170,18 +184,111 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+class Chains:
+    """Rounds of an operation, party by party: `length[a, b]` is the longest chain of messages from what party a has at
+    the beginning to what party b has at the end. Without an entry b's end does not depend on a.
+
+    `x + y` is x, then y; `x | y` side by side; `m * x` m times in a row. An integer stands for that many rounds in
+    which everybody waits for everybody.
+    """
+
+    __slots__ = ("length",)
+
+    def __init__(self, length: Mapping[tuple[int, int], int]) -> None:
+        self.length = dict(length)
+
+    @classmethod
+    def sends(cls, sender: int, receiver: int, parties: int) -> Chains:
+        """One message."""
+        return cls({(a, a): 0 for a in range(parties)} | {(sender, receiver): 1})
+
+    @property
+    def longest(self) -> int:
+        return max(self.length.values())
+
+    def __add__(self, other: Rounds) -> Chains:
+        found: dict[tuple[int, int], int] = {}
+        for (a, b), first in self.length.items():
+            for (c, d), second in self._like(other).length.items():
+                if b == c:
+                    found[a, d] = max(found.get((a, d), 0), first + second)
+        return Chains(found)
+
+    def __radd__(self, other: Number) -> Chains:
+        return self._like(other) + self
+
+    def __or__(self, other: Rounds) -> Chains:
+        theirs = self._like(other).length
+        return Chains({pair: max(x.get(pair, 0) for x in (self.length, theirs)) for pair in self.length | theirs})
+
+    __ror__ = __or__
+
+    def __rmul__(self, times: Number) -> Chains:
+        found = self._like(0)
+        for _ in range(int(times)):
+            found += self
+        return found
+
+    def _like(self, other: Rounds) -> Chains:
+        """`other`, among the same parties."""
+        if isinstance(other, Chains):
+            return other
+        parties = {a for a, _ in self.length}
+        return Chains({(a, b): int(other) for a in parties for b in parties if other or a == b})
+
+
+Rounds = Chains | Number
+
+
+def _side_by_side(kind: str, values: Sequence[Any]) -> Any:
+    if kind == "bits":
+        return sum(values)
+    chains = [value for value in values if isinstance(value, Chains)]
+    numbers = [value for value in values if not isinstance(value, Chains)]
+    return functools.reduce(operator.or_, [*chains, *([max(numbers)] if numbers else [])])
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a formula is evaluated: which cost is asked for, the variables, and where the names of operations lead."""
+
+    kind: Literal["rounds", "bits"]
+    variables: Mapping[str, Number]
+    protocol: Any = None
+    module: Mapping[str, Any] = field(default_factory=dict)
+
+    def find(self, name: str) -> Any:
+        """What a call of `name` means: the protocol's own operation, else what the module has, `derived.exp` for
+        example; None if there is nothing."""
+        own = getattr(self.protocol, name, None)
+        if declared(own) is not None:
+            return own
+        first, *rest = name.split(".")
+        return functools.reduce(lambda found, part: getattr(found, part, None), rest, self.module.get(first))
+
+
 class Formula:
     """An expression over named integers; see the module for what it may contain."""
 
     def __init__(self, text: str):
-        self.text = text
-        self._tree = ast.parse(text, mode="eval").body
-        self.names = frozenset(
-            node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name) and node.id not in _FUNCTIONS
-        )
+        self.text = " ".join(text.split())
+        self._tree = ast.parse(self.text, mode="eval").body
+        self.names = frozenset(_variables(self._tree))
 
-    def __call__(self, variables: Mapping[str, Number]) -> Fraction:
-        """Its value, exactly.
+    def __call__(
+        self,
+        variables: Mapping[str, Number],
+        kind: Literal["rounds", "bits"] = "bits",
+        protocol: Any = None,
+        module: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Its value, exactly: a number, or the `Chains` of rounds.
+
+        Args:
+            variables: by name.
+            kind: which cost of the operations that it calls.
+            protocol: the class, or an object, whose operations they are.
+            module: the names of the module that declares.
 
         Raises:
             ProgramError: a variable is missing, or the expression uses what formulas may not use.
@@ -193,45 +300,113 @@ class Formula:
                 wanted=f"one of {', '.join(sorted(variables))}",
                 todo="supply it in the `variables` of the operation's case",
             )
-        return Fraction(self._value(self._tree, variables))
+        found = self._value(self._tree, Context(kind, variables, protocol, module or {}))
+        return found if isinstance(found, Chains) else Fraction(found)
 
-    def _value(self, node: ast.expr, names: Mapping[str, Number]) -> Any:
+    def _value(self, node: ast.expr, at: Context) -> Any:
         match node:
             case ast.Constant(value=int() as value):
                 return value
             case ast.Name(id=name):
-                return names[name]
+                return at.variables[name]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](self._value(left, names), self._value(right, names))
+                return _BINARY[type(op)](self._value(left, at), self._value(right, at))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self._value(operand, names)
+                return -self._value(operand, at)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return not self._value(operand, names)
+                return not self._value(operand, at)
             case ast.BoolOp(op=op, values=values):
-                return (all if isinstance(op, ast.And) else any)(self._value(v, names) for v in values)
+                return (all if isinstance(op, ast.And) else any)(self._value(v, at) for v in values)
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-                return _COMPARE[type(op)](self._value(left, names), self._value(right, names))
+                return _COMPARE[type(op)](self._value(left, at), self._value(right, at))
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self._value(body if self._value(test, names) else orelse, names)
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-                return _FUNCTIONS[name](*(self._value(arg, names) for arg in args))
-        raise ProgramError(f"the cost formula '{self.text}' contains '{ast.unparse(node)}'")
+                return self._value(body if self._value(test, at) else orelse, at)
+            case ast.Call(func=ast.Name(id="given"), args=[ast.Name(id=name), default], keywords=[]):
+                return at.variables[name] if name in at.variables else self._value(default, at)
+            case ast.Call(func=ast.Name() | ast.Attribute() as function, args=args, keywords=keywords):
+                if not any(isinstance(arg, ast.Starred) for arg in args) and all(k.arg for k in keywords):
+                    numbers = [self._value(arg, at) for arg in args]
+                    return self._call(node, ast.unparse(function), numbers, keywords, at)
+        raise self._error(node)
+
+    def _call(self, node: ast.expr, name: str, numbers: list[Any], keywords: list[ast.keyword], at: Context) -> Any:
+        changed = {str(keyword.arg): self._value(keyword.value, at) for keyword in keywords}
+        if not changed:
+            if name in _FUNCTIONS:
+                return _FUNCTIONS[name](*numbers)
+            if name == "gather":
+                return _side_by_side(at.kind, numbers)
+            if name == "sends" and "p" in at.variables:
+                sender, receiver = numbers
+                return Chains.sends(sender, receiver, int(at.variables["p"]))
+        found = at.find(name)
+        costs = declared(found)
+        if costs is not None and not numbers:
+            return costs.value(at.kind, {**at.variables, **changed}, at.protocol)
+        if costs is None and callable(found) and not changed:
+            return found(*numbers)
+        raise self._error(node)
+
+    def _error(self, node: ast.expr) -> ProgramError:
+        return ProgramError(f"the cost formula '{self.text}' contains '{ast.unparse(node)}'")
 
     def __repr__(self) -> str:
         return self.text
 
 
+def _variables(node: ast.AST) -> Iterator[str]:
+    """The variables that an expression needs: not the names of functions, nor what `given` may do without."""
+    match node:
+        case ast.Name(id=name):
+            yield name
+        case ast.Call(func=function, args=args, keywords=keywords):
+            if isinstance(function, ast.Name) and function.id == "given":
+                args = args[1:]
+            for part in (*args, *keywords):
+                yield from _variables(part)
+        case _:
+            for part in ast.iter_child_nodes(node):
+                yield from _variables(part)
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Declared cost: rounds of one call, bits per element of the result over all parties."""
+    """Declared cost: rounds of one call, bits per element of the result over all parties.
+
+    `module` holds the names that the formulas may call besides the operations of the protocol.
+    """
 
     rounds: Formula
     bits: Formula
+    module: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def value(self, kind: Literal["rounds", "bits"], variables: Mapping[str, Number], protocol: Any) -> Any:
+        """One of the two, as the formula gives it: rounds may be `Chains`."""
+        formula = self.rounds if kind == "rounds" else self.bits
+        return formula(variables, kind, protocol, self.module)
+
+    def evaluate(self, protocol: Any, variables: Mapping[str, Number]) -> tuple[Fraction, Fraction]:
+        """(rounds, bits) for a protocol."""
+        rounds, bits = (self.value(kind, variables, protocol) for kind in _KINDS)
+        return Fraction(rounds.longest if isinstance(rounds, Chains) else rounds), bits
 
 
-def cost(*, rounds: str, bits: str) -> Callable[[AsyncFunction[P, R]], AsyncFunction[P, R]]:
-    """Declare what an operation costs, and count what it does under its name. The module has the language."""
-    declared = Cost(Formula(rounds), Formula(bits))
+_KINDS: tuple[Literal["rounds", "bits"], ...] = ("rounds", "bits")
+
+
+def cost(
+    made_of: str | None = None, *, rounds: str | None = None, bits: str | None = None
+) -> Callable[[AsyncFunction[P, R]], AsyncFunction[P, R]]:
+    """Declare what an operation costs, and count what it does under its name. The module has the language.
+
+    Args:
+        made_of: a formula for rounds and bits alike.
+        rounds, bits: a formula for each, where they differ.
+    """
+    of_rounds, of_bits = rounds or made_of, bits or made_of
+    if of_rounds is None or of_bits is None:
+        raise ProgramError("a cost without rounds or without bits", wanted="`rounds` and `bits`, or one text for both")
+    formulas = Formula(of_rounds), Formula(of_bits)
 
     def decorate(function: AsyncFunction[P, R]) -> AsyncFunction[P, R]:
         name = function.__name__
@@ -252,13 +427,13 @@ def cost(*, rounds: str, bits: str) -> Callable[[AsyncFunction[P, R]], AsyncFunc
                 inner.ns += perf_counter_ns() - began
                 task.record = outer
 
-        metered.cost = declared  # type: ignore[attr-defined]
+        metered.cost = Cost(*formulas, function.__globals__)  # type: ignore[attr-defined]
         return metered
 
     return decorate
 
 
-def declared(function: Callable[..., Any]) -> Cost | None:
+def declared(function: Any) -> Cost | None:
     """The cost that a function declares with `@cost`, if it does."""
     found = getattr(function, "cost", None)
     return found if isinstance(found, Cost) else None

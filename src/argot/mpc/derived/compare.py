@@ -11,53 +11,60 @@ from ...runtime import gather
 from ..bits import Bits
 from ..protocol import Arith, Array, Bool, Protocol, concat, concat_bits
 from .dispatch import derived
+from .leading import products as products  # for a formula
 from .leading import repeat, stack
 
+# m elements along the axis meet in m - 1 pairs. The bits of the first stage's positions are known without a product.
+STAGE = "(less_than() + select())"
+PLACED = "(less_than() + gather(select(), and_(w=1)))"
+PLACE_ROUNDS = f"{STAGE} + (log2(m) - 1) * {PLACED} + b2a(w=log2(m)) if m > 1 else 0"
+PLACE_BITS = f"(m-1) * {STAGE} + and_(w=products(m) - (m-1)) + b2a(w=log2(m)) if m > 1 else 0"
 
-@derived
+
+@derived("less_than() + select()")
 async def maximum(p: Protocol, x: Arith, y: Arith, bound: int | None = None) -> Arith:
     """The larger of x and y."""
     return await p.select(await p.less_than(x, y, bound), y, x)
 
 
-@derived
+@derived("less_than() + select()")
 async def minimum(p: Protocol, x: Arith, y: Arith, bound: int | None = None) -> Arith:
     """The smaller of x and y."""
     return await p.select(await p.less_than(y, x, bound), y, x)
 
 
-@derived
+@derived(rounds=f"log2(m) * {STAGE}", bits=f"(m-1) * {STAGE}")
 async def max(p: Protocol, x: Arith, axis: int = -1, bound: int | None = None) -> Arith:
     """The largest element along an axis, which must not be empty."""
     return (await _tournament(p, x, axis, bound, True, False))[0]
 
 
-@derived
+@derived(rounds=f"log2(m) * {STAGE}", bits=f"(m-1) * {STAGE}")
 async def min(p: Protocol, x: Arith, axis: int = -1, bound: int | None = None) -> Arith:
     """The smallest element along an axis, which must not be empty."""
     return (await _tournament(p, x, axis, bound, False, False))[0]
 
 
-@derived
+@derived(rounds=PLACE_ROUNDS, bits=PLACE_BITS)
 async def argmax(p: Protocol, x: Arith, axis: int = -1, bound: int | None = None) -> Arith:
     """The position, an integer, of the first largest element along an axis."""
     return await _position(p, x, axis, bound, True)
 
 
-@derived
+@derived(rounds=PLACE_ROUNDS, bits=PLACE_BITS)
 async def argmin(p: Protocol, x: Arith, axis: int = -1, bound: int | None = None) -> Arith:
     """The position, an integer, of the first smallest element along an axis."""
     return await _position(p, x, axis, bound, False)
 
 
-@derived
+@derived("msb() + mul_bit()")
 async def abs(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """|x|."""
     negative = await p.msb(x, bound)
     return p.sub(x, p.shl(await p.mul_bit(negative, x), 1))
 
 
-@derived
+@derived("gather(msb(), msb()) + gather(b2a(w=1), b2a(w=1))")
 async def sign(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """-1, 0 or 1 in fixed point."""
     below, above = await gather(p.msb(x, bound), p.msb(p.neg(x), bound))
@@ -71,7 +78,7 @@ def _joined(x: Bool, y: Bool) -> Bool:
     return concat_bits([x.reshape((x.size,)), y.reshape((y.size,))], 0)
 
 
-@derived
+@derived("gather(less_than(), less_than()) + gather(mul_bit(), mul_bit())")
 async def clamp(p: Protocol, x: Arith, low: Array, high: Array, bound: int | None = None) -> Arith:
     """x, but at least `low` and at most `high`: public ring arrays of x's shape or 0-d, low <= high.
 

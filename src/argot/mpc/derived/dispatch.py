@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
+from ...runtime import cost
+from ...runtime.meter import declared
 from ..protocol import Protocol
 
-P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+General = Callable[..., Coroutine[Any, Any, R]]
 
 
 class Derived(Generic[R]):
     """`f(p, ...)` awaits `p.f(...)` if the protocol defines that method, else the general function.
 
     `f.general(p, ...)` is the general one in any case: what protocols fall back to, and what tests compare with.
+    `f.cost` is what that declares; a method of a protocol declares its own.
     """
 
-    def __init__(self, general: Callable[..., Awaitable[R]]) -> None:
+    def __init__(self, general: General[R]) -> None:
         self.general = general
+        self.cost = declared(general)
         self.__name__ = general.__name__
         self.__doc__ = general.__doc__
         self.__wrapped__ = general
@@ -28,6 +32,12 @@ class Derived(Generic[R]):
         return own(*args, **kwargs) if own is not None else self.general(p, *args, **kwargs)
 
 
-def derived(general: Callable[..., Awaitable[R]]) -> Derived[R]:
-    """Makes an async function of a protocol a derived one, under its name."""
-    return Derived(general)
+def derived(
+    made_of: str | None = None, *, rounds: str | None = None, bits: str | None = None
+) -> Callable[[General[R]], Derived[R]]:
+    """Makes an async function of a protocol a derived one, under its name. It declares its costs as `@cost` does."""
+
+    def decorate(general: General[R]) -> Derived[R]:
+        return Derived(cost(made_of, rounds=rounds, bits=bits)(general))
+
+    return decorate

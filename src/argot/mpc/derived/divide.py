@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...runtime import cost
 from ..protocol import Arith, Bool, Protocol
 from .dispatch import derived
 from .mantissa import normalised
@@ -10,19 +11,42 @@ STEPS = 3
 """Newton steps: the first guess is off by at most 1/17, and each step squares that."""
 
 
-@derived
+INVERSE = f"normalised() + mul_public_trunc(d=q) + {2 * STEPS} * mul_trunc(d=q)"
+
+
+def _guard(k: int) -> int:
+    return 2 if k > 32 else 1
+
+
+def _digits(k: int, f: int) -> int:
+    """Fraction bits of the inverse mantissa of a reciprocal."""
+    return min(k - 4 - 2 * f - _guard(k), 40)
+
+
+def _room(k: int, f: int, bound_x: int) -> int:
+    """The same of a quotient. With more than f the iteration or the quotient times 2^room would leave the ring."""
+    return min(k - 3 - bound_x, f)
+
+
+@derived(
+    """
+    _inverse(q=_digits(k, f)) + trunc(d=k-3-2*f-_guard(k)) + mul_trunc(d=_digits(k, f) + _guard(k)) + mul_bit()
+    """
+)
 async def reciprocal(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """1/x for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
     f = p.fraction_bits
-    guard = 2 if p.k > 32 else 1
-    q = min(p.k - 4 - 2 * f - guard, 40)
+    guard, q = _guard(p.k), _digits(p.k, f)
     inverse, c, negative = await _inverse(p, x, bound, q)
     scale = await p.trunc(c, p.k - 3 - 2 * f - guard)
     result = await p.mul_trunc(inverse, scale, q + guard)
     return p.sub(result, p.shl(await p.mul_bit(negative, result), 1))
 
 
-@derived
+ROOM = "_room(k, f, given(bound_x, k-f-1))"
+
+
+@derived(f"_inverse(q={ROOM}) + trunc(d=k-3-f-{ROOM}) + 2 * mul_trunc(d={ROOM}) + mul_bit()")
 async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
     """x / y for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
 
@@ -30,8 +54,7 @@ async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, boun
     exact: use a protocol's own division where it has one.
     """
     f = p.fraction_bits
-    # More digits than f, and the iteration or the quotient times 2^room would leave the ring.
-    room = min(p.k - 3 - (bound_x or p.k - f - 1), f)
+    room = _room(p.k, f, bound_x or p.k - f - 1)
     inverse, c, negative = await _inverse(p, y, bound, room)
     scale = await p.trunc(c, p.k - 3 - f - room)
     product = await p.mul_trunc(x, inverse, room)
@@ -39,6 +62,7 @@ async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, boun
     return p.sub(result, p.shl(await p.mul_bit(negative, result), 1))
 
 
+@cost(INVERSE)
 async def _inverse(p: Protocol, x: Arith, bound: int | None, q: int) -> tuple[Arith, Arith, Bool]:
     """(1/m with q fraction bits, c, [x < 0]) for |x| c = m 2^(k-3)."""
     m, c, _, _, negative = await normalised(p, x, bound, q)

@@ -13,7 +13,48 @@ from .mantissa import polynomial, two_to_the
 POWERS = (1.4142135623, 0.4901290902, 0.0849328979, 0.009811685, 0.0008501214, 5.92221e-05, 3.4184e-06)
 
 
-@derived
+def _edges(k: int, f: int) -> tuple[int, float]:
+    """Between which x log2(e) has a result that can be encoded."""
+    return -(f + 1), math.log2((1 << (k - f - 2)) - 1) - f
+
+
+def _limits(k: int, f: int) -> list[int]:
+    """The same for x, in steps of the grid."""
+    return [math.floor(edge * math.log(2) * 2**f) for edge in _edges(k, f)]
+
+
+def _width(k: int, f: int, bound: int, which: int) -> int:
+    """The bound of the difference from a limit, which may be wider than x."""
+    return max(bound, abs(_limits(k, f)[which]).bit_length() + 1) + 1
+
+
+def _whole(k: int, f: int) -> int:
+    """Bits of the whole part of x log2(e) above its least."""
+    bottom, top = _edges(k, f)
+    return math.ceil(math.log2(top - bottom + 1))
+
+
+def _digits(k: int, f: int) -> int:
+    """Fraction bits of the power of the fraction: times the whole power it must not leave the ring."""
+    bottom, top = _edges(k, f)
+    return k - 3 - (math.ceil(top) - bottom)
+
+
+def _finer(k: int, f: int) -> int:
+    """Fraction bits of what that power is computed from."""
+    return max(min(k - f - 10, 28), _digits(k, f))
+
+
+W, D, Q = "_whole(k, f)", "_digits(k, f)", "_finer(k, f)"
+
+
+@derived(
+    f"""
+    gather(msb(l=_width(k, f, l, 0)), msb(l=_width(k, f, l, 1))) + gather(mul_bit(), mul_bit())
+    + trunc(d=f) + a2b(w={Q} + {W}) + gather(b2a(w={W}), two_to_the(w={W})) + polynomial(terms={len(POWERS)}, q={Q})
+    + trunc(d={Q} - {D}) + mul_trunc(d={D} + 1) + mul_bit() + mul_bit()
+    """
+)
 async def exp(
     p: Protocol, x: Arith, bound: int | None = None, low: float | None = None, high: float | None = None
 ) -> Arith:
@@ -23,10 +64,10 @@ async def exp(
     """
     f = p.fraction_bits
     largest = (1 << (p.k - f - 2)) - 1
-    bottom, top = -(f + 1), math.log2(largest) - f  # of x log2(e)
-    limit = [math.floor(edge * math.log(2) * 2**f) for edge in (bottom, top)]
+    bottom, _ = _edges(p.k, f)  # of x log2(e)
+    limit = _limits(p.k, f)
     # The difference from a limit may be wider than x.
-    widths = [None if bound is None else max(bound, abs(edge).bit_length() + 1) + 1 for edge in limit]
+    widths = [None if bound is None else _width(p.k, f, bound, which) for which in (0, 1)]
     under, over = await gather(
         p.msb(p.add_public(x, -limit[0]), widths[0]), p.msb(p.add_public(p.neg(x), limit[1]), widths[1])
     )
@@ -35,9 +76,7 @@ async def exp(
     )
     x = p.add(x, p.add(raised, lowered))
     # From here 0 <= y = x log2(e) - bottom < 2^whole, with q fraction bits.
-    whole = math.ceil(math.log2(top - bottom + 1))
-    digits = p.k - 3 - (math.ceil(top) - bottom)
-    q = max(min(p.k - f - 10, 28), digits)
+    whole, digits, q = _whole(p.k, f), _digits(p.k, f), _finer(p.k, f)
     y = p.mul_public(x, round(math.log2(math.e) * 2**q))
     y = p.add_public(await p.trunc(y, f), -bottom << q)
     bits = await p.a2b(y, q + whole)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...runtime import cost
 from ..bits import Bits
 from ..protocol import Bool, Protocol
 
@@ -25,6 +26,16 @@ def _every_second(word: Bool, start: int, pairs: int) -> Bool:
     return word.map(lambda part: Bits(np.ascontiguousarray(part.planes[start : 2 * pairs : 2]), part.shape))
 
 
+def products(w: int) -> int:
+    """Products of bits in a tournament of w that carries positions: stages join pairs, of one bit more each time."""
+    total, bits = 0, 1
+    while w > 1:
+        total += w // 2 * bits
+        w, bits = w - w // 2, bits + 1
+    return total
+
+
+@cost(rounds="log2(w) * and_(w=1)", bits="and_(w=products(w))")
 async def leading_one(p: Protocol, word: Bool) -> tuple[Bool, Bool]:
     """(place, found): the position of the highest one as ceil(log2(width)) bits, and whether there is one.
 

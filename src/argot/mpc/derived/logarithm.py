@@ -6,7 +6,7 @@ import math
 
 from ..protocol import Arith, Protocol
 from .dispatch import derived
-from .mantissa import normalised, polynomial
+from .mantissa import PLACE, normalised, polynomial
 
 # log((3 + t) / 4) for t in [-1, 1], error 3.4e-8.
 COEFFICIENTS = (
@@ -22,11 +22,21 @@ COEFFICIENTS = (
 )
 
 
-@derived
+def _digits(k: int) -> int:
+    """Fraction bits of a mantissa."""
+    return min((k - 4) // 2, 28)
+
+
+@derived(
+    f"""
+    normalised(q=_digits(k)) + polynomial(terms={len(COEFFICIENTS)}, q=_digits(k)) + b2a(w={PLACE})
+    + trunc(d=max(_digits(k) - f, 0)) + and_(w=1) + select()
+    """
+)
 async def log(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """log x; x <= 0 counts as the smallest positive number, so that it gives -f ln 2. |x| < 2^(k-4)."""
     f = p.fraction_bits
-    q = min((p.k - 4) // 2, 28)
+    q = _digits(p.k)
     m, _, place, found, negative = await normalised(p, x, bound, q)
     t = p.add_public(p.shl(m, 2), -3 << q)
     mantissa = await polynomial(p, t, COEFFICIENTS, q)

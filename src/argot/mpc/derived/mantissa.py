@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from ...runtime import gather
+from ...runtime import cost, gather
 from ..bits import Bits
 from ..protocol import Arith, Bool, Protocol, full
 from .leading import leading_one, repeat, stack
 
+PLACE = "log2(min(l, k-3) + 2)"
+"""Bits of the `place` that `normalised` returns, in formulas of costs."""
 
+
+@cost(
+    f"""
+    a2b(w=min(l, k-3)) + leading_one(w=min(l, k-3) + 2) + two_to_the(w={PLACE}) + or_(w=1) + {PLACE} * or_(w=1)
+    + mul() + trunc(d=k-3-q) + gather(mul_bit(), b2a(w=1))
+    """
+)
 async def normalised(p: Protocol, x: Arith, bound: int | None, q: int) -> tuple[Arith, Arith, Bool, Bool, Bool]:
     """(m, c, place, found, negative) with |x| c = m 2^(k-3-q), 2^(q-1) <= m <= 2^q and c = 2^(k-1-place).
 
@@ -37,6 +46,7 @@ async def _nonzero(p: Protocol, place: Bool, rest: Bool) -> Bool:
     return rest
 
 
+@cost("b2a(w=1) + (w-1) * mul_bit()")
 async def two_to_the(p: Protocol, word: Bool) -> Arith:
     """2^word, a product over the bits of the word; word < k - 1."""
     power = p.add_public(await p.b2a(word.bits_at(0, 1)), 1)
@@ -45,6 +55,7 @@ async def two_to_the(p: Protocol, word: Bool) -> Arith:
     return power
 
 
+@cost("(terms-1) * mul_trunc(d=q)")
 async def polynomial(p: Protocol, x: Arith, coefficients: tuple[float, ...], q: int) -> Arith:
     """sum of coefficients[i] x^i, all with q fraction bits, by Horner's rule."""
     value = p.add_public(p.mul_public(x, 0), round(coefficients[-1] * 2**q))

@@ -7,16 +7,22 @@ import math
 from ...runtime import gather
 from ..protocol import Arith, Bool, Protocol
 from .dispatch import derived
-from .mantissa import normalised, polynomial, two_to_the
+from .mantissa import PLACE, normalised, polynomial, two_to_the
 
 # 1 / sqrt((3 + t) / 4) for t in [-1, 1], error 1.6e-5; a Newton step leaves 4e-10.
 COEFFICIENTS = (1.1547138687, -0.1924648438, 0.0478772002, -0.0132490927, 0.0045016806, -0.0013906079)
 
+INVERSE = f"""
+normalised(q=_digits(k)) + polynomial(terms={len(COEFFICIENTS)}, q=_digits(k)) + square_trunc(d=_digits(k))
++ mul_trunc(d=_digits(k)) + mul_trunc(d=_digits(k)+1) + and_(w=1)
+"""
+SHIFTED = f"gather(mul_public_trunc(d=_digits(k)) + select(), two_to_the(w={PLACE} - 1))"
 
-@derived
+
+@derived(f"{INVERSE} + mul_trunc(d=_digits(k)) + {SHIFTED} + mul_trunc(d=_digits(k) - (f-2)//2) + mul_bit()")
 async def sqrt(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """sqrt x, 0 for x <= 0. |x| < 2^(k-4)."""
-    f, q = p.fraction_bits, _digits(p)
+    f, q = p.fraction_bits, _digits(p.k)
     m, inverse, place, positive = await _inverse_root(p, x, bound, q)
     # sqrt(x 2^f) = sqrt(m) 2^((place - 2 + f) / 2)
     root, (half, parity) = await p.mul_trunc(m, inverse, q), _halved(place)
@@ -25,10 +31,10 @@ async def sqrt(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     return await p.mul_bit(positive, result)
 
 
-@derived
+@derived(f"{INVERSE} + {SHIFTED} + mul_trunc(d=_digits(k) + 2**({PLACE}-1) - (3*f+3)//2) + select()")
 async def rsqrt(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """1 / sqrt x; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2). |x| < 2^(k-4)."""
-    f, q = p.fraction_bits, _digits(p)
+    f, q = p.fraction_bits, _digits(p.k)
     _, inverse, place, positive = await _inverse_root(p, x, bound, q)
     # 2^(3f/2) / sqrt(x) = m^-1/2 2^((3f + 2 - place) / 2); 2 - place is 3 + ~place - 2^w
     half, parity = _halved(p.not_(place))
@@ -38,9 +44,9 @@ async def rsqrt(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     return await p.select(positive, result, lowest)
 
 
-def _digits(p: Protocol) -> int:
+def _digits(k: int) -> int:
     """Fraction bits of a mantissa, so that it times a power up to 2^(k/2-1) stays below 2^(k-2)."""
-    return p.k // 2 - 4
+    return k // 2 - 4
 
 
 def _halved(word: Bool) -> tuple[Bool, Bool]:
