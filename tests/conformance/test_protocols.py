@@ -18,7 +18,7 @@ from argot.errors import ProgramError
 from argot.mpc import derived
 from argot.mpc.bits import Bits
 from argot.mpc.plain import Plain
-from argot.mpc.protocol import RINGS, Arith, Bool, Protocol
+from argot.mpc.protocol import RINGS, Arith, Bool, Protocol, index_bits
 from argot.runtime import cost
 from argot.runtime.conformance import Case, check_costs, operations_of
 from argot.runtime.world import Delivery, World
@@ -26,6 +26,7 @@ from argot.runtime.world import Delivery, World
 N = 192
 PROTOCOLS = [mpc.load(name) for name in mpc.names()]
 RING_BITS = [32, 64, 128]
+ORDERS = ["shuffle", "order", "take", "place"]
 
 
 def random_ring(k: int, bits: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -131,7 +132,28 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         _, second = p.addends(await arith(p, p.k))
         return Case((second, (N,)), N)
 
+    async def columns(p: Any) -> list[Any]:
+        return [await arith(p, p.k), await boolean(p, width)]
+
+    async def permutation(p: Any) -> Bool:
+        index = np.random.default_rng(5).permutation(N).astype(np.uint64)
+        words = Bits.from_ring(index, index_bits(N))
+        return await p.share_bits(words if p.party.rank == 0 else None, 0, (N,), words.width)
+
+    async def shuffle(p: Any) -> Case:
+        return Case((await columns(p),), N, variables={"w": p.k + width})
+
+    async def moved(p: Any) -> Case:
+        return Case((await columns(p), await permutation(p)), N, variables={"w": p.k + width})
+
+    async def order(p: Any) -> Case:
+        return Case((await boolean(p, width),), N, variables={"w": width})
+
     return {
+        "shuffle": shuffle,
+        "take": moved,
+        "place": moved,
+        "order": order,
         "share": share,
         "share_bits": share_bits,
         "reveal_to": reveal_to,
@@ -296,7 +318,14 @@ def test_results_are_those_of_the_reference(protocol, k):
     """Every case on the same inputs; truncated results may be one apart either way."""
     for bound, d, width in ((k, k // 4 + 2, k), (k // 2, 3, 9)):
         for name, case in cases(bound, d, width).items():
-            if name in ("cross_product", "split", "join"):  # their values depend on how the input is shared
+            if name in (
+                "cross_product",
+                "split",
+                "join",
+                "shuffle",
+            ):  # random, or it depends on how the input is shared
+                continue
+            if name in ORDERS and not protocol.has_order:
                 continue
             got = results(World(lambda party: protocol(party, ring=k), n=protocol.parties), name, case)
             want = results(World(lambda party: Plain(party, ring=k), n=1), name, case)
@@ -307,7 +336,9 @@ def test_results_are_those_of_the_reference(protocol, k):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_results_do_not_depend_on_the_network(protocol):
     for name, case in cases(40, 18, 20).items():
-        if name == "split" or not hasattr(protocol, name):  # gives no share, or not every protocol has it
+        if name in ("split", "shuffle") or not hasattr(protocol, name):  # no share, or random, or not every protocol has it
+            continue
+        if name in ORDERS and not protocol.has_order:
             continue
         steady = results(World(protocol, n=protocol.parties, seed=2), name, case)
         for seed in range(2):
@@ -322,16 +353,19 @@ def results(world: World, name: str, case: Any) -> np.ndarray:
     async def program(p: Any) -> Any:
         made = await case(p)
         result = await getattr(p, name)(*made.args)
-        if isinstance(result, Arith):
-            return await p.reveal_to(result, range(p.parties))
-        if isinstance(result, Bool):
-            return await p.reveal_bits_to(result, range(p.parties))
-        return result
+        return [await opened(p, value) for value in (result if isinstance(result, list) else [result])]
 
-    found = next(value for value in world.run(program) if value is not None)
-    if isinstance(found, Bits):
-        found = found.to_ring(RINGS[world.protocols[0].k])
-    return signed(found)
+    found = next(values for values in world.run(program) if values[0] is not None)
+    dtype = RINGS[world.protocols[0].k]
+    return np.concatenate([signed(v.to_ring(dtype) if isinstance(v, Bits) else v) for v in found])
+
+
+async def opened(p: Any, value: Any) -> Any:
+    if isinstance(value, Arith):
+        return await p.reveal_to(value, range(p.parties))
+    if isinstance(value, Bool):
+        return await p.reveal_bits_to(value, range(p.parties))
+    return value
 
 
 def signed(words: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from .._core import mpc, ring
 from ..errors import InputError
 from ..runtime import Spec, cost, gather
 from . import aby3_functions as functions
+from . import aby3_order as orders
 from . import carry
 from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full
@@ -556,6 +557,11 @@ class Aby3(Protocol):
 
     exp, log, sigmoid, tanh = functions.exp, functions.log, functions.sigmoid, functions.tanh
     reciprocal, divide, sqrt, rsqrt = functions.reciprocal, functions.divide, functions.sqrt, functions.rsqrt
+
+    # ---- orders: aby3_order.py ------------------------------------------------------------------------------------
+
+    has_order = True
+    shuffle, place, take, order = orders.shuffle, orders.place, orders.take, orders.order
 
     # ---- helpers ------------------------------------------------------------------------------------------------
 

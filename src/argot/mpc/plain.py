@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, final
 
-from .._core import ring
+import numpy as np
+
+from .._core import ring, sets
 from ..runtime import cost
 from .bits import Bits
 from .derived import clear
-from .protocol import Arith, Array, Bool, Protocol, full
+from .protocol import RINGS, Arith, Array, Bool, Protocol, full, index_bits
 
 free = cost("0")  # nothing is sent
 
@@ -124,6 +126,33 @@ class Plain(Protocol):
             total = ring.add(total, ring.mul(u, v))
         return Arith((total,))
 
+    # ---- orders ---------------------------------------------------------------------------------------------------
+
+    has_order: ClassVar[bool] = True
+
+    @free
+    async def shuffle(self, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
+        index = sets.permutation(values[0].shape[0])
+        return [_taken(value, index) for value in values]
+
+    @free
+    async def order(self, key: Bool) -> Bool:
+        words = key.parts[0].to_ring(RINGS[128])
+        low_first = np.lexsort((words["lo"], words["hi"]), axis=-1)
+        row = key.shape[-1] if key.shape else 1
+        start = np.arange(0, key.size, max(row, 1)).reshape((*key.shape[:-1], 1))
+        return Bool((Bits.from_ring((low_first + start).astype(np.uint64), index_bits(key.size)),))
+
+    @free
+    async def take(self, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:
+        index = order.parts[0].to_ring(np.uint64).astype(np.int64)
+        return [_taken(value, index) for value in values]
+
+    @free
+    async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
+        index = places.parts[0].to_ring(np.uint64).astype(np.int64)
+        return [_taken(value, np.argsort(index)) for value in values]
+
     # ---- elementary functions: correctly rounded, the same on every machine ---------------------------------------
 
     @free
@@ -162,3 +191,9 @@ class Plain(Protocol):
 
     def _function(self, name: str, x: Arith) -> Arith:
         return Arith((clear.apply(name, x.parts[0], self.fraction_bits),))
+
+
+def _taken(value: Arith | Bool, index: Array) -> Arith | Bool:
+    if isinstance(value, Arith):
+        return value.map(lambda part: part[index])
+    return value.map(lambda part: Bits.from_ring(part.to_ring(RINGS[128])[index], part.width))

@@ -353,6 +353,33 @@ class Protocol(ABC):
         functions of the second. Who does not know an addend passes None for its side."""
         raise NotImplementedError
 
+    # ---- orders (optional: see `has_order`) -------------------------------------------------------------------------
+
+    has_order: ClassVar[bool] = False
+    """Whether `shuffle`, `order`, `take` and `place` exist. All are along the first axis of their values."""
+
+    def shuffle(self, values: Sequence[Arith | Bool]) -> Coroutine[Any, Any, list[Arith | Bool]]:
+        """The values in one new order, every one equally likely, which nobody knows."""
+        raise NotImplementedError
+
+    def order(self, key: Bool) -> Coroutine[Any, Any, Bool]:
+        """The stable ascending order of unsigned words along the last axis: for each place the index of the word that
+        comes there, counted over the whole array; `index_bits(size)` bits."""
+        raise NotImplementedError
+
+    def take(self, values: Sequence[Arith | Bool], order: Bool) -> Coroutine[Any, Any, list[Arith | Bool]]:
+        """y[j] = x[order[j]] for a permutation of one axis."""
+        raise NotImplementedError
+
+    def place(self, values: Sequence[Arith | Bool], places: Bool) -> Coroutine[Any, Any, list[Arith | Bool]]:
+        """y[places[i]] = x[i] for a permutation of one axis."""
+        raise NotImplementedError
+
+
+def index_bits(n: int) -> int:
+    """Bits of an index among n."""
+    return max((n - 1).bit_length(), 1)
+
 
 def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A ring array of one integer (mod 2^k, negative ones in two's complement)."""
