@@ -1,6 +1,6 @@
 """The table of ratios: Argot beside its peer on the same machine in the same run, in turn.
 
-    python benchmarks/run.py [--only mul,less] [--rounds 3] [--out out/bench.json] [--write]
+    python benchmarks/run.py [--only mul,less] [--rounds 3] [--once psi] [--out out/bench.json] [--write]
 
 Each row runs the peer's script and `argot bench ... --json` in turn, `--rounds` times, each a median of five after one
 that does not count, and prints the ratio of the medians over the rounds with the limit it must stay under, and the
@@ -181,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="names of rows, separated by commas: " + ", ".join(r.name for r in ROWS))
     parser.add_argument("--rounds", type=int, default=1, help="of the peer and ours in turn; an odd number")
+    parser.add_argument("--once", default="", help="rows to measure in one round only, as they take minutes: psi")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench.json")
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     a = parser.parse_args()
@@ -194,7 +195,7 @@ def main() -> None:
     for row in ROWS:
         if row.name in wanted:
             print(f"-- {row.work}", file=sys.stderr, flush=True)
-            rows.append(measure(row, a.rounds))
+            rows.append(measure(row, 1 if row.name in a.once.split(",") else a.rounds))
     ratios = table(rows, link)
     print("\n" + ratios)
     date = time.strftime("%Y-%m-%d")
@@ -203,7 +204,8 @@ def main() -> None:
     print(f"\nwritten to {a.out.relative_to(ROOT) if a.out.is_relative_to(ROOT) else a.out}")
     if a.write:
         blocks = [f"`{name}`:\n\n```\n{text}\n```\n" for name, text in parts.items()]
-        write("\n".join([f"\nMeasured {date}, median of {a.rounds} rounds.\n", ratios, "", *blocks]))
+        once = f" ({a.once}: one)" if a.once else ""
+        write("\n".join([f"\nMeasured {date}, median of {a.rounds} rounds{once}.\n", ratios, "", *blocks]))
 
 
 if __name__ == "__main__":

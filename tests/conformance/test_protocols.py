@@ -336,7 +336,9 @@ def test_results_are_those_of_the_reference(protocol, k):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_results_do_not_depend_on_the_network(protocol):
     for name, case in cases(40, 18, 20).items():
-        if name in ("split", "shuffle") or not hasattr(protocol, name):  # no share, or random, or not every protocol has it
+        if name in ("split", "shuffle") or not hasattr(
+            protocol, name
+        ):  # no share, or random, or not every protocol has it
             continue
         if name in ORDERS and not protocol.has_order:
             continue

@@ -333,6 +333,9 @@ def test_another_protocol_or_older_tls_is_refused(tmp_path: Path, protocol: str 
         assert "TLS" in detail
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork", "ignore:This process .* is multi-threaded"
+)  # the child only tries to send
 def test_a_forked_child_sends_nothing(pair: tuple[Any, Any]) -> None:
     """Its counters of records are its parent's: what it sealed would go out under a nonce that comes again."""
     alice, bob = pair
