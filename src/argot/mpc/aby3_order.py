@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 DIGIT = 3
 """Bits of a digit. With two or four bits the bytes are about the same, with two there are more rounds."""
 
+WORD = 21 * DIGIT
+"""Bits of a key that are carried in one word."""
+
 FORTH, BACK = (1, 2, 0), (0, 2, 1)
 """Who is left out of the three permutations, one after the other."""
 
@@ -132,25 +135,26 @@ def order_bits(w: int, m: int) -> int:
 async def order(p: Aby3, key: Bool) -> Bool:
     """The stable ascending order of unsigned words along the last axis: [the index, counted over all, of the word that
     comes to each place], ceil(log2(size)) bits."""
-    n, left = key.size, key.width
-    width = index_bits(n)
-    if n == 0 or left == 0:
+    n, width = key.size, index_bits(key.size)
+    if n == 0 or key.width == 0:
         return p.public_bits(Bits.from_ring(np.arange(n, dtype=np.uint32).reshape(key.shape), width))
-    words = _mine(p, key)
+    starts = range(0, key.width, WORD)
+    words = [(_mine(p, key.bits_at(i, min(i + WORD, key.width))), min(WORD, key.width - i)) for i in starts]
     index = np.arange(n, dtype=np.uint32) if p.party.rank == 0 else np.zeros(n, np.uint32)
     while True:
+        (lowest, left), *words = words
         digit = min(DIGIT, left)
-        places = await _places(p, words, digit, key.shape)
-        left -= digit
-        columns = [places, _column(p, index, width)]
-        if left:
-            columns.append(_column(p, ring.shr(words, digit), left))
+        places = await _places(p, lowest, digit, key.shape)
+        if left > digit:
+            words = [(ring.shr(lowest, digit), left - digit), *words]
+        columns = [places, _column(p, index, width), *(_column(p, word, bits) for word, bits in words)]
         made = await _walk(p, columns, FORTH, _orders(_draw_keys(p), n))
         opened, shares = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
-        if not left:
+        if not words:
             parts = tuple(_scattered(part, opened) for part in shares[0])
             return Bool(tuple(Bits.from_ring(part, width).reshape(key.shape) for part in parts))
-        index, words = (_scattered(_addend(p, parts), opened) for parts in shares)
+        index, *moved = (_scattered(_addend(p, parts), opened) for parts in shares)
+        words = [(word, bits) for word, (_, bits) in zip(moved, words, strict=True)]
 
 
 # ---- the place of every word by one digit ----------------------------------------------------------------------------

@@ -137,10 +137,10 @@ class Plain(Protocol):
 
     @free
     async def order(self, key: Bool) -> Bool:
-        words = key.parts[0].to_ring(RINGS[128])
-        low_first = np.lexsort((words["lo"], words["hi"]), axis=-1)
-        row = key.shape[-1] if key.shape else 1
-        start = np.arange(0, key.size, max(row, 1)).reshape((*key.shape[:-1], 1))
+        pieces = [key.parts[0].planes_at(i, min(i + 64, key.width)) for i in range(0, key.width, 64)]
+        low_first = np.lexsort([piece.to_ring(np.uint64) for piece in pieces], axis=-1)
+        rows = np.arange(int(np.prod(key.shape[:-1], dtype=np.int64)))
+        start = (rows * key.shape[-1]).reshape((*key.shape[:-1], 1))
         return Bool((Bits.from_ring((low_first + start).astype(np.uint64), index_bits(key.size)),))
 
     @free

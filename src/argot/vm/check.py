@@ -60,6 +60,7 @@ class _Checker:
         _require(depth <= MAX_DEPTH, f"blocks nested more than {MAX_DEPTH} deep")
         known: dict[int, Var] = {}
         for param in block.params:
+            _require(param.type.dtype != "order", f"a parameter {param.type}", "numbers or booleans")
             self.define(param, known)
         for eqn in block.equations:
             self.equations += 1
@@ -73,6 +74,8 @@ class _Checker:
                 raise
         missing = [i for i in block.results if i not in known]
         _require(not missing, f"a block returns %{missing[:1]}, which it does not define")
+        orders = [i for i in block.results if known[i].type.dtype == "order"]
+        _require(not orders, f"a block returns an order, %{orders[:1]}", "numbers or booleans")
         return known
 
     def equation(self, eqn: Equation, known: dict[int, Var], depth: int) -> None:
@@ -85,6 +88,9 @@ class _Checker:
             self.control(op, eqn, inputs, known, depth)
             return
         _require(not eqn.blocks, "a block where none belongs")
+        # Following an order opens it, shuffled: no other value may be taken for one, and none may be made of one.
+        ordered = [v.type for v in inputs if v.type.dtype == "order"]
+        _require(op.uses_orders or not ordered, f"{op.name} of an order", "take_order or index_of")
         arity_ok = len(inputs) == op.arity if op.arity is not None else len(inputs) > 0
         _require(arity_ok, f"{len(inputs)} operands of {op.name}", f"{op.arity or 'one or more'}")
         _require(len(eqn.outputs) == 1, f"{len(eqn.outputs)} outputs of {op.name}", "one")

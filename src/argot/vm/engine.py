@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..mpc.bits import Bits
-from ..mpc.protocol import Arith, Bool, Protocol
+from ..mpc.protocol import Arith, Bool, Protocol, index_bits
 from .ir import TensorType
 from .ops.base import Operand, Shared, whole
 from .values import Array, Public, Share, integers, reals
@@ -27,6 +27,8 @@ class Engine:
             return x.share
         if x.type.dtype == "bool":
             return self.p.public_bits(Bits.from_bool(x.array))
+        if x.type.dtype == "order":
+            return self.p.public_bits(Bits.from_ring(x.array.astype(np.uint64), index_bits(x.array.size)))
         return self.p.public(self.words(x))
 
     def arith(self, x: Operand, shape: tuple[int, ...] | None = None) -> Arith:

@@ -41,8 +41,10 @@ NUMPY: dict[str, np.dtype[Any]] = {
     "u32": np.dtype(np.uint32),
     "u64": np.dtype(np.uint64),
     "fixed": np.dtype(np.float64),
+    "order": np.dtype(np.int64),  # a permutation: `ops.order` has what may be done with one
 }
-INTEGERS = tuple(name for name in NUMPY if name not in ("bool", "fixed"))
+DTYPES = tuple(name for name in NUMPY if name != "order")
+INTEGERS = tuple(name for name in DTYPES if name not in ("bool", "fixed"))
 
 
 def ir_dtype(dtype: Any) -> str:

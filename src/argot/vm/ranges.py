@@ -202,6 +202,10 @@ def _meeting(x: list[Interval]) -> dict[str, Any]:
     return _spread([x[0].join(x[2])])
 
 
+def _widest(x: list[Interval]) -> dict[str, Any]:
+    return {"bound": bound_of(_joined(x))}
+
+
 def _argument_of(x: list[Interval]) -> dict[str, Any]:
     return {"bound": bound_of(x[0])}
 
@@ -221,6 +225,7 @@ _PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
     "exp": _exponent,
     **{name: _fraction for name in ("div", "int_div", "rem")},
     **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin", "cummax", "cummin")},
+    "order": _widest,
     **{name: _meeting for name in ("put_max", "put_min")},
     **{name: _argument_of for name in ("log", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal")},
 }
@@ -381,6 +386,8 @@ _RULES: dict[str, Rule] = {
     **{name: lambda x, t, eqn: x[0].join(x[2]) for name in ("put", "put_max", "put_min")},
     "dynamic_update": lambda x, t, eqn: x[0].join(x[1]),
     "argmax": _argument,
+    "index_of": _argument,
+    "take_order": _same,
     "argmin": _argument,
     **{name: _bit for name in ("lt", "eq", "not", "and", "or", "xor", "reduce_and", "reduce_or")},
     **{

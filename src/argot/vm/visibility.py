@@ -122,7 +122,9 @@ def _edges(block: Block, rounds: float, graph: _Graph) -> None:
     known = block.vars()
     for v in known.values():
         if v.visibility.is_private:
-            graph.edge((v.id, False), (v.id, True), max(v.type.size, 1) * rounds)
+            # An order is not shared: it is made of shares, or followed by its owner.
+            cut = _INFINITE if v.type.dtype == "order" else max(v.type.size, 1) * rounds
+            graph.edge((v.id, False), (v.id, True), cut)
     for eqn in block.equations:
         inputs = [known[i] for i in eqn.inputs]
         if eqn.blocks:

@@ -13,8 +13,6 @@ from .jax_adapter import Atom, Eqn, Jaxpr, evaluate
 
 # Why primitives that people meet have no rule, and what to do instead.
 _ADVICE = {
-    "sort": "sorting secrets comes later; argmax, max and comparisons work",
-    "top_k": "sorting secrets comes later; argmax and max work",
     "conv_general_dilated": "write the convolution as a matrix product of patches",
     "fft": "a Fourier transform is a product with public matrices of cosines and sines",
 }

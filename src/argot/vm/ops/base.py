@@ -52,6 +52,7 @@ class Op:
     attrs: ClassVar[Mapping[str, Callable[[Any], bool]]] = MappingProxyType({})
     public_operands: ClassVar[tuple[int, ...]] = ()  # these must be public
     clear_only: ClassVar[bool] = False  # no meaning on shares
+    uses_orders: ClassVar[bool] = False  # operands may be orders
     form: ClassVar[Literal["elementwise", "move", ""]] = ""  # element by element; or only moves elements
     scaling: ClassVar[Literal["linear", "alike", "bilinear", ""]] = ""  # how a common factor of operands passes
     cost: ClassVar[float] = 0.0  # what one output element costs on shares, in elements sent

@@ -11,11 +11,11 @@ from argot._core import ring
 from ...mpc.bits import Bits
 from ...mpc.protocol import Arith, Bool
 from ..engine import Engine
-from ..ir import NUMPY, TensorType
+from ..ir import DTYPES, NUMPY, TensorType
 from ..values import Public, Share
 from .base import Array, Op, Operand, attributes, elementwise, is_bound, require
 
-ANY = tuple(NUMPY)
+ANY = DTYPES
 
 
 class _Comparison(Op):
@@ -239,7 +239,7 @@ class Convert(Op):
     name = "convert"
     form = "elementwise"
     arity = 1
-    attrs = attributes(dtype=lambda v: v in NUMPY)
+    attrs = attributes(dtype=lambda v: v in DTYPES)
     cost = 3.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:

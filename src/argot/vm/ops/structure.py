@@ -12,7 +12,7 @@ from argot._core import ring
 from ...mpc.bits import Bits
 from ...mpc.protocol import RINGS, Arith, Bool
 from ..engine import Engine
-from ..ir import INTEGERS, NUMPY, TensorType
+from ..ir import DTYPES, INTEGERS, NUMPY, TensorType
 from ..values import Share
 from .base import Array, Op, Operand, attributes, elementwise, is_array, is_int, is_ints, is_text, require
 
@@ -39,7 +39,7 @@ class Iota(Op):
 
     name = "iota"
     arity = 0
-    attrs = attributes(dtype=lambda v: v in NUMPY, shape=is_ints, axis=is_int)
+    attrs = attributes(dtype=lambda v: v in DTYPES, shape=is_ints, axis=is_int)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape, axis = attrs["shape"], attrs["axis"]

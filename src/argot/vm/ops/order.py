@@ -1,0 +1,170 @@
+"""Orders: sorting, and what follows an order.
+
+An order is a value of its own kind: for each place the index of the element that comes there, a permutation of all
+indices. Only `order` makes one and only `take_order` and `index_of` use it, because following an order opens it in a
+shuffled form: of a permutation that says nothing, of any other numbers it would tell what they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from argot._core import ring
+
+from ...errors import UnsupportedError
+from ...mpc.bits import Bits
+from ...mpc.protocol import Arith, Bool
+from ..engine import Engine
+from ..ir import INTEGERS, TensorType
+from ..values import Public, Share
+from .base import Array, Op, Operand, attributes, is_bool, is_bound, is_int, require
+
+WORD = 60.0
+"""Bits sent for each element and bit of a key, about: three bits of it are sorted by at a time."""
+
+
+def last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape, or the numbers of axes, with that axis moved to the end."""
+    return (*shape[:axis], *shape[axis + 1 :], shape[axis])
+
+
+class Order(Op):
+    """The stable order of elements along `axis`, by the first key, then by the next; ascending unless `descending`.
+
+    The order's shape has `axis` at the end.
+    """
+
+    name = "order"
+    attrs = attributes(axis=is_int, descending=is_bool, bound=is_bound)
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        shape = types[0].shape
+        require(all(t.shape == shape for t in types), f"keys of shapes {[t.shape for t in types]}", "one shape")
+        require(all(t.dtype != "order" for t in types), "an order as a key", "numbers or booleans")
+        require(0 <= attrs["axis"] < len(shape), f"axis {attrs['axis']} of {types[0]}")
+        return TensorType("order", last(shape, attrs["axis"]))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        keys = [np.moveaxis(x, attrs["axis"], -1) for x in arrays]
+        if attrs["descending"]:  # places in the other direction, so that equal elements keep their order
+            keys = [-np.unique(x, return_inverse=True)[1].reshape(x.shape) for x in keys]
+        found = np.lexsort(keys[::-1], axis=-1) if keys[0].size else np.zeros(keys[0].shape, np.int64)
+        return np.asarray(found + _starts(found.shape))
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        _can_sort(e)
+        words = [await self._word(e, x, **attrs) for x in operands]
+        parts = zip(*(word.parts for word in reversed(words)), strict=True)
+        word = Bool(tuple(Bits.stack_planes(list(part)) for part in parts))
+        found: Bool = await e.p.order(e.p.not_(word) if attrs["descending"] else word)
+        return found
+
+    async def _word(self, e: Engine, x: Operand, **attrs: Any) -> Bool:
+        """Bits that compare without a sign as the elements do with theirs."""
+        axes = last(tuple(range(len(x.type.shape))), attrs["axis"])
+        if x.type.dtype == "bool":
+            return e.bool(x, x.type.shape).map(lambda part: part.transpose(axes))
+        number = e.arith(x, x.type.shape).map(lambda part: np.ascontiguousarray(np.transpose(part, axes)))
+        # A product before truncation may fill the ring, a real never does.
+        whole = e.p.k - 1 if x.type.dtype == "fixed" else e.p.k
+        width = min(e.ring_bound(attrs["bound"], x.type) or whole, whole)
+        bits = await e.p.a2b(number, width)
+        return e.p.xor_public(bits, _top(number.shape, width))
+
+    def price(self, shared: Any, types: Any, out: TensorType) -> float:
+        return WORD * len(types) * out.size
+
+
+class TakeOrder(Op):
+    """y[j] = x[order[j]] along `axis`."""
+
+    name = "take_order"
+    arity = 2
+    attrs = attributes(axis=is_int)
+    uses_orders = True
+    cost = 10.0
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, order = types
+        require(0 <= attrs["axis"] < len(x.shape), f"axis {attrs['axis']} of {x}")
+        ok = order.dtype == "order" and x.dtype != "order" and order.shape == last(x.shape, attrs["axis"])
+        require(ok, f"{x} in the order {order}", f"an order of shape {last(x.shape, attrs['axis'])}")
+        return x
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        x = np.moveaxis(arrays[0], attrs["axis"], -1)
+        return np.moveaxis(x.reshape(-1)[arrays[1].reshape(-1)].reshape(x.shape), -1, attrs["axis"])
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return isinstance(operands[1], Public)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, order = operands
+        rank, axis = len(x.type.shape), attrs["axis"]
+        forth = last(tuple(range(rank)), axis)
+        back = tuple(int(i) for i in np.argsort(forth))
+        flat, moved = _transposed(e.lift(x), forth).reshape((x.type.size,)), last(x.type.shape, axis)
+        if isinstance(order, Public):
+            index = order.array.reshape(-1)
+            taken: Any = flat.map(lambda part: part[index] if isinstance(flat, Arith) else part.take(index, 0))
+        elif x.type.size < 2:
+            taken = flat
+        else:
+            _can_sort(e)
+            shared: Any = e.lift(order)
+            (taken,) = await e.p.take([flat], shared.reshape((order.type.size,)))
+        return _transposed(taken.reshape(moved), back)
+
+
+class IndexOf(Op):
+    """The order as numbers: the index along `axis` of the element that comes to each place."""
+
+    name = "index_of"
+    arity = 1
+    attrs = attributes(axis=is_int, dtype=lambda v: v in INTEGERS)
+    uses_orders = True
+    cost = 17.0
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        shape, axis = types[0].shape, attrs["axis"]
+        require(types[0].dtype == "order", f"the indices of {types[0]}", "an order")
+        require(0 <= axis < len(shape), f"axis {axis} of {types[0]}")
+        return TensorType(attrs["dtype"], (*shape[:axis], shape[-1], *shape[axis:-1]))
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        index = arrays[0] - _starts(arrays[0].shape)
+        return np.moveaxis(index, -1, attrs["axis"]).astype(TensorType(attrs["dtype"]).numpy)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        order: Any = e.lift(operands[0])
+        number = await e.p.b2a(order)
+        starts = np.array(np.broadcast_to(_starts(order.shape), order.shape), np.uint64)
+        number = e.p.add_public(number, ring.neg(ring.cast(starts, e.p.dtype)))
+        return number.map(lambda part: np.ascontiguousarray(np.moveaxis(part, -1, attrs["axis"])))
+
+
+def _starts(shape: tuple[int, ...]) -> Array:
+    """The index, counted over all, of the first element of each row."""
+    rows = int(np.prod(shape[:-1], dtype=np.int64))
+    return (np.arange(rows) * shape[-1]).reshape((*shape[:-1], 1))
+
+
+def _top(shape: tuple[int, ...], width: int) -> Bits:
+    """The highest bit set in every word of so many."""
+    bits = Bits.zeros(shape, width)
+    return Bits(np.concatenate([bits.planes[:-1], (~Bits.zeros(shape, 1)).planes]), shape)
+
+
+def _transposed(x: Any, axes: tuple[int, ...]) -> Any:
+    if isinstance(x, Arith):
+        return x.map(lambda part: np.ascontiguousarray(np.transpose(part, axes)))
+    return x.map(lambda part: part.transpose(axes))
+
+
+def _can_sort(e: Engine) -> None:
+    if not e.p.has_order:
+        raise UnsupportedError(
+            f"sorting under {type(e.p).__name__.lower()}", wanted="a protocol with secret orders: aby3"
+        )

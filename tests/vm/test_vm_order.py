@@ -1,0 +1,113 @@
+"""Orders: what sorts may be told, and what may not become of them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from argot.errors import ProgramError
+from argot.mpc.aby3 import Aby3
+from argot.vm.check import check
+from argot.vm.conformance import on_plain, on_world
+from argot.vm.ir import PUBLIC, SECRET, private
+from argot.vm.lower import Spec, trace, within
+from argot.vm.parser import parse
+
+RNG = np.random.default_rng(8)
+
+
+def both(fn, arrays, visibilities=None):
+    """Results of the reference and of shares, which must be JAX's."""
+    kinds = visibilities or [SECRET] * len(arrays)
+    specs = [Spec(a.shape, a.dtype.name, v) for a, v in zip(arrays, kinds, strict=True)]
+    program = trace(fn, specs).program
+    with jax.enable_x64(True):
+        wanted = [np.asarray(leaf) for leaf in jax.tree.leaves(fn(*map(jnp.asarray, arrays)))]
+    for found in (on_plain(program, arrays), on_world(Aby3, program, arrays)[0]):
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a.astype(float), b.astype(float), atol=1e-4)
+    return program
+
+
+def test_keys_of_more_bits_than_a_word_has():
+    """Three reals and a boolean: 190 bits, with ties in all but the last."""
+    x, y, z = (RNG.integers(-2, 2, 40).astype(float) for _ in range(3))
+    both(lambda *keys: jax.lax.sort((*keys, jnp.arange(40.0)), num_keys=4), [x, y > 0, z, RNG.permutation(40) * 1.0])
+
+
+def test_numbers_at_the_ends_of_what_can_be_shared():
+    x = np.array([-(2.0**26) + 1, 2.0**26 - 1, -(2.0**-18), 0.0, 2.0**-18, -5.25])
+    both(jnp.sort, [x])
+    both(jnp.sort, [np.array([-(2**63), 2**63 - 1, 0, -1, 1])])
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 1), (2, 0)])
+def test_arrays_with_nothing_to_sort(shape):
+    both(lambda x: (jnp.sort(x), jnp.argsort(x)), [RNG.normal(size=shape)])
+
+
+def test_what_is_known_to_be_small_is_sorted_by_fewer_bits():
+    x = RNG.uniform(0, 1, 64)
+    wide, narrow = (
+        on_world(Aby3, trace(fn, [Spec((64,))]).program, [x])[1].bits
+        for fn in (jnp.sort, lambda v: jnp.sort(within(v, 0, 1)))
+    )
+    assert narrow < wide / 2
+
+
+@pytest.mark.parametrize(
+    "kinds", [(private(0), private(1)), (private(0), SECRET), (SECRET, private(2)), (PUBLIC, SECRET), (SECRET, PUBLIC)]
+)
+def test_keys_and_what_follows_them_of_different_owners(kinds):
+    """An order that one party could make is made of shares if a secret follows it: an order itself is never shared."""
+    arrays = [RNG.integers(0, 9, 20).astype(float), RNG.normal(size=20)]
+    program = both(lambda x, y: jax.lax.sort((x, y), num_keys=1), arrays, list(kinds))
+    assert all(e.outputs[0].type.dtype != "order" for e in program.body.walk() if e.op == "share")
+
+
+def test_an_order_is_made_once():
+    program = trace(lambda x: (jnp.sort(x), jnp.argsort(x), jnp.median(x)), [Spec((9,))])
+    assert [e.op for e in program.program.body.walk()].count("order") == 1
+
+
+HEAD = 'program "x"(\n  %0: i64[4] secret "a"\n  %1: fixed[4] secret "b"\n) {\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  %2: fixed[4] secret = take_order(%1, %0) {axis=0}\n  return %2\n}", "in the order"),
+        ('  %2: order[4] secret = convert(%0) {dtype="order"}\n  return %2\n}', "dtype"),
+        (
+            "  %2: order[4] secret = order(%0) {axis=0, bound=null, descending=false}\n  return %2\n}",
+            "returns an order",
+        ),
+        (
+            "  %2: order[4] secret = order(%0) {axis=0, bound=null, descending=false}\n"
+            "  %3: order[4] secret = add(%2, %2)\n  return %0\n}",
+            "add of an order",
+        ),
+        (
+            "  %2: order[4] secret = order(%0) {axis=0, bound=null, descending=false}\n"
+            "  %3: order[8] secret = concat(%2, %2) {axis=0}\n  return %0\n}",
+            "of an order",
+        ),
+    ],
+)
+def test_a_program_cannot_take_other_values_for_an_order(text, message):
+    """Following one opens it in shuffled form, which would tell what other numbers are."""
+    with pytest.raises(ProgramError, match=message):
+        check(parse(HEAD + text))
+
+
+def test_a_parameter_cannot_be_an_order():
+    text = """program "x"(
+      %0: order[4] secret "a"
+    ) {
+      %1: i64[4] secret = index_of(%0) {axis=0, dtype="i64"}
+      return %1
+    }"""
+    with pytest.raises(ProgramError, match="parameter"):
+        check(parse(text))
