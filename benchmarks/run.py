@@ -74,6 +74,7 @@ ROWS = [
     mpc("exp", "100000", "memory", "exp of 1e5, domain declared", 0.7, 60, M // 10, "--bounds", "-12,8"),
     mpc("matmul", "1000,1000,1000", "tcp", "matmul 1000 x 1000 x 1000", 0.2, 32, M),
     mpc("chain", "1", "tcp", "100 dependent scalar multiplications", 0.15, None, 1),
+    mpc("sort", "100000", "tcp", "sort of 1e5 reals", 0.1, 2400, M // 10),
     Row(
         "lr",
         "logistic regression 100,000 x 100, one epoch at batch 1024",

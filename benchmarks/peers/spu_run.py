@@ -51,6 +51,7 @@ def program(op, n):
         "where": (jnp.where, (rng.integers(0, 2, size).astype(bool), uniform(size), uniform(size))),
         "sigmoid": (jax.nn.sigmoid, (uniform(size),)),
         "exp": (jnp.exp, (uniform(size),)),
+        "sort": (jnp.sort, (uniform(size),)),
         "chain": (chain, (np.full(size, 1.5, np.float32), np.full(size, 1.003, np.float32))),
     }[op]
 

@@ -76,6 +76,7 @@ def operations() -> dict[str, Operation]:
         "rsqrt": Operation(jax.lax.rsqrt, lambda x: 1 / np.sqrt(x), positive),
         "max": Operation(lambda x: jnp.max(x, axis=1), lambda x: x.max(axis=1), reals(-4, 4, row=100)),
         "softmax": Operation(lambda x: jax.nn.softmax(x, axis=1), softmax, reals(-4, 4, row=10)),
+        "sort": Operation(jnp.sort, np.sort, one),
         "matmul": Operation(
             jnp.matmul, np.matmul, lambda m, k, n: [("real", -0.5, 0.5, [m, k]), ("real", -0.5, 0.5, [k, n])], sizes=3
         ),

@@ -46,7 +46,10 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Sorting** is stable and tells nobody anything: not the order, nor which elements are equal. `sort`, `argsort`,
   `lexsort`, `top_k`, `median` and `quantile` cost about 5 rounds for every three bits of a key, and sort by fewer bits
   what is promised to be small (`argot.within`).
-- **Indices and conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
+- **Secret indices** choose single elements or rows: `x[i]`, `jnp.take`, `x.at[i].add`, `x.at[i].set` (at most 64),
+  `lax.dynamic_slice`, `searchsorted`, `bincount`. Each is a product with one-hot rows, so it costs as much as there are
+  places; an index outside of the array gives 0, or updates nothing. Promise the range of an index (`argot.within`).
+- **Conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
 - **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
   it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run
   has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.

@@ -9,7 +9,7 @@ import numpy as np
 
 from ....errors import UnsupportedError
 from ...ir import PUBLIC, TensorType, ir_dtype
-from .. import jax_adapter
+from .. import jax_adapter, secret_index
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
 
@@ -146,9 +146,12 @@ def iota(b: Builder, *_refs: Ref, dtype: Any, shape: Any, dimension: int, **_: A
 
 @example(lambda J, x, i: J.lax.dynamic_slice(x, (i, 1), (2, 2)), reals(4, 4), ints(low=0, high=4, public=True))
 @example(lambda J, x, i: x[i], bits(70, 3), ints(low=0, high=60, public=True))
+@example(lambda J, x, i, j: J.lax.dynamic_slice(x, (i, j), (2, 3)), reals(4, 5), ints(low=-2, high=5), ints())
+@example(lambda J, x, i: J.lax.dynamic_index_in_dim(x, i, 1), bits(3, 9), ints(low=0, high=9))
 def dynamic_slice(b: Builder, x: Ref, *starts: Ref, slice_sizes: Any, **_: Any) -> Ref:
-    """A window at public indices."""
-    _public(b, "slicing", *starts)
+    """A window; at secret indices a product with one-hot rows."""
+    if any(i.visibility != PUBLIC for i in starts):
+        return secret_index.dynamic_slice(b, x, starts, tuple(map(int, slice_sizes)))
     return b.emit("dynamic_slice", x, *starts, sizes=tuple(map(int, slice_sizes)))
 
 
@@ -173,13 +176,21 @@ def _clip(mode: Any) -> bool:
 @example(lambda J, x, i: x.at[i].get(mode="fill", fill_value=7.0), reals(4), ints(6, public=True))
 @example(lambda J, x, i: J.jax.vmap(lambda r, j: r[j])(x, i), reals(4, 3), ints(4, low=0, high=3, public=True))
 @example(lambda J, x: x[J.jnp.array([2, 0])], bits(4, 33))
+@example(lambda J, x, i: x[i], reals(6, 2), ints(3, low=0, high=6))
+@example(lambda J, x, i: J.jnp.take(x, i, axis=1), bits(3, 7), ints(2, 2, low=0, high=7))
+@example(lambda J, x, i, j: x[i, :, j], ints(4, 2, 3), ints(5, low=0, high=4), ints(5, low=0, high=3))
+@example(lambda J, x, i: J.jax.vmap(lambda r, j: r[j])(x, i), reals(4, 3, 2), ints(4, low=0, high=3))
+@example(lambda J, x, i: J.jnp.take_along_axis(x, i, axis=1), reals(2, 5), ints(2, 3, low=0, high=5))
+@example(lambda J, x, y: J.jnp.searchsorted(J.jnp.sort(x), y), reals(9), reals(4))
 def gather(
     b: Builder, x: Ref, indices: Ref, *, dimension_numbers: Any, slice_sizes: Any, mode: Any, fill_value: Any = None,
     **_: Any,
 ) -> Ref:  # fmt: skip
-    """Windows at public indices (`x[i]`, `jnp.take`); a fill value where they stick out, NaN being 0."""
-    _public(b, "indexing", indices)
+    """Windows (`x[i]`, `jnp.take`); a fill value where they stick out, NaN being 0. At secret indices single elements
+    or rows, by a product with one-hot rows; 0 where they stick out."""
     d = jax_adapter.numbers(dimension_numbers)
+    if indices.visibility != PUBLIC:
+        return secret_index.gather(b, x, indices, d, tuple(map(int, slice_sizes)))
     places = b.emit(
         "positions",
         indices,
@@ -224,6 +235,8 @@ def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension
 @example(lambda J, x: x.at[1].set(5.0), reals(4, 3))
 @example(lambda J, x, y, i: x.at[i].set(y), reals(4, 3), reals(3), ints(low=0, high=4, public=True))
 @example(lambda J, x: x.at[J.jnp.array([0, 69])].set(True), bits(70))
+@example(lambda J, x, i: x.at[i].set(7.0), reals(5, 2), ints(low=0, high=5))
+@example(lambda J, x, i, y: x.at[1, i].set(y), ints(2, 6), ints(1, low=0, high=6), ints(1))
 def scatter(
     b: Builder,
     x: Ref,
@@ -235,7 +248,9 @@ def scatter(
     update_jaxpr: Any = None,
     **_: Any,
 ) -> Ref:
-    """Elements at public indices replaced (`x.at[i].set(y)`)."""
+    """Elements replaced (`x.at[i].set(y)`); at most 64 at secret indices."""
+    if indices.visibility != PUBLIC:
+        return secret_index.scatter(b, "put", x, indices, updates, jax_adapter.numbers(dimension_numbers))
     if update_jaxpr is not None and jax_adapter.read(update_jaxpr).equations:
         raise UnsupportedError(
             "`.at[i].apply(f)`", wanted="`.at[i].set`", todo="write x.at[i].set(f(x[i]))", where=b.where or None
@@ -246,10 +261,14 @@ def scatter(
 @example(lambda J, x: x.at[J.jnp.array([1, 1, 0])].add(J.jnp.array([1.0, 2.0, 3.0])), reals(4))
 @example(lambda J, x: J.jax.grad(lambda v: (v[J.jnp.array([2, 0, 2])] ** 2).sum())(x), reals(4, 3))
 @example(lambda J, x, i: x.at[i].add(x), reals(6), ints(6, low=0, high=6, public=True))
+@example(lambda J, x, i: x.at[i].add(x), reals(6, 2), ints(6, low=0, high=6))
+@example(lambda J, i: J.jnp.bincount(i, length=7), ints(20, low=0, high=7))
 def scatter_add(
     b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
 ) -> Ref:
-    """Values added at public indices (`x.at[i].add(y)`, and derivatives of indexing)."""
+    """Values added (`x.at[i].add(y)`, and derivatives of indexing); at secret indices by one-hot rows."""
+    if indices.visibility != PUBLIC:
+        return secret_index.scatter(b, "put_add", x, indices, updates, jax_adapter.numbers(dimension_numbers))
     return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
 
 
