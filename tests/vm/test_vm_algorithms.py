@@ -9,6 +9,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -67,6 +68,33 @@ def nearest_neighbours(x, y, new, k=5):
     _, nearest = jax.lax.top_k(-distance, k)
     votes = jax.nn.one_hot(y[nearest], 3).sum(1)
     return jnp.argmax(votes, 1)
+
+
+def ridge(x, y, alpha=1.0):
+    mean, level = x.mean(0), y.mean()
+    x = x - mean
+    w = jnp.linalg.solve(x.T @ x + alpha * jnp.eye(x.shape[1]), x.T @ (y - level))
+    return jnp.concatenate([w, (level - mean @ w)[None]])
+
+
+def test_ridge_regression():
+    y = X[:, 3] + 0.5 * X[:, 0]
+    found, wanted = on_shares(ridge, X[:, :3], y), Ridge(1.0).fit(X[:, :3], y)
+    np.testing.assert_allclose(found, [*wanted.coef_, wanted.intercept_], atol=2e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_systems_of_equations(n):
+    """Pivots are found in secret: the first one here is zero."""
+    rng = np.random.default_rng(n)
+    a, y = rng.normal(size=(n, n)) + 2 * np.eye(n)[::-1], rng.normal(size=(n, 3))
+    a[0, 0] = 0 if n > 1 else a[0, 0]
+    vector, matrix, inverse = on_shares(
+        lambda a, y: (jnp.linalg.solve(a, y[:, 0]), jnp.linalg.solve(a, y), jnp.linalg.inv(a)), a, y
+    )
+    np.testing.assert_allclose(vector, np.linalg.solve(a, y[:, 0]), atol=1e-3)
+    np.testing.assert_allclose(matrix, np.linalg.solve(a, y), atol=1e-3)
+    np.testing.assert_allclose(inverse, np.linalg.inv(a), atol=1e-3)
 
 
 def test_kmeans():

@@ -91,3 +91,50 @@ def _alike(b: Builder, x: Ref, y: Ref) -> tuple[Ref, Ref]:
 def _quotient(b: Builder, x: Ref, y: Ref) -> Ref:
     """floor(x / y). The quotient of a multiple of y may come out one unit too low: half a step of 2^-10 helps it."""
     return b.emit("floor", b.emit("add", b.emit("div", x, y), b.constant(2.0**-11, x.type)))
+
+
+MOST_ROWS = 64
+"""Of a system that is solved, one step of elimination for each."""
+
+
+def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
+    """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination; pivots are the largest of a column, found in secret.
+
+    Elements and results must be below 2^(k - 2f - 2); a singular matrix gives numbers that mean nothing.
+    """
+    n = a.type.shape[-1]
+    if len(a.type.shape) != 2 or len(y.type.shape) > 2 or a.visibility == y.visibility == PUBLIC or n > MOST_ROWS:
+        return None
+    a, right = (
+        b.emit("convert", v, dtype="fixed") for v in (a, b.emit("reshape", y, shape=(n, y.type.size // max(n, 1))))
+    )
+    rows = b.emit("concat", a, right, axis=1)
+    for k in range(n):
+        above, below = _part(b, rows, 0, k), _part(b, rows, k, n)
+        column = _columns(b, below, k, k + 1)
+        size = b.emit("select", b.emit("lt", column, _zero(b, column)), b.emit("neg", column), column)
+        place = b.emit("argmax", size, axis=0, dtype="i32")
+        count = b.emit("iota", dtype="i32", shape=(n - k, 1), axis=0)
+        here = b.emit("eq", b.emit("broadcast", place, shape=(n - k, 1), dims=(1,)), count)
+        code = b.emit("transpose", b.emit("convert", here, dtype="fixed"), axes=(1, 0))
+        pivot, first = b.emit("matmul", code, below), _part(b, below, 0, 1)
+        rest = _part(b, below, 1, n - k)
+        if n - k > 1:
+            wide = rest.type.shape
+            swap = b.emit("broadcast", _part(b, here, 1, n - k), shape=wide, dims=(0, 1))
+            rest = b.emit("select", swap, b.emit("broadcast", first, shape=wide, dims=(0, 1)), rest)
+        head = _columns(b, pivot, k, k + 1)
+        unit = b.emit("div", pivot, b.emit("broadcast", head, shape=pivot.type.shape, dims=(0, 1)))
+        others = b.emit("concat", above, rest, axis=0)
+        others = b.emit("sub", others, b.emit("matmul", _columns(b, others, k, k + 1), unit))
+        rows = b.emit("concat", _part(b, others, 0, k), unit, _part(b, others, k, n - 1), axis=0)
+    return [b.emit("reshape", _columns(b, rows, n, rows.type.shape[1]), shape=y.type.shape)]
+
+
+def _part(b: Builder, x: Ref, start: int, stop: int) -> Ref:
+    """Rows start..stop-1."""
+    return b.emit("slice", x, starts=(start, 0), limits=(stop, x.type.shape[1]), strides=(1, 1))
+
+
+def _columns(b: Builder, x: Ref, start: int, stop: int) -> Ref:
+    return b.emit("slice", x, starts=(0, start), limits=(x.type.shape[0], stop), strides=(1, 1))
