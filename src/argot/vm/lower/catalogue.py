@@ -49,8 +49,8 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Secret indices** choose single elements or rows: `x[i]`, `jnp.take`, `x.at[i].add`, `x.at[i].set` (at most 64),
   `lax.dynamic_slice`, `searchsorted`, `bincount`. Each is a product with one-hot rows, so it costs as much as there are
   places; an index outside of the array gives 0, or updates nothing. Promise the range of an index (`argot.within`).
-- **Systems of equations**: `jnp.linalg.solve` and `inv` of one system of at most 64, by elimination with pivots found in
-  secret. There is no derivative of them yet.
+- **Systems of equations**: `jnp.linalg.solve` and `inv` of one system of at most 64, by elimination with pivots found
+  in secret. There is no derivative of them yet.
 - **Conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
 - **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
   it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run

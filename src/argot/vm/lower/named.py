@@ -98,7 +98,7 @@ MOST_ROWS = 64
 
 
 def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
-    """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination; pivots are the largest of a column, found in secret.
+    """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination, pivots (the largest of a column) found in secret.
 
     Elements and results must be below 2^(k - 2f - 2); a singular matrix gives numbers that mean nothing.
     """
