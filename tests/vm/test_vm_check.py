@@ -50,6 +50,15 @@ def test_bytes_round_trip():
     assert PROGRAM.inputs[0] == "x"
 
 
+def test_the_dtype_of_a_constant_is_one_that_programs_have():
+    """NumPy evaluates the text of a dtype; that of another party never gets there."""
+    sent = trace(lambda x: x + jnp.array([1.0, 2.0, 4.0]), [Spec((3,))]).program.to_bytes()
+    assert b"<f8" in sent and load(sent)
+    for dtype in (b"9i8", b"(2)", b"m8s", b"<c8"):
+        with pytest.raises(ProgramError):
+            load(sent.replace(b"<f8", dtype))
+
+
 def test_text_round_trip():
     assert same(parse(str(PROGRAM)), PROGRAM)
     assert same(load(parse(str(PROGRAM)).to_bytes()), PROGRAM)

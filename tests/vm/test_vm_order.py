@@ -67,6 +67,49 @@ def test_keys_and_what_follows_them_of_different_owners(kinds):
     assert all(e.outputs[0].type.dtype != "order" for e in program.body.walk() if e.op == "share")
 
 
+def test_what_follows_from_the_range_of_an_order():
+    """Rows shorter than columns: indices go up to the length of the axis that was sorted."""
+    x = RNG.permutation(18).reshape(9, 2).astype(float)
+    both(lambda x: (jnp.max(jnp.argsort(x, axis=0), axis=0), jnp.argsort(jnp.argsort(x, axis=0), axis=0)), [x])
+
+
+def test_numbers_that_are_rounded_to_the_end_of_their_range():
+    x = np.array([0.25, 1 - 2.0**-30, 0.5, 0.125])
+    both(lambda x: (jnp.sort(within(x, 0, 1 - 2.0**-30)), jax.lax.top_k(within(x, 0, 1 - 1e-7), 2)), [x])
+    both(lambda x: jnp.sort(jnp.concatenate([within(x, 0, 0.5), jnp.array([0.9999999])])), [x / 2])
+
+
+def test_large_sums_are_sorted_as_they_are_compared():
+    x = np.array([2.0**25, 1.0, -(2.0**25)])
+    both(lambda x: jnp.sort(jnp.sum(jnp.broadcast_to(x, (2**14, 3)), 0) * 16.0), [x])
+
+
+def test_unsigned_integers_that_fill_the_ring():
+    both(jnp.sort, [np.array([1, 2**63 + 5, 2**63 - 1, 2**64 - 1, 0], np.uint64)])
+
+
+@pytest.mark.parametrize("kind", [SECRET, private(1)])
+def test_booleans_follow_a_public_order(kind):
+    arrays = [RNG.integers(0, 4, 20), RNG.random(20) < 0.5]
+    both(lambda k, b: jax.lax.sort((k, b), num_keys=1), arrays, [PUBLIC, kind])
+
+
+def test_orders_in_loops():
+    """What is sorted does not change from round to round, but an order is not brought in from outside."""
+    k, x = RNG.permutation(6).astype(float), RNG.normal(size=6)
+    both(lambda k, x: jax.lax.fori_loop(0, 3, lambda i, c: jax.lax.sort((k, c), num_keys=1)[1] + c, x), [k, x])
+    both(
+        lambda k, x: jnp.sort(k) + jax.lax.fori_loop(0, 2, lambda i, c: jax.lax.sort((k, c), num_keys=1)[1], x), [k, x]
+    )
+
+
+def test_orders_of_constants():
+    b = RNG.normal(size=4)
+    both(lambda b: jax.lax.sort((jnp.array([3, 1, 2, 0]), b), num_keys=1), [b])
+    both(lambda b: jax.lax.sort((jnp.arange(4), b), num_keys=1), [b])
+    both(lambda b: jax.lax.sort((b * 0.0, b), num_keys=1), [b])
+
+
 def test_an_order_is_made_once():
     program = trace(lambda x: (jnp.sort(x), jnp.argsort(x), jnp.median(x)), [Spec((9,))])
     assert [e.op for e in program.program.body.walk()].count("order") == 1

@@ -89,6 +89,7 @@ CASES = {
     "floor and remainder": (lambda x: (x // 2, x % 2, (4 * x) // 3), (X,), 1e-4),
     "questions for NaN": (lambda x: (jnp.nan_to_num(x), jnp.nanmean(x), jnp.isnan(x), jnp.isfinite(x)), (X,), 1e-4),
     "guarded division": (lambda x: jnp.where(x == 0, 0.0, 1 / jnp.where(x == 0, 1.0, x)), (abs(X) + 0.25,), 1e-3),
+    "large powers of two": (lambda x: (x * 65536.0, x * 2.0**20, x / 2.0**-17), (X / 2**6,), 1e-1),
     "one of two numbers": (
         lambda x: (
             jnp.where(x > 0, 2, 3),

@@ -957,7 +957,12 @@ fn compose_width<W: Ring>(planes: &Planes<'_>, n: usize) -> PyResult<usize> {
 /// The rows of a part of a code: one less than a power of two, up to `order::MOST`.
 fn code_rows(code: &Any<'_>, n: usize) -> PyResult<()> {
     match code.shape() {
-        [rows, columns] if *columns == n && (rows + 1).is_power_of_two() && *rows < order::MOST => {
+        [rows, columns]
+            if *columns == n
+                && *rows > 0
+                && (rows + 1).is_power_of_two()
+                && *rows < order::MOST =>
+        {
             Ok(())
         }
         shape => Err(PyValueError::new_err(format!(
@@ -971,6 +976,12 @@ fn code_rows(code: &Any<'_>, n: usize) -> PyResult<()> {
 #[pyfunction]
 fn code_rename(py: Python<'_>, code: Any<'_>, names: Any<'_>, lead: bool) -> PyResult<()> {
     code_rows(&code, names.len())?;
+    let ((from, length), (other, count)) = (data::<u32>(&code)?, data::<u32>(&names)?);
+    if from < other.wrapping_add(count) && other < from.wrapping_add(length) {
+        return Err(PyValueError::new_err(
+            "the names share memory with the code",
+        ));
+    }
     let (words, names) = (slice_mut::<u32>(&code)?, slice::<u32>(&names)?);
     let count = code.shape()[0] as u32 + 1;
     if names.iter().any(|name| *name >= count) {

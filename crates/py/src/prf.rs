@@ -11,6 +11,8 @@ use pyo3::types::{PyBytes, PySequence};
 
 /// Bytes of one thread's part of a large draw: fits the second cache.
 const CHUNK: usize = 256 << 10;
+/// Elements of a permutation.
+const MOST: usize = 1 << 32;
 /// A draw above this releases the GIL; below, releasing costs more than drawing.
 const RELEASE: usize = 4 << 10;
 
@@ -69,6 +71,11 @@ fn hash<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
 #[pyfunction]
 fn permutation<'py>(py: Python<'py>, key: &[u8], n: usize) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let key = exactly("key", key)?;
+    if n > MOST {
+        return Err(PyValueError::new_err(format!(
+            "a permutation of {n}; wanted {MOST} or less"
+        )));
+    }
     let order = py.detach(|| argot_prf::permutation(&key, n));
     Ok(order.into_pyarray(py))
 }

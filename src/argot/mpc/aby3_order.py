@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core import mpc, prf, ring
-from ..errors import FrameError
+from ..errors import FrameError, InputError
 from ..runtime import Spec, cost, gather
 from .bits import Bits
 from .protocol import RINGS, Arith, Array, Bool, index_bits
@@ -93,6 +93,7 @@ async def shuffle(p: Aby3, values: Sequence[Arith | Bool]) -> list[Arith | Bool]
 @cost(rounds=f"{WALK} + {OPENED}", bits="5*index_bits(n) + 4*w")
 async def place(p: Aby3, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
     """y[places[i]] = x[i]. `places` is a permutation."""
+    _check_lengths(values, places.size)
     columns = [_between(p, value, 1) for value in (places, *values)]
     made = await _walk(p, columns, FORTH, _orders(_draw_keys(p), places.size))
     opened, parts = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
@@ -108,6 +109,7 @@ async def place(p: Aby3, values: Sequence[Arith | Bool], places: Bool) -> list[A
 async def take(p: Aby3, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:
     """y[j] = x[order[j]]. `order` is a permutation: it is shuffled and opened, x taken by what was opened, which is y
     in shuffled order, and the shuffle undone."""
+    _check_lengths(values, order.size)
     n, keys = order.size, _draw_keys(p)
     (made,) = await _walk(p, [_between(p, order, 1)], FORTH, _orders(keys, n))
     opened = await _opened(p, made)
@@ -279,6 +281,12 @@ async def _shared(p: Aby3, columns: Sequence[Column], out: int) -> list[tuple[Ar
 
 def _drawn(p: Aby3, c: Column, other: int) -> Array:
     return p.party.draw(c.spec.shape, c.spec.dtype, other, p.party.rank)
+
+
+def _check_lengths(values: Sequence[Arith | Bool], n: int) -> None:
+    for value in values:
+        if value.shape[:1] != (n,):
+            raise InputError(f"a value of shape {value.shape} in an order of {n}", wanted=f"{n} rows")
 
 
 # ---- between shares and columns --------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Engine:
             return 0
         exponent = int(np.frexp(largest)[1])
         if not c.ndim and largest == 2.0 ** (exponent - 1) and c > 0:
-            return min(1 - exponent, self.p.k - 2)
+            return min(max(1 - exponent, 0), self.p.k - 2)
         return min(f + max(0, -exponent), self.p.k - 2)
 
 

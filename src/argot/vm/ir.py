@@ -43,6 +43,7 @@ NUMPY: dict[str, np.dtype[Any]] = {
     "fixed": np.dtype(np.float64),
     "order": np.dtype(np.int64),  # a permutation: `ops.order` has what may be done with one
 }
+WIRE = {dtype.newbyteorder("<").str: dtype for dtype in NUMPY.values()}
 DTYPES = tuple(name for name in NUMPY if name != "order")
 INTEGERS = tuple(name for name in DTYPES if name not in ("bool", "fixed"))
 
@@ -340,8 +341,8 @@ def _unpack_var(var: _Var, counter: list[int]) -> Var:
 
 def _unpack_attr(value: Any) -> Any:
     if isinstance(value, _Array):
-        dtype = np.dtype(value.dtype)
-        if dtype not in NUMPY.values():
+        dtype = WIRE.get(value.dtype)  # NumPy evaluates what it is given: nothing of a peer
+        if dtype is None:
             raise ProgramError("a constant of a dtype that programs do not have")
         array = np.frombuffer(value.data, dtype.newbyteorder("<")).astype(dtype).reshape(value.shape)
         array.setflags(write=False)

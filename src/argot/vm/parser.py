@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import ProgramError
-from .ir import NUMPY, PUBLIC, SECRET, Block, Equation, Program, TensorType, Var, Visibility, private
+from .ir import NUMPY, PUBLIC, SECRET, WIRE, Block, Equation, Program, TensorType, Var, Visibility, private
 
 _TOKEN = re.compile(
     r"""\s+|/\*.*?\*/|(?P<token>"(?:[^"\\]|\\.)*"|%\d+|-?\d[\w.+-]*|-?Infinity|NaN|\w+|[^\s\w])""", re.DOTALL
@@ -177,8 +177,8 @@ class _Parser:
         data = self.string()
         self.expect(")")
         try:
-            array = np.frombuffer(base64.b64decode(data), np.dtype(dtype)).reshape(shape).copy()
-        except (ValueError, TypeError):
+            array = np.frombuffer(base64.b64decode(data), WIRE[dtype]).reshape(shape).copy()
+        except (ValueError, TypeError, KeyError):
             self.fail("a constant array")
         array.setflags(write=False)
         return array

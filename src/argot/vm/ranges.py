@@ -203,7 +203,8 @@ def _meeting(x: list[Interval]) -> dict[str, Any]:
 
 
 def _widest(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(_joined(x))}
+    """Of words that use all their bits: what is below a power of two may be rounded to it when it is encoded."""
+    return {"bound": bound_of(_joined(x).widen())}
 
 
 def _argument_of(x: list[Interval]) -> dict[str, Any]:
@@ -331,6 +332,10 @@ def _all(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return _joined(x)
 
 
+def _index(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return Interval(0.0, float(max(t[0].shape[-1] - 1, 0)))  # an order has its axis at the end
+
+
 def _argument(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return Interval(0.0, float(t[0].shape[eqn.attrs["axis"]] - 1))
 
@@ -386,7 +391,7 @@ _RULES: dict[str, Rule] = {
     **{name: lambda x, t, eqn: x[0].join(x[2]) for name in ("put", "put_max", "put_min")},
     "dynamic_update": lambda x, t, eqn: x[0].join(x[1]),
     "argmax": _argument,
-    "index_of": _argument,
+    "index_of": _index,
     "take_order": _same,
     "argmin": _argument,
     **{name: _bit for name in ("lt", "eq", "not", "and", "or", "xor", "reduce_and", "reduce_or")},

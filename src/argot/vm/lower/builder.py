@@ -149,7 +149,7 @@ class Builder:
         attrs = {**{name: None for name in rule.attrs if name in PROMISES}, **attrs}
         if rule.form == "elementwise" and len({x.type.shape for x in refs if x.type.shape}) > 1:
             refs = self._alike(refs)
-        if all(x.value is not None for x in refs):
+        if all(x.value is not None for x in refs) and op != "order":
             folded = self._fold(rule, refs, attrs)
             if folded is not None:
                 return folded
@@ -226,6 +226,9 @@ class Builder:
         depth = max((x.depth for x in refs if x.value is None), default=0)
         scope = self.scope.at(max(depth, self.scope.floor))
         wanted = self._infer(rule, [x.type for x in refs], attrs)
+        ordered = wanted.dtype == "order"
+        if ordered:  # no block takes one from outside
+            scope = self.scope
         operands = tuple(self.operand(x, scope, rule) for x in refs)
         if self._infer(rule, [x.type for x in operands], attrs) != wanted:
             operands = tuple(self.operand(x, scope) for x in refs)
@@ -234,7 +237,7 @@ class Builder:
         while known is not None:
             if key in known.memo:
                 return known.memo[key]
-            known = known.parent
+            known = None if ordered else known.parent
         visibility = PUBLIC
         for x in operands:
             visibility = visibility.join(x.visibility)

@@ -16,10 +16,14 @@ from argot._core import ring
 from ...errors import UnsupportedError
 from ...mpc.bits import Bits
 from ...mpc.protocol import Arith, Bool
+from ...runtime import gather
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Public, Share
 from .base import Array, Op, Operand, attributes, is_bool, is_bound, is_int, require
+
+MOST_KEYS, MOST = 64, 2**31
+"""Keys of an order, and elements: indices are words of 32 bits."""
 
 WORD = 60.0
 """Bits sent for each element and bit of a key, about: three bits of it are sorted by at a time."""
@@ -41,6 +45,7 @@ class Order(Op):
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape = types[0].shape
+        require(len(types) <= MOST_KEYS and types[0].size < MOST, f"{len(types)} keys {types[0]}", "fewer")
         require(all(t.shape == shape for t in types), f"keys of shapes {[t.shape for t in types]}", "one shape")
         require(all(t.dtype != "order" for t in types), "an order as a key", "numbers or booleans")
         require(0 <= attrs["axis"] < len(shape), f"axis {attrs['axis']} of {types[0]}")
@@ -55,7 +60,7 @@ class Order(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         _can_sort(e)
-        words = [await self._word(e, x, **attrs) for x in operands]
+        words = await gather(*(self._word(e, x, **attrs) for x in operands))
         parts = zip(*(word.parts for word in reversed(words)), strict=True)
         word = Bool(tuple(Bits.stack_planes(list(part)) for part in parts))
         found: Bool = await e.p.order(e.p.not_(word) if attrs["descending"] else word)
@@ -67,11 +72,10 @@ class Order(Op):
         if x.type.dtype == "bool":
             return e.bool(x, x.type.shape).map(lambda part: part.transpose(axes))
         number = e.arith(x, x.type.shape).map(lambda part: np.ascontiguousarray(np.transpose(part, axes)))
-        # A product before truncation may fill the ring, a real never does.
-        whole = e.p.k - 1 if x.type.dtype == "fixed" else e.p.k
-        width = min(e.ring_bound(attrs["bound"], x.type) or whole, whole)
+        width = e.ring_bound(attrs["bound"], x.type) or e.p.k
         bits = await e.p.a2b(number, width)
-        return e.p.xor_public(bits, _top(number.shape, width))
+        unsigned = x.type.dtype.startswith("u") and x.type.numpy.itemsize * 8 >= e.p.k == width
+        return bits if unsigned else e.p.xor_public(bits, _top(number.shape, width))
 
     def price(self, shared: Any, types: Any, out: TensorType) -> float:
         return WORD * len(types) * out.size
@@ -108,7 +112,7 @@ class TakeOrder(Op):
         flat, moved = _transposed(e.lift(x), forth).reshape((x.type.size,)), last(x.type.shape, axis)
         if isinstance(order, Public):
             index = order.array.reshape(-1)
-            taken: Any = flat.map(lambda part: part[index] if isinstance(flat, Arith) else part.take(index, 0))
+            taken: Any = flat.map(lambda part: part[index] if isinstance(flat, Arith) else part.take(index))
         elif x.type.size < 2:
             taken = flat
         else:
