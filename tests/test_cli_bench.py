@@ -27,8 +27,8 @@ BOUNDS = {
     "sqrt": 9 * STEP,
     "rsqrt": 2 * STEP,
     "max": 0,
-    "sort": 0,
     "softmax": 8 * STEP,
+    "sort": 0,
     "matmul": 2 * STEP,
     "chain": 200 * STEP,
 }
