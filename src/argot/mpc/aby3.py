@@ -90,6 +90,13 @@ class Aby3(Protocol):
             return ring.add(own, following), None
         return None, following if self.party.rank == 1 else own
 
+    def bit_addend(self, b: Bool) -> Bits:
+        """x0 ^ x1 at party 0, x2 at the others."""
+        own, following = b.parts
+        if self.party.rank == 0:
+            return own ^ following
+        return following if self.party.rank == 1 else own
+
     # ---- in and out ---------------------------------------------------------------------------------------------
 
     @cost(rounds="1", bits="k")

@@ -633,9 +633,7 @@ async def _length(p: Aby3, place: Bool, found: Bool) -> Array:
     """This party's addend mod 256 of place + found, for a place of at most 6 bits. 2 rounds, 7 bytes an element."""
     nothing = p.xor(found, found)
     party, word = p.party, stack([place, *[nothing] * (6 - place.width), found])
-    own, following = word.parts
-    mine = own ^ following if party.rank == 0 else following if party.rank == 1 else own
-    flat = ring.cast(mine.reshape((word.size,)).to_ring(U32), U8)
+    flat = ring.cast(p.bit_addend(word).reshape((word.size,)).to_ring(U32), U8)
     half = None
     if party.rank == 0:
         party.send(2, approx.length_left(flat, party.key(0, 1)))
@@ -711,9 +709,7 @@ def _mine(p: Aby3, x: Arith) -> Array:
 
 def _flags(p: Aby3, bit: Bool) -> Array:
     """This party's addend (exclusive or) of a bit: 0 or 1 in a byte."""
-    own, following = bit.parts
-    mine = own ^ following if p.party.rank == 0 else following if p.party.rank == 1 else own
-    return mine.to_bool().reshape(-1).view(np.uint8)
+    return p.bit_addend(bit).to_bool().reshape(-1).view(np.uint8)
 
 
 def _word(x: Array) -> Array:

@@ -25,7 +25,7 @@ from .._core import mpc, prf, ring
 from ..errors import FrameError, InputError
 from ..runtime import Spec, cost, gather
 from .bits import Bits
-from .protocol import RINGS, Arith, Array, Bool, index_bits
+from .protocol import RINGS, Arith, Array, Bool, index_bits, row_starts
 
 if TYPE_CHECKING:
     from .aby3 import Aby3
@@ -86,7 +86,7 @@ class Column:
 async def shuffle(p: Aby3, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
     """The values in one new order along their first axis, which nobody knows. w: bits of an element of all values."""
     columns = [_between(p, value, 1) for value in values]
-    made = await _walk(p, columns, FORTH, _orders(_draw_keys(p), columns[0].spec.shape[0]))
+    made = await _walk(p, columns, FORTH, _draw_orders(p, columns[0].spec.shape[0]))
     return [_value(c, parts) for c, parts in zip(columns, await _shared(p, made, 0), strict=True)]
 
 
@@ -95,7 +95,7 @@ async def place(p: Aby3, values: Sequence[Arith | Bool], places: Bool) -> list[A
     """y[places[i]] = x[i]. `places` is a permutation."""
     _check_lengths(values, places.size)
     columns = [_between(p, value, 1) for value in (places, *values)]
-    made = await _walk(p, columns, FORTH, _orders(_draw_keys(p), places.size))
+    made = await _walk(p, columns, FORTH, _draw_orders(p, places.size))
     opened, parts = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
     return [
         _value(c, tuple(_scattered(part, opened) for part in both)) for c, both in zip(columns[1:], parts, strict=True)
@@ -110,13 +110,13 @@ async def take(p: Aby3, values: Sequence[Arith | Bool], order: Bool) -> list[Ari
     """y[j] = x[order[j]]. `order` is a permutation: it is shuffled and opened, x taken by what was opened, which is y
     in shuffled order, and the shuffle undone."""
     _check_lengths(values, order.size)
-    n, keys = order.size, _draw_keys(p)
-    (made,) = await _walk(p, [_between(p, order, 1)], FORTH, _orders(keys, n))
+    forth = _draw_orders(p, order.size)
+    (made,) = await _walk(p, [_between(p, order, 1)], FORTH, forth)
     opened = await _opened(p, made)
     columns = [_between(p, value, 0) for value in values]
     columns = [c.of(None if c.half is None else np.take(c.half, opened, axis=0)) for c in columns]
-    back = [None if forth is None else np.argsort(forth) for forth in _orders(keys, n)]
-    made_back = await _walk(p, columns, BACK, back[::-1])
+    back = [None if one is None else _scattered(np.arange(order.size), one) for one in reversed(forth)]
+    made_back = await _walk(p, columns, BACK, back)
     return [_value(c, parts) for c, parts in zip(columns, await _shared(p, made_back, 1), strict=True)]
 
 
@@ -141,7 +141,9 @@ async def order(p: Aby3, key: Bool) -> Bool:
     if n == 0 or key.width == 0:
         return p.public_bits(Bits.from_ring(np.arange(n, dtype=np.uint32).reshape(key.shape), width))
     starts = range(0, key.width, WORD)
-    words = [(_mine(p, key.bits_at(i, min(i + WORD, key.width))), min(WORD, key.width - i)) for i in starts]
+    mine = p.bit_addend(key)
+    pieces = [mine.planes_at(i, min(i + WORD, key.width)) for i in starts]
+    words = [(_words(piece).reshape(-1), piece.width) for piece in pieces]
     index = np.arange(n, dtype=np.uint32) if p.party.rank == 0 else np.zeros(n, np.uint32)
     while True:
         (lowest, left), *words = words
@@ -150,7 +152,7 @@ async def order(p: Aby3, key: Bool) -> Bool:
         if left > digit:
             words = [(ring.shr(lowest, digit), left - digit), *words]
         columns = [places, _column(p, index, width), *(_column(p, word, bits) for word, bits in words)]
-        made = await _walk(p, columns, FORTH, _orders(_draw_keys(p), n))
+        made = await _walk(p, columns, FORTH, _draw_orders(p, n))
         opened, shares = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
         if not words:
             parts = tuple(_scattered(part, opened) for part in shares[0])
@@ -182,8 +184,8 @@ async def _places(p: Aby3, words: Array, digit: int, shape: tuple[int, ...]) -> 
     if party.rank == 2:
         (theirs,) = await _receive(p, 1, [like])
         return like.of(ring.add(z, theirs.mine))
-    row: Array = (np.arange(n) // shape[-1] * shape[-1]).astype(np.uint32)
-    return like.of(ring.add(z, row))
+    starts = np.broadcast_to(row_starts(shape), shape).astype(np.uint32)
+    return like.of(ring.add(z, starts.reshape(-1)))
 
 
 async def _code(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Array]:
@@ -210,13 +212,10 @@ async def _code(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Arr
 # ---- permutations ----------------------------------------------------------------------------------------------------
 
 
-def _draw_keys(p: Aby3) -> list[bytes | None]:
-    """Fresh keys of three permutations, in the order of `FORTH`, each at the two who draw it."""
-    return [None if p.party.rank == out else p.party.key((out + 1) % 3, (out + 2) % 3) for out in FORTH]
-
-
-def _orders(keys: Sequence[bytes | None], n: int) -> list[Array | None]:
-    return [None if key is None else prf.permutation(key, n) for key in keys]
+def _draw_orders(p: Aby3, n: int) -> list[Array | None]:
+    """Three fresh permutations, in the order of `FORTH`, each at the two who draw it."""
+    drawers = [((out + 1) % 3, (out + 2) % 3) for out in FORTH]
+    return [prf.permutation(p.party.key(*pair), n) if p.party.rank in pair else None for pair in drawers]
 
 
 async def _walk(
@@ -315,12 +314,6 @@ def _value(column: Column, parts: tuple[Array, ...]) -> Arith | Bool:
     if column.added:
         return Arith(tuple(parts))
     return Bool(tuple(Bits.from_ring(part, column.width) for part in parts))
-
-
-def _mine(p: Aby3, key: Bool) -> Array:
-    """This party's addend of words, flat."""
-    words = [_words(part).reshape(-1) for part in key.parts]
-    return _addend(p, (words[0], words[1]))
 
 
 def _addend(p: Aby3, parts: tuple[Array, Array]) -> Array:

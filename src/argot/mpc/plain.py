@@ -16,7 +16,7 @@ from .._core import ring, sets
 from ..runtime import cost
 from .bits import Bits
 from .derived import clear
-from .protocol import RINGS, Arith, Array, Bool, Protocol, full, index_bits
+from .protocol import RINGS, Arith, Array, Bool, Protocol, full, index_bits, row_starts
 
 free = cost("0")  # nothing is sent
 
@@ -139,9 +139,7 @@ class Plain(Protocol):
     async def order(self, key: Bool) -> Bool:
         pieces = [key.parts[0].planes_at(i, min(i + 64, key.width)) for i in range(0, key.width, 64)]
         low_first = np.lexsort([piece.to_ring(np.uint64) for piece in pieces], axis=-1)
-        rows = np.arange(int(np.prod(key.shape[:-1], dtype=np.int64)))
-        start = (rows * key.shape[-1]).reshape((*key.shape[:-1], 1))
-        return Bool((Bits.from_ring((low_first + start).astype(np.uint64), index_bits(key.size)),))
+        return Bool((Bits.from_ring((low_first + row_starts(key.shape)).astype(np.uint64), index_bits(key.size)),))
 
     @free
     async def take(self, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:

@@ -25,6 +25,7 @@ How the contracts below are written:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -379,6 +380,12 @@ class Protocol(ABC):
 def index_bits(n: int) -> int:
     """Bits of an index among n."""
     return max((n - 1).bit_length(), 1)
+
+
+def row_starts(shape: tuple[int, ...]) -> Array:
+    """The index, counted over the whole array, of the first element of each row, shaped (..., 1)."""
+    rows = np.arange(math.prod(shape[:-1]))
+    return (rows * shape[-1]).reshape((*shape[:-1], 1))
 
 
 def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -255,36 +255,6 @@ class ReduceSum(Op):
         return e.p.sum(e.arith(operands[0]), attrs["axes"])
 
 
-class Cumsum(Op):
-    """Running sums along an axis, from its end if `reverse`."""
-
-    name = "cumsum"
-    scaling = "linear"
-    arity = 1
-    attrs = attributes(axis=lambda v: type(v) is int, reverse=lambda v: type(v) is bool)
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        require(0 <= attrs["axis"] < len(types[0].shape), f"axis {attrs['axis']} of {types[0]}")
-        return elementwise(types, NUMBERS)
-
-    def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        x, axis = arrays[0], attrs["axis"]
-        x = np.flip(x, axis) if attrs["reverse"] else x
-        x = np.cumsum(x, axis, dtype=x.dtype)  # sequential, hence the same everywhere
-        return np.flip(x, axis) if attrs["reverse"] else x
-
-    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
-        return True
-
-    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
-        x, axis = e.arith(operands[0]), attrs["axis"]
-
-        def flip(part: Array) -> Array:
-            return np.asarray(np.flip(part, axis), order="C") if attrs["reverse"] else part
-
-        return e.p.cumsum(x.map(flip), axis).map(flip)
-
-
 def reduced(type_: TensorType, axes: tuple[int, ...]) -> TensorType:
     """The type after a reduction over axes. Raises ProgramError for axes that are not there."""
     ok = all(0 <= a < len(type_.shape) for a in axes) and len(set(axes)) == len(axes)

@@ -29,9 +29,13 @@ async def number(e: Engine, word: Bool, signed: bool) -> Arith:
     """The integer with these bits. The highest one counts -2^(w-1) if signed: it is flipped, and 2^(w-1) subtracted."""
     if not signed or word.width == e.p.k:
         return await e.p.b2a(word)
-    top = 1 << (word.width - 1)
-    flipped = e.p.xor_public(word, Bits.from_ring(full(top, word.shape, e.p.dtype), word.width))
-    return e.p.add_public(await e.p.b2a(flipped), -top)
+    return e.p.add_public(await e.p.b2a(with_sign_flipped(e, word)), -(1 << (word.width - 1)))
+
+
+def with_sign_flipped(e: Engine, word: Bool) -> Bool:
+    """Numbers with a sign as words without one that are in the same order: the highest bit inverted adds 2^(w-1)."""
+    top = full(1 << (word.width - 1), word.shape, e.p.dtype)
+    return e.p.xor_public(word, Bits.from_ring(top, word.width))
 
 
 def is_signed(type_: TensorType) -> bool:

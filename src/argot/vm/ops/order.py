@@ -15,12 +15,14 @@ from argot._core import ring
 
 from ...errors import UnsupportedError
 from ...mpc.bits import Bits
-from ...mpc.protocol import Arith, Bool
+from ...mpc.protocol import Arith, Bool, row_starts
 from ...runtime import gather
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Public, Share
 from .base import Array, Op, Operand, attributes, is_bool, is_bound, is_int, require
+from .bits import with_sign_flipped
+from .structure import take
 
 MOST_KEYS, MOST = 64, 2**31
 """Keys of an order, and elements: indices are words of 32 bits."""
@@ -56,7 +58,7 @@ class Order(Op):
         if attrs["descending"]:  # places in the other direction, so that equal elements keep their order
             keys = [-np.unique(x, return_inverse=True)[1].reshape(x.shape) for x in keys]
         found = np.lexsort(keys[::-1], axis=-1) if keys[0].size else np.zeros(keys[0].shape, np.int64)
-        return np.asarray(found + _starts(found.shape))
+        return np.asarray(found + row_starts(found.shape))
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         _can_sort(e)
@@ -75,7 +77,7 @@ class Order(Op):
         width = e.ring_bound(attrs["bound"], x.type) or e.p.k
         bits = await e.p.a2b(number, width)
         unsigned = x.type.dtype.startswith("u") and x.type.numpy.itemsize * 8 >= e.p.k == width
-        return bits if unsigned else e.p.xor_public(bits, _top(number.shape, width))
+        return bits if unsigned else with_sign_flipped(e, bits)
 
     def price(self, shared: Any, types: Any, out: TensorType) -> float:
         return WORD * len(types) * out.size
@@ -111,8 +113,7 @@ class TakeOrder(Op):
         back = tuple(int(i) for i in np.argsort(forth))
         flat, moved = _transposed(e.lift(x), forth).reshape((x.type.size,)), last(x.type.shape, axis)
         if isinstance(order, Public):
-            index = order.array.reshape(-1)
-            taken: Any = flat.map(lambda part: part[index] if isinstance(flat, Arith) else part.take(index))
+            taken: Any = take(flat, order.array.reshape(-1))
         elif x.type.size < 2:
             taken = flat
         else:
@@ -138,27 +139,15 @@ class IndexOf(Op):
         return TensorType(attrs["dtype"], (*shape[:axis], shape[-1], *shape[axis:-1]))
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
-        index = arrays[0] - _starts(arrays[0].shape)
+        index = arrays[0] - row_starts(arrays[0].shape)
         return np.moveaxis(index, -1, attrs["axis"]).astype(TensorType(attrs["dtype"]).numpy)
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         order: Any = e.lift(operands[0])
         number = await e.p.b2a(order)
-        starts = np.array(np.broadcast_to(_starts(order.shape), order.shape), np.uint64)
+        starts = np.array(np.broadcast_to(row_starts(order.shape), order.shape), np.uint64)
         number = e.p.add_public(number, ring.neg(ring.cast(starts, e.p.dtype)))
         return number.map(lambda part: np.ascontiguousarray(np.moveaxis(part, -1, attrs["axis"])))
-
-
-def _starts(shape: tuple[int, ...]) -> Array:
-    """The index, counted over all, of the first element of each row."""
-    rows = int(np.prod(shape[:-1], dtype=np.int64))
-    return (np.arange(rows) * shape[-1]).reshape((*shape[:-1], 1))
-
-
-def _top(shape: tuple[int, ...], width: int) -> Bits:
-    """The highest bit set in every word of so many."""
-    bits = Bits.zeros(shape, width)
-    return Bits(np.concatenate([bits.planes[:-1], (~Bits.zeros(shape, 1)).planes]), shape)
 
 
 def _transposed(x: Any, axes: tuple[int, ...]) -> Any:

@@ -19,16 +19,19 @@ from ..values import Public, Share, integers
 from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound
 
 
-class Divide(Op):
+class _Quotient(Op):
+    form = "elementwise"
+    arity = 2
+    attrs = attributes(bound=is_bound, bound_x=is_bound)
+    cost = 60.0
+
+
+class Divide(_Quotient):
     """x / y of integers, rounded towards zero; x / 0 is -1. On shares |x|, |y| < 2^(k-2); `bound` promises
     |y| < 2^bound, `bound_x` the same of x.
     """
 
     name = "int_div"
-    form = "elementwise"
-    arity = 2
-    attrs = attributes(bound=is_bound, bound_x=is_bound)
-    cost = 60.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         return elementwise(types, INTEGERS)
@@ -46,17 +49,13 @@ class Divide(Op):
         return await _divided(e, x, y, **attrs)
 
 
-class Rem(Op):
+class Rem(_Quotient):
     """x - y times the quotient rounded towards zero, with x's sign; x where y = 0. Promises as for `int_div`.
 
     Reals are multiples of 2^-f, and so is the remainder: it is exact for |x| < 2^(k-2f-2).
     """
 
     name = "rem"
-    form = "elementwise"
-    arity = 2
-    attrs = attributes(bound=is_bound, bound_x=is_bound)
-    cost = 60.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         return elementwise(types, NUMBERS)

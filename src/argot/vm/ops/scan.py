@@ -1,4 +1,4 @@
-"""Running products and extremes, and updates in place by a product or an extreme: log2(n) deep."""
+"""Running sums, products and extremes, and updates in place by a product or an extreme: log2(n) deep."""
 
 from __future__ import annotations
 
@@ -89,6 +89,25 @@ def _with_rows(part: Array, rows: Array, values: Array) -> Array:
     part = part.copy()
     part[rows] = values
     return part
+
+
+class Cumsum(_Scan):
+    """Running sums along an axis, from its end if `reverse`."""
+
+    name = "cumsum"
+    scaling = "linear"
+    joined = np.add  # in the clear one after the other, hence the same everywhere
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return True
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        x, axis = e.arith(operands[0]), attrs["axis"]
+
+        def flip(part: Array) -> Array:
+            return np.asarray(np.flip(part, axis), order="C") if attrs["reverse"] else part
+
+        return e.p.cumsum(x.map(flip), axis).map(flip)
 
 
 class Cumprod(_Product, _Scan):

@@ -56,8 +56,7 @@ def conv_general_dilated(
     x = b.emit("transpose", x, axes=tuple(map(int, d.lhs_spec)))  # batch, features, space
     w = b.emit("transpose", w, axes=tuple(map(int, d.rhs_spec)))  # out, in, space
     outputs, inputs, *kernel = w.type.shape
-    edges = [(0, 0, 0)] * 2 + [(int(a), int(z), int(s) - 1) for (a, z), s in zip(padding, lhs_dilation, strict=True)]
-    x = pad(b, x, b.constant(0, x.type.with_shape(())), padding_config=edges)
+    x, _edges = _padded(b, x, 0, [(0, 0), (0, 0), *padding], (1, 1, *lhs_dilation))
     parts, space = _windows(b, x, (1, 1, *kernel), (1, 1, *window_strides), (1, 1, *rhs_dilation))
     batch, features = x.type.shape[:2]
     places, size = prod(space[2:]), prod(kernel)
@@ -114,9 +113,7 @@ def _reduced(
 ) -> Ref:
     rank = len(x.type.shape)
     base, apart = base_dilation or (1,) * rank, window_dilation or (1,) * rank
-    edges = [(int(a), int(z), int(s) - 1) for (a, z), s in zip(padding, base, strict=True)]
-    if any(any(edge) for edge in edges):
-        x = pad(b, x, b.constant(fill, x.type.with_shape(())), padding_config=edges)
+    x, _edges = _padded(b, x, fill, padding, base)
     parts = _windows(b, x, window_dimensions, window_strides, apart)[0]
     return parts[0] if len(parts) == 1 else b.emit(op, _stacked(b, parts), axes=(0,))
 
@@ -146,10 +143,8 @@ def select_and_scatter_add(
 ) -> Ref:
     """The derivative of max pooling: each value goes to the first place of its window that has the maximum."""
     largest = select_prim.name in ("ge", "gt")
-    edges = [(int(a), int(z), 0) for a, z in padding]
-    if any(any(edge) for edge in edges):
-        x = pad(b, x, b.constant(_end(x, -1 if largest else 1), x.type.with_shape(())), padding_config=edges)
     strides = tuple(map(int, window_strides))
+    x, edges = _padded(b, x, _end(x, -1 if largest else 1), padding, (1,) * len(strides))
     parts, space = _windows(b, x, window_dimensions, strides, (1,) * len(strides))
     which = b.emit("argmax" if largest else "argmin", _stacked(b, parts), axis=0, dtype="i32")
     total: Ref | None = None
@@ -163,6 +158,16 @@ def select_and_scatter_add(
     limits = tuple(n - edge[1] for n, edge in zip(total.type.shape, edges, strict=True))
     starts = tuple(edge[0] for edge in edges)
     return b.emit("slice", total, starts=starts, limits=limits, strides=(1,) * len(starts))
+
+
+def _padded(
+    b: Builder, x: Ref, fill: float, padding: Sequence[Any], dilation: Sequence[int]
+) -> tuple[Ref, list[tuple[int, int, int]]]:
+    """x with `fill` around its elements and between them, and how many before, behind and between along each axis."""
+    edges = [(int(a), int(z), int(s) - 1) for (a, z), s in zip(padding, dilation, strict=True)]
+    if any(any(edge) for edge in edges):
+        x = pad(b, x, b.constant(fill, x.type.with_shape(())), padding_config=edges)
+    return x, edges
 
 
 def _windows(
