@@ -26,7 +26,7 @@ from argot.errors import (
     ProgramError,
     ProgramMismatch,
 )
-from argot.runtime import gather, join
+from argot.runtime import gather, join, spawn
 from argot.runtime.session import Session, agree_keys
 from argot.runtime.world import World
 
@@ -166,13 +166,14 @@ def test_a_run_that_has_ended_holds_nothing(sessions):
 
     async def fn(p):
         await squares(p)
-        return await gather(piece(p), piece(p), limit=1)
+        spawned = [await spawn(piece(p), limit=2) for _ in range(2)]
+        return await gather(piece(p), piece(p), limit=1), [await join(task) for task in spawned]
 
     gc.collect()
     gc.disable()
     try:
         ended = run(sessions, fn)
-        assert len(made) == 6 and all(array() is not None for array in made)
+        assert len(made) == 12 and all(array() is not None for array in made)
         del ended
         assert not [array for array in made if array() is not None]
     finally:

@@ -246,10 +246,10 @@ class Scheduler:
         for joiner in task.joiners or ():
             joiner.depth = max(joiner.depth, task.depth)
             self.ready.append((joiner, result))
-        parent = task.parent
+        # No cycles: results are freed when the last who uses them is done.
+        (parent, group), task.parent, task.member, task.window = (task.parent, task.member), None, None, None
         if parent is None:
             return
-        group, task.member = task.member, None  # no cycles: results are freed when the last who uses them is done
         if group is not None:
             self._advance_group(parent, group)
         elif parent.blocked is not None and parent.window is not None and parent.window[0] is task:
