@@ -298,6 +298,46 @@ def test_cross_matmul(backend: str, dtype: np.dtype) -> None:
         np.testing.assert_array_equal(ring.cross_matmul(x0, x1, y0, y1), want)
 
 
+WEIGHTS = [(2, 1, 2, 1), (1, -1, -2, 2), (0, -7, 3, 1)]
+
+
+@pytest.mark.parametrize("dtype", RINGS, ids=IDS)
+@pytest.mark.parametrize("x_transposed", [False, True])
+@pytest.mark.parametrize("y_transposed", [False, True])
+def test_weighted_matmul(backend: str, dtype: np.dtype, x_transposed: bool, y_transposed: bool) -> None:
+    """In one piece, in pieces of several matrices, of rows and of columns of one."""
+    shapes = [((3, 4), (4, 5)), ((2, 9, 17), (2, 17, 30)), ((1, 0), (0, 2)), ((0, 3), (3, 2)),
+              ((7, 1, 100_000), (7, 100_000, 1)), ((2, 3, 300_000), (2, 300_000, 1)), ((300_000, 2), (2, 1)),
+              ((1, 600_000), (600_000, 2))]  # fmt: skip
+
+    def lie(x: np.ndarray, transposed: bool) -> np.ndarray:
+        return x.swapaxes(-1, -2).copy().swapaxes(-1, -2) if transposed else x
+
+    for i, (shape, other) in enumerate(shapes):
+        weights = WEIGHTS[i % 3]
+        x0, x1, y0, y1 = (random(dtype, s, i) for i, s in enumerate((shape, shape, other, other)))
+        a, b, c, d = (np.array(w % 2**64, np.uint64) for w in weights)
+        a, b, c, d = (ring.cast(w, dtype, signed=True) for w in (a, b, c, d))
+        x = ring.add(ring.mul(x0, a), ring.mul(x1, b))
+        y = ring.add(ring.mul(y0, c), ring.mul(y1, d))
+        laid = (lie(x0, x_transposed), lie(x1, x_transposed), lie(y0, y_transposed), lie(y1, y_transposed))
+        np.testing.assert_array_equal(ring.weighted_matmul(*laid, weights), ring.matmul(x, y))
+        mixed = (x0, laid[1], laid[2], y1)
+        np.testing.assert_array_equal(ring.weighted_matmul(*mixed, weights), ring.matmul(x, y))
+
+
+@pytest.mark.parametrize("dtype", RINGS, ids=IDS)
+def test_weighted_matmul_of_large_matrices(backend: str, dtype: np.dtype) -> None:
+    """Rows, and columns, in several pieces that are laid out in strips."""
+    k = 2100 if dtype == Z128 else 3000
+    for x_shape in ((530, k), (k, 530)):
+        parts = [random(dtype, x_shape, i) for i in (1, 2)]
+        x0, x1 = parts if x_shape[1] == k else [x.T for x in parts]
+        y0, y1 = random(dtype, (k, 7), 3), random(dtype, (k, 7), 4)
+        want = ring.matmul(ring.sub(x0, x1), ring.add(y0, y1))
+        np.testing.assert_array_equal(ring.weighted_matmul(x0, x1, y0, y1, (1, -1, 1, 1)), want)
+
+
 @pytest.mark.parametrize("dtype", RINGS, ids=IDS)
 @pytest.mark.parametrize("n", [0, 1, 7, 63, 64, 65, 511, 513, 1025, 4096, 70_001])
 def test_products_with_a_share_of_zero(backend: str, dtype: np.dtype, n: int) -> None:

@@ -191,6 +191,20 @@ def test_fused_matrices(k):
 
 @settings(max_examples=25, deadline=None)
 @given(st.data(), st.sampled_from(RINGS))
+def test_fused_matrices_up_to_the_limit(data, k):
+    """Every output below 2^(k-3), and as many bits dropped as a protocol may ask for."""
+    limit = 2 ** (k - 3) - 1
+    d = data.draw(st.integers(1, k - 4))
+    x = data.draw(st.lists(st.integers(-limit, limit), min_size=1, max_size=8))
+    scale = data.draw(st.sampled_from([1, 1, 2**5, 2 ** (k // 2)]))
+    x = [v // scale for v in x]
+    n = len(x)
+    got = run(lambda p, x, y: p.matmul_trunc(x, y, d), words(x, k, (n, 1)), words([scale], k, (1, 1)), k=k)
+    check_truncated(ints(got), [scale * v for v in x], d)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.sampled_from(RINGS))
 def test_truncation_anywhere(data, k):
     limit = 2 ** (k - 2) - 1
     d = data.draw(st.integers(1, k - 2))

@@ -35,6 +35,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cumsum, m)?)?;
     m.add_function(wrap_pyfunction!(matmul, m)?)?;
     m.add_function(wrap_pyfunction!(cross_matmul, m)?)?;
+    m.add_function(wrap_pyfunction!(weighted_matmul, m)?)?;
     m.add_function(wrap_pyfunction!(encode, m)?)?;
     m.add_function(wrap_pyfunction!(encode_limit, m)?)?;
     m.add_function(wrap_pyfunction!(decode, m)?)?;
@@ -533,6 +534,57 @@ fn matmul<'py>(
     Ok(out.into_array())
 }
 
+/// The two parts of a share of matrices, which lie alike, as do those of the other factor, and what their product needs.
+struct Factors<'py> {
+    x: [Matrices<'py>; 2],
+    y: [Matrices<'py>; 2],
+    kind: Kind,
+    sizes: Sizes,
+    out: Output<'py>,
+}
+
+impl<'py> Factors<'py> {
+    fn new(
+        py: Python<'py>,
+        what: &str,
+        [x0, x1, y0, y1]: [&Bound<'py, PyAny>; 4],
+        out: Out<'py>,
+    ) -> PyResult<Factors<'py>> {
+        let pair = |a, b| {
+            let (a, b) = (Matrices::new(a)?, Matrices::new(b)?);
+            if a.shape != b.shape {
+                return Err(mismatch(py, what, &a.shape, &b.shape));
+            }
+            if a.transposed != b.transposed {
+                return Ok([a.by_rows()?, b.by_rows()?]);
+            }
+            Ok([a, b])
+        };
+        let ([x0, x1], [y0, y1]) = (pair(x0, x1)?, pair(y0, y1)?);
+        let kind = same_ring(what, &[&x0.array, &x1.array, &y0.array, &y1.array])?;
+        let (shape, sizes) = product_shape(py, what, &x0, &y0)?;
+        let out = Output::new(py, out, &shape, x0.array.dtype())?;
+        Ok(Factors {
+            x: [x0.disjoint(&out)?, x1.disjoint(&out)?],
+            y: [y0.disjoint(&out)?, y1.disjoint(&out)?],
+            kind,
+            sizes,
+            out,
+        })
+    }
+
+    /// `out`, the two parts of x and those of y.
+    #[allow(clippy::type_complexity)]
+    fn views<T>(&self) -> (&mut [T], [Matrix<'_, T>; 2], [Matrix<'_, T>; 2]) {
+        let ([x0, x1], [y0, y1]) = (&self.x, &self.y);
+        (
+            self.out.slice(),
+            [x0.view(), x1.view()],
+            [y0.view(), y1.view()],
+        )
+    }
+}
+
 /// x0 @ y0 + x0 @ y1 + x1 @ y0 in the ring, shapes as for `matmul`.
 #[pyfunction]
 #[pyo3(signature = (x0, x1, y0, y1, out=None))]
@@ -544,41 +596,65 @@ fn cross_matmul<'py>(
     y1: &Bound<'py, PyAny>,
     out: Out<'py>,
 ) -> PyResult<Any<'py>> {
-    let (x0, x1) = (Matrices::new(x0)?, Matrices::new(x1)?);
-    let (mut y0, mut y1) = (Matrices::new(y0)?, Matrices::new(y1)?);
-    let kind = same_ring(
-        "cross_matmul",
-        &[&x0.array, &x1.array, &y0.array, &y1.array],
-    )?;
-    for (a, b) in [(&x0, &x1), (&y0, &y1)] {
-        if a.shape != b.shape {
-            return Err(mismatch(py, "cross_matmul", &a.shape, &b.shape));
-        }
-    }
-    if y0.transposed != y1.transposed {
-        (y0, y1) = (y0.by_rows()?, y1.by_rows()?);
-    }
-    let (shape, sizes) = product_shape(py, "cross_matmul", &x0, &y0)?;
-    let out = Output::new(py, out, &shape, x0.array.dtype())?;
-    let (x0, x1) = (x0.disjoint(&out)?, x1.disjoint(&out)?);
-    let (y0, y1) = (y0.disjoint(&out)?, y1.disjoint(&out)?);
-    let work = product_work(&out.0, sizes);
+    let factors = Factors::new(py, "cross_matmul", [x0, x1, y0, y1], out)?;
+    let work = product_work(&factors.out.0, factors.sizes);
     macro_rules! run {
         ($t:ty) => {{
-            let o = out.slice::<$t>();
-            let x = [x0.view::<$t>(), x1.view::<$t>()];
-            let y = [y0.view::<$t>(), y1.view::<$t>()];
+            let (out, x, y) = factors.views::<$t>();
             released(py, work, || {
-                argot_ring::matmul::cross_matmul(o, x, y, sizes)
+                argot_ring::matmul::cross_matmul(out, x, y, factors.sizes)
             })
         }};
     }
-    match kind {
+    match factors.kind {
         Kind::U32 => run!(u32),
         Kind::U64 => run!(u64),
         Kind::U128 => run!(Z128),
     }
-    Ok(out.into_array())
+    Ok(factors.out.into_array())
+}
+
+/// (a x0 + b x1) @ (c y0 + d y1) in the ring, (a, b, c, d) = `weights`, shapes as for `matmul`.
+#[pyfunction]
+#[pyo3(signature = (x0, x1, y0, y1, weights, out=None))]
+fn weighted_matmul<'py>(
+    py: Python<'py>,
+    x0: &Bound<'py, PyAny>,
+    x1: &Bound<'py, PyAny>,
+    y0: &Bound<'py, PyAny>,
+    y1: &Bound<'py, PyAny>,
+    weights: [i32; 4],
+    out: Out<'py>,
+) -> PyResult<Any<'py>> {
+    let factors = Factors::new(py, "weighted_matmul", [x0, x1, y0, y1], out)?;
+    let work = product_work(&factors.out.0, factors.sizes);
+    macro_rules! run {
+        ($t:ty) => {{
+            let (out, [x0, x1], [y0, y1]) = factors.views::<$t>();
+            let [a, b, c, d] = weights.map(|w| {
+                let size = <$t as Ring>::from_u64(w.unsigned_abs().into());
+                if w < 0 {
+                    size.negated()
+                } else {
+                    size
+                }
+            });
+            released(py, work, || {
+                argot_ring::matmul::weighted_matmul(
+                    out,
+                    (x0, x1, a, b),
+                    (y0, y1, c, d),
+                    factors.sizes,
+                )
+            })
+        }};
+    }
+    match factors.kind {
+        Kind::U32 => run!(u32),
+        Kind::U64 => run!(u64),
+        Kind::U128 => run!(Z128),
+    }
+    Ok(factors.out.into_array())
 }
 
 /// A dtype that must be one of the rings'.

@@ -80,6 +80,12 @@ multiversion! {
         }
     }
 
+    fn sum_of_multiples<T: Ring>(out: &mut [T], x: &[T], a: T, y: &[T], b: T) {
+        for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+            *out = x.times(a).plus(y.times(b));
+        }
+    }
+
     fn one<T: Ring, O: Unary>(out: &mut [T], x: &[T], n: u32) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = O::apply(*x, n);
@@ -91,6 +97,14 @@ multiversion! {
 pub fn binary<T: Ring, O: Binary>(out: &mut [T], x: &[T], y: &[T]) {
     parts(out, 1, LIGHT, |i, out| {
         two::<T, O>(out, &x[i..i + out.len()], &y[i..i + out.len()])
+    });
+}
+
+/// `out = a x + b y`.
+pub fn weighted<T: Ring>(out: &mut [T], (x, a): (&[T], T), (y, b): (&[T], T)) {
+    parts(out, 1, LIGHT, |i, out| {
+        let range = i..i + out.len();
+        sum_of_multiples::<T>(out, &x[range.clone()], a, &y[range], b)
     });
 }
 

@@ -59,6 +59,10 @@ const HEIGHT: usize = 96;
 const KEPT: usize = 32 << 20;
 /// Bytes of the right matrix laid out at a time: they stay in the third cache.
 const LAID_OUT: usize = 16 << 20;
+/// Elements of a sum of left matrices made at a time.
+const PIECE: usize = 1 << 19;
+/// Rows (or columns, if transposed) of such a piece at least, so that the right matrix is not laid out too often.
+const LEAST_RUN: usize = 256;
 
 /// `out = x @ y` for matrices that lie one after the other.
 pub fn matmul<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
@@ -80,6 +84,64 @@ pub fn cross_matmul<T: Tiled>(
         accumulate(out, x0, Matrix { data: sum, ..y0 }, sizes);
     });
     accumulate(out, x1, y0, sizes);
+}
+
+/// `(a x0 + b x1) @ (c y0 + d y1)`, the weights small. `x0` and `x1` lie alike, and so do `y0` and `y1`. The left sum is
+/// made piece by piece, each while it is in the cache.
+pub fn weighted_matmul<T: Tiled>(
+    out: &mut [T],
+    (x0, x1, a, b): (Matrix<T>, Matrix<T>, T, T),
+    (y0, y1, c, d): (Matrix<T>, Matrix<T>, T, T),
+    sizes: Sizes,
+) {
+    let Sizes { m, k, n } = sizes;
+    out.fill(T::default());
+    if out.is_empty() || k == 0 {
+        return;
+    }
+    with_strips(2, y0.data.len(), |right: &mut [T]| {
+        elementwise::weighted(right, (y0.data, c), (y1.data, d));
+        let right = Matrix { data: right, ..y0 };
+        let piece = |at: usize, to: usize, out: &mut [T], y: Matrix<T>, sizes: Sizes| {
+            with_strips(3, to - at, |left: &mut [T]| {
+                elementwise::weighted(left, (&x0.data[at..to], a), (&x1.data[at..to], b));
+                accumulate(out, Matrix { data: left, ..x0 }, y, sizes);
+            })
+        };
+        let group = PIECE / (m * k);
+        if group > 0 {
+            for (i, out) in out.chunks_mut(group * m * n).enumerate() {
+                let (first, count) = (i * group, out.len() / (m * n));
+                let y = Matrix {
+                    data: &right.data[first * k * n..(first + count) * k * n],
+                    ..right
+                };
+                piece(first * m * k, (first + count) * m * k, out, y, sizes);
+            }
+            return;
+        }
+        for (i, out) in out.chunks_mut(m * n).enumerate() {
+            let y = right.number(i, k * n);
+            let at = i * m * k;
+            if x0.transposed && y.transposed {
+                piece(at, at + m * k, out, y, sizes);
+            } else if x0.transposed {
+                let depth = (PIECE / m).max(LEAST_RUN);
+                for p in (0..k).step_by(depth) {
+                    let to = k.min(p + depth);
+                    let data = &y.data[p * n..to * n];
+                    let sizes = Sizes { k: to - p, ..sizes };
+                    piece(at + p * m, at + to * m, out, Matrix { data, ..y }, sizes);
+                }
+            } else {
+                let height = (PIECE / k).max(LEAST_RUN);
+                for (r, out) in out.chunks_mut(height * n).enumerate() {
+                    let (from, rows) = (at + r * height * k, out.len() / n);
+                    piece(from, from + rows * k, out, y, Sizes { m: rows, ..sizes });
+                }
+            }
+        }
+    });
 }
 
 /// `out += x @ y`.
@@ -240,8 +302,8 @@ struct Line([u64; 8]);
 
 thread_local! {
     /// Memory for the right matrix, strips of the left one, and sums; kept from one product to the next.
-    static STRIPS: RefCell<[Vec<Line>; 3]> =
-        const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
+    static STRIPS: RefCell<[Vec<Line>; 4]> =
+        const { RefCell::new([Vec::new(), Vec::new(), Vec::new(), Vec::new()]) };
 }
 
 /// Call `work` with memory for `n` elements of unspecified contents. The memory is taken out of its place meanwhile,

@@ -33,6 +33,7 @@ from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full
 
 Operation = Callable[..., Coroutine[Any, Any, Any]]
+Kernel = Callable[..., Array]
 
 State = tuple[Array, Array]
 """The two parts of shared bits that a party holds, as planes, a row each."""
@@ -51,9 +52,6 @@ IN_FLIGHT = 32
 FEW = 1 << 17
 """Elements up to which a fused truncation takes the form with fewer rounds, above it the one with fewer bytes."""
 
-THIN = 8
-"""Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
-
 # Whose messages make the rounds: where party 0 only sends, its messages of the next operation are on their way before
 # this one ends.
 AHEAD, MEET = functions.AHEAD, functions.MEET
@@ -62,6 +60,10 @@ FUSED_ROUNDS = f"""
 ({MEET} + {AHEAD} + {MEET} if n <= {FEW} else sends(2, 1) + 2*gather(sends(0, 1), sends(1, 0))) if d else {ROTATE}
 """
 FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
+MATMUL_BITS = f"3*k + (3*(d + 1) if n <= {FEW} else d + 3) if d else 3*k"
+
+TWICE = ((2, 1, 2, 1), (1, 2, 1, 2), (1, -1, -2, 2))
+"""Weights (a, b, c, d) of each party's product (a xi + b xi+1) (c yi + d yi+1); the three sum up to 2 x y."""
 
 
 @final
@@ -186,7 +188,7 @@ class Aby3(Protocol):
     @cost(rounds=ROTATE, bits="3*k")
     async def matmul(self, x: Arith, y: Arith) -> Arith:
         """As `mul`."""
-        z = await self._cross_matmul(x, y)
+        z = await self._hidden_matmul(ring.cross_matmul, x, y, products=2)
         return Arith((z, await self.party.rotate(z)))
 
     @cost(rounds=ROTATE, bits="3*w")
@@ -243,14 +245,16 @@ class Aby3(Protocol):
 
         return await self._parts_in_place(piece, x)
 
-    @cost(rounds=FUSED_ROUNDS, bits=FUSED_BITS)
+    @cost(rounds=FUSED_ROUNDS, bits=MATMUL_BITS)
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
+        """As `mul_trunc`, from shares of *twice* the product, which take one matrix product a party instead of two
+        (aby3.md, section 4.6), less one more bit. So every output must be below 2^(k-3).
+        """
         d = self.fraction_bits if d is None else d
         if d == 0:
             return await self.matmul(x, y)
-        z = await self._cross_matmul(x, y)
-        return await self._reduced(z, d, z.size, ANYWHERE)
+        z = await self._hidden_matmul(ring.weighted_matmul, x, y, TWICE[self.party.rank], products=1)
+        return await self._reduced(z, d + 1, z.size, ANYWHERE)
 
     def _reduced(self, z: Array, d: int, n: int, places: Places) -> Coroutine[Any, Any, Arith]:
         """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero; n elements (of
@@ -584,23 +588,11 @@ class Aby3(Protocol):
         z: Array = ring.cross(*x.parts, *y.parts, *self._zero_keys())
         return z
 
-    async def _cross_matmul(self, x: Arith, y: Arith) -> Array:
-        """This party's part of the nine products, hidden by a share of zero. Where the multiplications are what takes
-        time, (x0 + x1) @ (y0 + y1) at party 0 leaves two products each to the others: five in all instead of six.
-        """
-        (own, following), (y_own, y_following) = x.parts, y.parts
-        products = 2 * x.size * y.shape[-1]
-        if min(x.shape[-2], y.shape[-1]) < THIN:
-            work = self.party.compute(ring.cross_matmul, *x.parts, *y.parts, cost_ns=products / 10)
-        elif self.party.rank == 0:
-            work = self.party.compute(_matmul_of_sums, *x.parts, *y.parts, cost_ns=products / 20)
-        elif self.party.rank == 1:  # x2 @ (y2 + y1) + x1 @ y2
-            work = self.party.compute(ring.cross_matmul, following, own, y_following, y_own, cost_ns=products / 10)
-        else:  # x2 @ y0 + x0 @ y2
-            work = self.party.compute(_two_matmuls, own, y_following, following, y_own, cost_ns=products / 10)
-        z = await work
-        plus, minus = self._zero_keys()
-        hidden: Array = ring.add(z, ring.zero(z.shape, z.dtype, plus, minus))
+    async def _hidden_matmul(self, kernel: Kernel, x: Arith, y: Arith, *weights: Any, products: int) -> Array:
+        """This party's part of a matrix product, which takes it so many local ones, hidden by a share of zero."""
+        work = products * x.size * y.shape[-1]
+        z = await self.party.compute(kernel, *x.parts, *y.parts, *weights, cost_ns=work / 10)
+        hidden: Array = ring.add(z, ring.zero(z.shape, z.dtype, *self._zero_keys()))
         return hidden
 
     def _draw_planes(self, rows: int, n: int, *ranks: int) -> Array:
@@ -648,17 +640,6 @@ def _operands(shares: tuple[Arith | Bool, ...]) -> tuple[tuple[Arith | Bool, ...
     """The shares in C order, as fused kernels want them, and whether they are few enough to be taken at once."""
     alike = _check_shapes(*shares)
     return tuple(_contiguous(share) for share in shares), not alike or shares[0].size <= PART
-
-
-def _matmul_of_sums(a: Array, b: Array, c: Array, d: Array) -> Array:
-    """(a + b) @ (c + d)."""
-    return ring.matmul(ring.add(a, b), ring.add(c, d))
-
-
-def _two_matmuls(a: Array, b: Array, c: Array, d: Array) -> Array:
-    """a @ b + c @ d."""
-    product = ring.matmul(a, b)
-    return ring.add(product, ring.matmul(c, d), out=product)
 
 
 def _check_shapes(*shares: Arith | Bool) -> bool:

@@ -16,7 +16,7 @@ How the contracts below are written:
 * `bound=l` promises |v| < 2^(l-1) for the signed value v that is compared or truncated; a false promise gives wrong
   results, not errors. None promises what the ring needs and no more: |v| < 2^(k-1).
 * `d` is a number of bits to drop. Truncated results are exact floor divisions by 2^d, plus 0 or 1 in the last
-  place (the protocol's file says on what that bit depends). They need |product| < 2^(k-2).
+  place (the protocol's file says on what that bit depends). They need |product| < 2^(k-2), of matrices 2^(k-3).
 * Costs: `@cost(rounds=..., bits=...)` on each interactive method of a protocol: `rounds` is the longest chain of
   dependent messages, `bits` the payload sent by all parties together for one element of the result. In the
   formulas: k ring bits, d dropped bits, l bound, w width of a Bool. Methods that are written here, on others, say
@@ -287,7 +287,7 @@ class Protocol(ABC):
 
     @abstractmethod
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-2)."""
+        """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-3) before it is shifted."""
 
     @cost("trunc()")
     async def mul_public_trunc(self, x: Arith, c: Array | int, d: int | None = None) -> Arith:

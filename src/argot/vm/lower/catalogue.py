@@ -36,7 +36,8 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   wrap before they are divided, and so do operands of `&`, `|`, `^` and `>>`. Beyond that results are wrong, without an
   error. Dividing by a public number takes a few steps; by a secret one it goes bit by bit, about 5 rounds for each bit
   of x, so promise a range (`argot.within`). `lax.rem` and `jnp.fmod` of reals are exact too, for |x|, |y| < 2^26.
-- **Products.** |x * y| and every result of a matrix product must stay below 2^(k - 2f - 2), 2^26 by default. Public
+- **Products.** |x * y| must stay below 2^(k - 2f - 2), 2^26 by default, and every result of a matrix product (a sum of
+  products is one) below 2^(k - 2f - 3), 2^25 by default. Public
   factors below 1 are applied once, at the end: `0.1 * (x @ y) / n` multiplies the product, not its parts. What is
   computed in between is up to 2^10 times larger than what the program says, so keep values of such expressions
   below 2^16.

@@ -100,7 +100,7 @@ MOST_ROWS = 64
 def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
     """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination, pivots (the largest of a column) found in secret.
 
-    Elements and results must be below 2^(k - 2f - 2); a singular matrix gives numbers that mean nothing.
+    Elements and results must be below 2^(k - 2f - 3); a singular matrix gives numbers that mean nothing.
     """
     n = a.type.shape[-1]
     if len(a.type.shape) != 2 or len(y.type.shape) > 2 or a.visibility == y.visibility == PUBLIC or n > MOST_ROWS:
