@@ -74,11 +74,11 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     async def one(p: Any) -> Case:
         return Case((await arith(p, p.k),), N)
 
-    def matrices(fused: bool) -> Any:
+    def matrices(fused: bool, rows: int = 8) -> Any:
         async def case(p: Any) -> Case:
-            x = await arith(p, p.k // 2 - 4, (8, 5))
-            y = await arith(p, p.k // 2 - 4, (5, N // 8), seed=1)
-            return Case((x, y, d) if fused else (x, y), N, variables={"d": d})
+            x = await arith(p, p.k // 2 - 4, (rows, 5))
+            y = await arith(p, p.k // 2 - 4, (5, N // rows), seed=1)
+            return Case((x, y, d) if fused else (x, y), N, variables={"d": d, "large": int(rows >= 8)})
 
         return case
 
@@ -161,7 +161,7 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         "mul": two,
         "square": one,
         "matmul": matrices(False),
-        "matmul_trunc": matrices(True),
+        "matmul_trunc": matrices(True, rows=2 if d % 2 else 8),  # thin ones may have a form of their own
         "trunc": shortened(0),
         "square_trunc": shortened(1),
         "mul_trunc": shortened(2),

@@ -192,15 +192,16 @@ def test_fused_matrices(k):
 @settings(max_examples=25, deadline=None)
 @given(st.data(), st.sampled_from(RINGS))
 def test_fused_matrices_up_to_the_limit(data, k):
-    """Every output below 2^(k-3), and as many bits dropped as a protocol may ask for."""
-    limit = 2 ** (k - 3) - 1
+    """Every output below 2^(k-3), of few columns 2^(k-2), and as many bits dropped as a protocol may ask for."""
+    columns = data.draw(st.sampled_from([1, 7, 8]))
+    limit = 2 ** (k - 2 - (columns == 8)) - 1
     d = data.draw(st.integers(1, k - 4))
-    x = data.draw(st.lists(st.integers(-limit, limit), min_size=1, max_size=8))
+    x = data.draw(st.lists(st.integers(-limit, limit), min_size=8, max_size=8))
     scale = data.draw(st.sampled_from([1, 1, 2**5, 2 ** (k // 2)]))
     x = [v // scale for v in x]
-    n = len(x)
-    got = run(lambda p, x, y: p.matmul_trunc(x, y, d), words(x, k, (n, 1)), words([scale], k, (1, 1)), k=k)
-    check_truncated(ints(got), [scale * v for v in x], d)
+    y = words([scale] * columns, k, (1, columns))
+    got = run(lambda p, x, y: p.matmul_trunc(x, y, d), words(x, k, (8, 1)), y, k=k)
+    check_truncated(ints(got), [scale * v for v in x for _ in range(columns)], d)
 
 
 @settings(max_examples=25, deadline=None)

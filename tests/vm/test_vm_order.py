@@ -43,6 +43,15 @@ def test_numbers_at_the_ends_of_what_can_be_shared():
     both(jnp.sort, [np.array([-(2**63), 2**63 - 1, 0, -1, 1])])
 
 
+def test_numbers_at_the_ends_are_found_at_secret_places():
+    """Selecting is not a product that could overflow: large matrices too."""
+    top = 2.0**26 - 1
+    x = RNG.choice([-top, top, 2.0**25, -(2.0**-18), 0.5], (9, 8))
+    i = RNG.integers(0, 9, 10)
+    both(lambda v, j: (v[j], v.at[j[0]].set(top), v[jnp.argmax(v[:, 0])], v.at[j[0]].add(-v[j[0]])), [x, i])
+    both(lambda j, w: jnp.bincount(j, w, length=9), [i[:3], np.array([top, -top, 1.0])])
+
+
 @pytest.mark.parametrize("shape", [(0,), (1,), (3, 1), (2, 0)])
 def test_arrays_with_nothing_to_sort(shape):
     both(lambda x: (jnp.sort(x), jnp.argsort(x)), [RNG.normal(size=shape)])

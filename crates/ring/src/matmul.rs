@@ -86,8 +86,8 @@ pub fn cross_matmul<T: Tiled>(
     accumulate(out, x1, y0, sizes);
 }
 
-/// `(a x0 + b x1) @ (c y0 + d y1)`, the weights small. `x0` and `x1` lie alike, and so do `y0` and `y1`. The left sum is
-/// made piece by piece, each while it is in the cache.
+/// `(a x0 + b x1) @ (c y0 + d y1)`. `x0` and `x1` lie alike, and so do `y0` and `y1`. The left sum is made in pieces, so
+/// that it need not be held whole. For products that are not bound by memory.
 pub fn weighted_matmul<T: Tiled>(
     out: &mut [T],
     (x0, x1, a, b): (Matrix<T>, Matrix<T>, T, T),

@@ -60,7 +60,10 @@ FUSED_ROUNDS = f"""
 ({MEET} + {AHEAD} + {MEET} if n <= {FEW} else sends(2, 1) + 2*gather(sends(0, 1), sends(1, 0))) if d else {ROTATE}
 """
 FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
-MATMUL_BITS = f"3*k + (3*(d + 1) if n <= {FEW} else d + 3) if d else 3*k"
+MATMUL_BITS = f"3*k + (3*(d + large) if n <= {FEW} else d + large + 2) if d else 3*k"
+
+THIN = 8
+"""Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
 
 TWICE = ((2, 1, 2, 1), (1, 2, 1, 2), (1, -1, -2, 2))
 """Weights (a, b, c, d) of each party's product (a xi + b xi+1) (c yi + d yi+1); the three sum up to 2 x y."""
@@ -247,14 +250,18 @@ class Aby3(Protocol):
 
     @cost(rounds=FUSED_ROUNDS, bits=MATMUL_BITS)
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`, from shares of *twice* the product, which take one matrix product a party instead of two
-        (aby3.md, section 4.6), less one more bit. So every output must be below 2^(k-3).
+        """As `mul_trunc`. Large products come from shares of *twice* the result, which take one matrix product a party
+        instead of two (aby3.md, section 4.6), less one more bit: so every output must be below 2^(k-3).
         """
         d = self.fraction_bits if d is None else d
         if d == 0:
             return await self.matmul(x, y)
-        z = await self._hidden_matmul(ring.weighted_matmul, x, y, TWICE[self.party.rank], products=1)
-        return await self._reduced(z, d + 1, z.size, ANYWHERE)
+        if min(x.shape[-2], y.shape[-1]) < THIN:
+            z = await self._hidden_matmul(ring.cross_matmul, x, y, products=2)
+        else:
+            z = await self._hidden_matmul(ring.weighted_matmul, x, y, TWICE[self.party.rank], products=1)
+            d += 1
+        return await self._reduced(z, d, z.size, ANYWHERE)
 
     def _reduced(self, z: Array, d: int, n: int, places: Places) -> Coroutine[Any, Any, Arith]:
         """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero; n elements (of

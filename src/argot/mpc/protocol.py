@@ -287,7 +287,8 @@ class Protocol(ABC):
 
     @abstractmethod
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-3) before it is shifted."""
+        """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-3) before it is shifted, or 2^(k-2) if x
+        has fewer than 8 rows or y fewer than 8 columns."""
 
     @cost("trunc()")
     async def mul_public_trunc(self, x: Arith, c: Array | int, d: int | None = None) -> Arith:

@@ -119,7 +119,7 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
 
 def matmul(x: Array, y: Array) -> Array:
     """(..., m, k) @ (..., k, n); floats in the order of k."""
-    if x.dtype != np.float64:
+    if np.float64 not in (x.dtype, y.dtype):
         return np.matmul(x, y)
     out = np.zeros((*x.shape[:-1], y.shape[-1]))
     with np.errstate(all="ignore"):

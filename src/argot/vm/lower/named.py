@@ -100,7 +100,8 @@ MOST_ROWS = 64
 def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
     """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination, pivots (the largest of a column) found in secret.
 
-    Elements and results must be below 2^(k - 2f - 3); a singular matrix gives numbers that mean nothing.
+    Elements, results and products on the way must be below 2^(k - 2f - 3); a singular matrix gives numbers that mean
+    nothing.
     """
     n = a.type.shape[-1]
     if len(a.type.shape) != 2 or len(y.type.shape) > 2 or a.visibility == y.visibility == PUBLIC or n > MOST_ROWS:
@@ -116,7 +117,7 @@ def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
         place = b.emit("argmax", size, axis=0, dtype="i32")
         count = b.emit("iota", dtype="i32", shape=(n - k, 1), axis=0)
         here = b.emit("eq", b.emit("broadcast", place, shape=(n - k, 1), dims=(1,)), count)
-        code = b.emit("transpose", b.emit("convert", here, dtype="fixed"), axes=(1, 0))
+        code = b.emit("transpose", b.emit("convert", here, dtype="i32"), axes=(1, 0))
         pivot, first = b.emit("matmul", code, below), _part(b, below, 0, 1)
         rest = _part(b, below, 1, n - k)
         if n - k > 1:

@@ -117,7 +117,9 @@ def one_hot(b: Builder, index: Ref, n: int) -> Ref:
 def _product(b: Builder, code: Ref, rows: Ref) -> Ref:
     """(batch, m, n) booleans, one of them true in each row, times (batch, n, width)."""
     if rows.type.dtype != "bool":
-        return b.emit("matmul", b.emit("convert", code, dtype=rows.type.dtype), rows)
+        # Reals too are multiplied by whole numbers: nothing is truncated, and whatever can be encoded is right.
+        dtype = "i32" if rows.type.dtype == "fixed" else rows.type.dtype
+        return b.emit("matmul", b.emit("convert", code, dtype=dtype), rows)
     batch, m, n = code.type.shape
     shape = (batch, m, n, rows.type.shape[2])
     code = b.emit("broadcast", code, shape=shape, dims=(0, 1, 2))

@@ -173,7 +173,9 @@ class Div(Op):
 
 
 class Matmul(Op):
-    """(..., m, k) @ (..., k, n) with equal leading dimensions; the sum is truncated once."""
+    """(..., m, k) @ (..., k, n) with equal leading dimensions; the sum is truncated once. Integers times reals are
+    exact: a matrix of zeros and ones selects without loss of range.
+    """
 
     name = "matmul"
     scaling = "bilinear"
@@ -182,10 +184,11 @@ class Matmul(Op):
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, y = types
         shown = f"matmul of {x} and {y}"
-        require(x.dtype == y.dtype and x.dtype in NUMBERS, shown, "one dtype of numbers")
+        require(x.dtype in NUMBERS and y.dtype in NUMBERS, shown, "numbers")
+        require(x.dtype == y.dtype or "fixed" in (x.dtype, y.dtype), shown, "one dtype, or integers and reals")
         require(len(x.shape) == len(y.shape) >= 2, shown, "two axes or more, as many on both sides")
         require(x.shape[:-2] == y.shape[:-2] and x.shape[-1] == y.shape[-2], shown, "(..., m, k) @ (..., k, n)")
-        return x.with_shape((*x.shape[:-1], y.shape[-1]))
+        return (y if y.dtype == "fixed" else x).with_shape((*x.shape[:-1], y.shape[-1]))
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         return clear.matmul(*arrays)
@@ -195,15 +198,15 @@ class Matmul(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         x, y = operands
-        fixed = x.type.dtype == "fixed"
+        reals = x.type.dtype == y.type.dtype == "fixed"
         if isinstance(x, Public):
-            return await self._public(e, e.arith(y), x, "left")
+            return await self._public(e, e.arith(y), x, "left", reals)
         if isinstance(y, Public):
-            return await self._public(e, e.arith(x), y, "right")
-        return await (e.p.matmul_trunc if fixed else e.p.matmul)(e.arith(x), e.arith(y))
+            return await self._public(e, e.arith(x), y, "right", reals)
+        return await (e.p.matmul_trunc if reals else e.p.matmul)(e.arith(x), e.arith(y))
 
-    async def _public(self, e: Engine, x: Arith, c: Public, side: Any) -> Arith:
-        if c.type.dtype != "fixed":
+    async def _public(self, e: Engine, x: Arith, c: Public, side: Any, reals: bool) -> Arith:
+        if not reals:
             return e.p.matmul_public(x, e.words(c), side)
         if whole(c.array):
             return e.p.matmul_public(x, e.words(Public(np.rint(c.array).astype(np.int64), _I64)), side)
