@@ -269,6 +269,37 @@ def test_a_small_message_does_not_wait_behind_large_ones_for_another():
     one.close()
 
 
+@pytest.mark.parametrize("beside", [0, 1])
+def test_what_a_peer_that_is_ahead_waits_for_leaves_before_this_one_goes_on(beside):
+    """Else the two would compute by turns. Where other tasks can run, messages share a packet as ever."""
+    happened = []
+
+    async def meet(p):
+        await p.exchange(1 - p.rank, np.zeros(4, np.uint64))
+        happened.append((p.rank, "goes on"))
+
+    async def other(p):
+        happened.append((p.rank, "other"))
+
+    def made(rank):
+        one = party(rank, flush=lambda peer, parts: happened.append((rank, "sends")))
+        one.start(one_of(one))
+        return one
+
+    async def one_of(p):
+        await gather(meet(p), *(other(p) for _ in range(beside)))
+
+    ahead, behind = made(1), made(0)
+    behind.deliver(1, b"".join(ahead.advance()[0]))
+    assert happened == [(1, "other")] * beside
+    happened.clear()
+    left = behind.advance()
+    if beside:
+        assert happened == [(0, "goes on"), (0, "other")] and list(left) == [1]
+    else:
+        assert happened == [(0, "sends"), (0, "goes on")] and not left
+
+
 def test_a_counter_ends_before_a_name_comes_again():
     """Counting to 2^32 takes hours, so the counter of children is found in memory and set to its end."""
     parent = mail.Place(None, 2)

@@ -19,6 +19,7 @@ party.` finds every message and draw.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -64,6 +65,9 @@ MATMUL_BITS = f"3*k + (3*(d + large) if n <= {FEW} else d + large + 2) if d else
 
 THIN = 8
 """Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
+
+NEIGHBOURS = (((0, 1), (2, 0)), ((1, 2), (0, 1)), ((2, 0), (1, 2)))
+"""The pairs that each party is in: with the one after it, and with the one before."""
 
 TWICE = ((2, 1, 2, 1), (1, 2, 1, 2), (1, -1, -2, 2))
 """Weights (a, b, c, d) of each party's product (a xi + b xi+1) (c yi + d yi+1); the three sum up to 2 x y."""
@@ -585,8 +589,8 @@ class Aby3(Protocol):
 
     def _zero_keys(self) -> tuple[bytes, bytes]:
         """Keys of a share of zero: what the first gives minus what the second gives, summed over parties, is zero."""
-        rank = self.party.rank
-        return self.party.key(rank, (rank + 1) % 3), self.party.key((rank + 2) % 3, rank)
+        plus, minus = NEIGHBOURS[self.party.rank]
+        return self.party.key(*plus), self.party.key(*minus)
 
     def _cross(self, x: Arith, y: Arith) -> Array:
         if x.shape != y.shape:
@@ -652,7 +656,10 @@ def _operands(shares: tuple[Arith | Bool, ...]) -> tuple[tuple[Arith | Bool, ...
 def _check_shapes(*shares: Arith | Bool) -> bool:
     """Whether all shapes are equal; else all but those without axes must be."""
     shape = shares[0].shape
-    if all(share.shape == shape for share in shares[1:]):
+    for share in shares:
+        if share.shape != shape:
+            break
+    else:
         return True
     if len({share.shape for share in shares} - {()}) > 1:
         raise InputError(
@@ -661,6 +668,7 @@ def _check_shapes(*shares: Arith | Bool) -> bool:
     return False
 
 
+@lru_cache(maxsize=1024)
 def _packed(n: int, bits: int) -> Spec:
     """The wire form of n numbers of so many bits."""
     return Spec((-(-n * bits // 8),), np.dtype(np.uint8))

@@ -161,12 +161,37 @@ class Party:
         Raises:
             FrameError: the message has another length.
         """
+        return self._unpacked((yield from self._message(peer)), peer, like)
+
+    @coroutine
+    def rotate(self, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to the party before this one, return its like from the party after."""
+        self.send((self.rank - 1) % self.n, z)
+        return (yield from self.recv((self.rank + 1) % self.n, z))
+
+    @coroutine
+    def exchange(self, peer: int, z: Any) -> Generator[Any, Any, Any]:
+        """Send `z` to `peer` and return what `peer` sends, of the same shape and type."""
+        self.send(peer, z)
+        return self._unpacked((yield from self._message(peer, meets=True)), peer, z)
+
+    def _message(self, peer: int, meets: bool = False) -> Generator[Any, Any, Message]:
+        """The next message of this task from `peer`, who waits for one of this party's at the same time if it `meets`."""
         task = self._scheduler.task
-        message = self._mail.receive(task, peer)
+        message: Message | None = self._mail.receive(task, peer)
         if message is None:
             if self.debug:
                 self._known[task.name()] = task.path
-            message = yield
+            return (yield)
+        if meets and self.flush is not None and not self._scheduler.ready:
+            # The peer is ahead, and only this task goes on here: if what it waits for left with the next message, the two
+            # would compute by turns from here on, each waiting for the other.
+            self.flush(peer, self._mail.packet(peer))
+        return message
+
+    def _unpacked(self, message: Message, peer: int, like: Any) -> Any:
+        """The payload of a message that has just come for this task, as `recv` returns it."""
+        task = self._scheduler.task
         packet, offset, size, depth = message
         if depth > task.depth:
             task.depth = depth
@@ -184,18 +209,6 @@ class Party:
         if type(like) is Spec:
             return np.ndarray(like.shape, like.dtype, packet, offset)
         return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
-
-    @coroutine
-    def rotate(self, z: Any) -> Generator[Any, Any, Any]:
-        """Send `z` to the party before this one, return its like from the party after."""
-        self.send((self.rank - 1) % self.n, z)
-        return (yield from self.recv((self.rank + 1) % self.n, z))
-
-    @coroutine
-    def exchange(self, peer: int, z: Any) -> Generator[Any, Any, Any]:
-        """Send `z` to `peer` and return what `peer` sends, of the same shape and type."""
-        self.send(peer, z)
-        return (yield from self.recv(peer, z))
 
     def key(self, *ranks: int) -> bytes:
         """A fresh key of 16 bytes known to exactly the parties `ranks`, this one among them.

@@ -183,8 +183,9 @@ class _Machine:
         if not self.protocol.party.started:  # in the clear nobody counts
             return 0
         task = self.protocol.party.task
-        task.depth = max(task.depth, _depth(slots))
-        return task.depth
+        depth = max(task.depth, _depth(slots))
+        task.depth = depth
+        return depth
 
     def as_declared(self, value: Value, var: Var) -> Value:
         """A public value where the program says private or secret, in that form."""
@@ -399,7 +400,11 @@ def _locality(op: Op, eqn: Equation, known: dict[int, Var]) -> bool | None:
 
 def _depth(slots: Sequence[_Slot]) -> int:
     """Of what is computed from these values."""
-    return max((slot.depth for slot in slots), default=0)
+    depth = 0
+    for slot in slots:
+        if slot.depth > depth:
+            depth = slot.depth
+    return depth
 
 
 def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:
