@@ -176,7 +176,7 @@ class Party:
         return self._unpacked((yield from self._message(peer, meets=True)), peer, z)
 
     def _message(self, peer: int, meets: bool = False) -> Generator[Any, Any, Message]:
-        """The next message of this task from `peer`, who waits for one of this party's at the same time if it `meets`."""
+        """The next message of this task from `peer`, who waits for one of this party's as well if it `meets`."""
         task = self._scheduler.task
         message: Message | None = self._mail.receive(task, peer)
         if message is None:
@@ -184,8 +184,8 @@ class Party:
                 self._known[task.name()] = task.path
             return (yield)
         if meets and self.flush is not None and not self._scheduler.ready:
-            # The peer is ahead, and only this task goes on here: if what it waits for left with the next message, the two
-            # would compute by turns from here on, each waiting for the other.
+            # The peer is ahead, and only this task goes on here: if what it waits for left with the next message, the
+            # two would compute by turns from here on, each waiting for the other.
             self.flush(peer, self._mail.packet(peer))
         return message
 
