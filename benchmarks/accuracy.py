@@ -10,6 +10,7 @@ process. SPU's errors are those of 0.9.5 with ABY3, FM64 and FM128, at its defau
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -32,6 +33,9 @@ TRUTH: dict[str, Callable[..., np.ndarray]] = {
     "log": np.log,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "sin": np.sin,
+    "cos": np.cos,
     "reciprocal": lambda x: 1 / x,
     "divide": lambda x: 100 / x,
     "sqrt": np.sqrt,
@@ -50,6 +54,12 @@ RANGES: list[tuple[str, float, float, str, str]] = [
     ("sigmoid", -100, 100, "9.6e-4", "8.6e-4"),
     ("tanh", -3, 3, "4.9e-3", "4.9e-3"),
     ("tanh", -16, 16, "4.9e-3", "4.9e-3"),
+    ("erf", -4, 4, "4.8e-4", "4.7e-4"),
+    ("erf", -100, 100, "", ""),
+    ("sin", -3.1, 3.1, "1.3e-4", "9.2e-5"),
+    ("sin", -30, 30, "1.3e-4", "9.7e-5"),
+    ("cos", -1000, 1000, "", ""),
+    ("cos", -6e7, 6e7, "", ""),
     ("reciprocal", 0.01, 1, "2.9e-3", "1.9e-3"),
     ("reciprocal", 0.1, 10, "4.0e-4", "3.9e-4"),
     ("reciprocal", 1, 1000, "9.6e-6", "9.0e-6"),
@@ -76,6 +86,9 @@ COSTS: list[tuple[str, dict[str, Any], str]] = [
     ("sigmoid", {"bound": 32}, ""),
     ("sigmoid", {"bound": 22}, ""),
     ("tanh", {}, "868 / 49"),
+    ("erf", {}, ""),
+    ("erf", {"bound": 20}, ""),
+    ("sin", {}, ""),
     ("reciprocal", {}, "1336 / 54"),
     ("reciprocal", {"bound": 32}, ""),
     ("divide", {}, "1388 / 56"),
@@ -157,7 +170,8 @@ def errors() -> str:
 def errors_of_small_rings() -> str:
     lines = ["| function | range | 32 bits, 8 of fraction |", "|---|---|---|"]
     for name, low, high in (
-        ("exp", -6, 4), ("exp", 4, 9), ("sigmoid", -16, 16), ("tanh", -16, 16), ("reciprocal", 0.1, 100),
+        ("exp", -6, 4), ("exp", 4, 9), ("sigmoid", -16, 16), ("tanh", -16, 16), ("erf", -16, 16), ("sin", -16, 16),
+        ("reciprocal", 0.1, 100),
         ("log", 0.1, 1000), ("sqrt", 0.1, 1000), ("rsqrt", 0.1, 1000),
     ):  # fmt: skip
         lines.append(f"| {name} | [{low:g}, {high:g}] | {two(error(name, low, high, 32))} |")

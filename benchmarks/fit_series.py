@@ -10,6 +10,7 @@ squares.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -42,11 +43,13 @@ def mantissa(function: Callable[[Array], Array], harmonics: int, relative: bool)
     return minimax(basis, wanted, 1 / np.abs(wanted) if relative else np.ones(len(m)))
 
 
-def logistic(reach: float, period: float, harmonics: int, rounds: int = 4000) -> tuple[Array, float]:
-    """sigmoid(x) - 1/2 for |x| <= reach as a sum of sines."""
+def step(
+    function: Callable[[Array], Array], reach: float, period: float, harmonics: int, rounds: int
+) -> tuple[Array, float]:
+    """An odd function for |x| <= reach as a sum of sines."""
     x = reach * np.sin(np.linspace(0, np.pi / 2, 1500))
     basis = np.sin(2 * np.pi / period * np.outer(x, np.arange(1, harmonics + 1)))
-    return minimax(basis, 0.5 * np.tanh(x / 2), np.ones(len(x)), rounds)
+    return minimax(basis, function(x), np.ones(len(x)), rounds)
 
 
 def show(name: str, numbers: Array) -> None:
@@ -57,13 +60,16 @@ def show(name: str, numbers: Array) -> None:
 
 
 def main() -> None:
-    reach, harmonics = 9.25, 10
-    periods = np.linspace(2.3 * reach, 3.2 * reach, 37)
-    period = min(periods, key=lambda p: logistic(reach, float(p), harmonics, 400)[1])
-    period = round(float(period), 2)
-    sines, error = logistic(reach, period, harmonics)
-    print(f"# |x| <= {reach}, period {period}: error {error:.1e}")
-    show("sin", sines)
+    for name, odd, reach, harmonics, longest in (
+        ("sigmoid - 1/2", lambda x: 0.5 * np.tanh(x / 2), 9.25, 10, 3.2),
+        ("erf / 2", lambda x: 0.5 * np.vectorize(math.erf)(x), 3.25, 8, 4.2),
+    ):
+        periods = np.linspace(2.3 * reach, longest * reach, 37)
+        period = min(periods, key=lambda p: step(odd, reach, float(p), harmonics, 400)[1])
+        period = round(float(period), 2)
+        sines, error = step(odd, reach, period, harmonics, 4000)
+        print(f"# {name} for |x| <= {reach}, period {period}: error {error:.1e}")
+        show("sin", sines)
     for name, function, k, relative in (
         ("reciprocal", lambda m: 1 / m, 5, True),
         ("sqrt", np.sqrt, 5, True),

@@ -181,7 +181,7 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     }
 
 
-ELEMENTARY = ("exp", "log", "sigmoid", "tanh", "reciprocal", "divide", "sqrt", "rsqrt")
+ELEMENTARY = ("exp", "log", "sigmoid", "tanh", "erf", "sin", "cos", "reciprocal", "divide", "sqrt", "rsqrt")
 
 
 def function_cases(bound: int, width: int, rows: int, low: float | None, high: float | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,16 @@ from argot.mpc.protocol import RINGS, Arith
 from argot.runtime.world import Delivery, World
 
 FRACTION = {32: 8, 64: 18, 128: 40}
-FUNCTIONS = ("exp", "log", "sigmoid", "tanh", "reciprocal", "sqrt", "rsqrt")
+FUNCTIONS = ("exp", "log", "sigmoid", "tanh", "erf", "sin", "cos", "reciprocal", "sqrt", "rsqrt")
+OF_ANY_SIGN = ("exp", "sigmoid", "tanh", "erf", "sin", "cos")
 TRUTH: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": np.exp,
     "log": np.log,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "sin": np.sin,
+    "cos": np.cos,
     "reciprocal": lambda x: 1 / x,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: 1 / np.sqrt(x),
@@ -76,6 +81,9 @@ CLAIMS = [
     ("exp", np.linspace(-40, -12, 300), 1.5, 0.0),
     ("sigmoid", np.linspace(-20, 20, 1000), 50, 0.0),
     ("tanh", np.linspace(-12, 12, 1000), 100, 0.0),
+    ("erf", np.linspace(-5, 5, 1000), 50, 0.0),
+    ("sin", np.linspace(-100, 100, 1000), 2, 0.0),
+    ("cos", np.linspace(-(2.0**22), 2.0**22, 1001), 3, 0.0),
     ("reciprocal", spread(2**-18, 2**25), 2, 4e-7),
     ("reciprocal", -spread(2**-18, 2**25), 2, 4e-7),
     ("log", spread(2**-18, 2**25), 2, 0.0),
@@ -101,9 +109,9 @@ def test_general_functions(name, x):
 def test_other_rings(name, k):
     low, high = (2**-4, 60) if k == 32 else (2**-14, 2**30)
     x = spread(low, high, 64, k)
-    if name in ("exp", "sigmoid", "tanh"):
+    if name in OF_ANY_SIGN:
         x = grid(np.linspace(-9, 9, 64), k)
-    steps, relative = (3, 1e-3) if k == 32 else (2e-7 * 2.0**40 if name == "log" else 20, 2e-7)
+    steps, relative = (3, 1e-3) if k == 32 else (2e-7 * 2.0**40 if name in ("log", "erf") else 20, 2e-7)
     check(evaluate(own(name), x, k=k), TRUTH[name](x), steps, relative, k)
 
 
@@ -122,11 +130,11 @@ def test_other_fraction_bits(k, f, monkeypatch):
     high = min(2.0 ** (k - 2 * f - 3), 1000.0)
     for name in FUNCTIONS:
         x = spread(max(2.0**-f, 1e-3), high, 100, k)
-        if name in ("exp", "sigmoid", "tanh"):
+        if name in OF_ANY_SIGN:
             x = grid(np.linspace(-5, np.log(high) - 0.1, 100), k)
         want = TRUTH[name](x)
         keep = np.abs(want) < 2 * high
-        loose = {"sigmoid": 2e-4, "tanh": 4e-4, "log": 2e-6}.get(name, 0) * 2.0**f
+        loose = {"sigmoid": 2e-4, "tanh": 4e-4, "erf": 2e-4, "log": 2e-6}.get(name, 0) * 2.0**f
         check(evaluate(own(name), x, k=k)[keep], want[keep], 3 + loose, 2e-4 if k == 32 else 1e-6, k)
 
 
@@ -273,7 +281,7 @@ def test_bounds_hold_to_the_last_step():
 
 @pytest.mark.parametrize("k", [32, 64, 128])
 @pytest.mark.parametrize("which", [own, general])
-@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", OF_ANY_SIGN)
 def test_every_true_bound_gives_the_same(name, which, k):
     """Also those below the limits that the functions compare with, from a few steps up to |x| < 16."""
     f = FRACTION[k]
@@ -328,7 +336,7 @@ def test_softmax_with_a_mask():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_reference_is_rounded_correctly(name, k):
     x = spread(2.0 ** -FRACTION[k], 2.0 ** (k - 2 * FRACTION[k] - 3), 300, k)
-    if name in ("exp", "sigmoid", "tanh"):
+    if name in OF_ANY_SIGN:
         x = grid(np.linspace(-9, 9, 300), k)
     got = evaluate(own(name), x, k=k, protocol=Plain)
     check(got, TRUTH[name](x), 0.5 + 1e-6, 1e-15, k)

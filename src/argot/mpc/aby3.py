@@ -578,6 +578,7 @@ class Aby3(Protocol):
     # ---- elementary functions ------------------------------------------------------------------------------------
 
     exp, log, sigmoid, tanh = functions.exp, functions.log, functions.sigmoid, functions.tanh
+    erf, sin, cos = functions.erf, functions.sin, functions.cos
     reciprocal, divide, sqrt, rsqrt = functions.reciprocal, functions.divide, functions.sqrt, functions.rsqrt
 
     # ---- orders: aby3_order.py ------------------------------------------------------------------------------------

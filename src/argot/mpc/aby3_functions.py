@@ -8,7 +8,8 @@ function have that form for any split of x:
 * powers of two, in Z_M with M = 2^128 - 1, where 2 has order 128: `_power`. The exponent counts mod 128.
 * x times a power of two, likewise: `_scale`.
 
-sigmoid and tanh are trigonometric sums with two comparisons that cut off what is beyond the sum's reach; exp is a power
+sin and cos are such sums of one term; sigmoid, tanh and erf are longer ones with two comparisons that cut off what is
+beyond the sum's reach; exp is a power
 of two with two comparisons. The others first bring x to m in [1/2, 1], x = m 2^E: bits of x, the place of the highest,
 E as an additive share mod 256 (`_length`), 2^-E as a share (`_power`), one product; then a trigonometric sum of m.
 
@@ -143,59 +144,84 @@ async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Boo
     return p.not_(await p.msb(coarse, min(bound + 1, p.k) - drop))
 
 
-# ---- sigmoid and tanh ----------------------------------------------------------------------------------------------
+# ---- sigmoid, tanh and erf: odd steps about 1/2 --------------------------------------------------------------------
 
 
-# Both comparisons and the sum at once, then the choice; within reach the sum alone.
-LOGISTIC = f"""
-(_fourier(rows={2 * len(series.SIGMOID.sin)}, bytes=4) if _within(f, l, {{d}}) else
-gather(_at_least(drop=max(f-3-{{d}}, 0)), _at_least(drop=max(f-3-{{d}}, 0)),
-_fourier(rows={2 * len(series.SIGMOID.sin)}, bytes=4)) + _choose()) + _lift(width=32, drop=max(29-f-{{d}}, 1))
-"""
+@dataclass(frozen=True)
+class _Step:
+    """2^d g(x) for a g that goes from 0 to 1, a sum of sines about 1/2 within |x| <= reach."""
+
+    series: series.Series
+    reach: float
+    period: float
+    doubling: int
 
 
-@cost("derived.sigmoid.general() if k == 128 else " + LOGISTIC.format(d=0))
+STEPS = {
+    "sigmoid": _Step(series.SIGMOID, series.SIGMOID_REACH, series.SIGMOID_PERIOD, 0),
+    "tanh": _Step(series.SIGMOID, series.SIGMOID_REACH / 2, series.SIGMOID_PERIOD / 2, 1),
+    "erf": _Step(series.ERF, series.ERF_REACH, series.ERF_PERIOD, 1),
+}
+
+
+def _cost_of_step(name: str) -> str:
+    """Both comparisons and the sum at once, then the choice; within reach the sum alone."""
+    s = STEPS[name]
+    sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=4)"
+    test = f"_at_least(drop=max(f-{3 + s.doubling}, 0))"
+    return f"""
+    derived.{name}.general() if k == 128 else
+    ({sum_} if l <= _reached(f, {round(8 * s.reach)}) else gather({test}, {test}, {sum_}) + _choose())
+    + _narrowed(scale={29 - s.doubling})
+    """
+
+
+@cost(_cost_of_step("sigmoid"))
 async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / (1 + e^-x)], exactly 0 below -9.25 and 1 from 9.25 on."""
     if p.k == 128:
         return await derived.sigmoid.general(p, x, bound)
-    return await p._parts(lambda part: _logistic(p, part, bound, 0), x)
+    return await p._parts(lambda part: _step(p, part, bound, STEPS["sigmoid"]), x)
 
 
-@cost("derived.tanh.general() if k == 128 else " + LOGISTIC.format(d=1))
+@cost(_cost_of_step("tanh"))
 async def tanh(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[tanh x] = 2 sigmoid(2x) - 1, exactly -1 below -4.625 and 1 from 4.625 on."""
     if p.k == 128:
         return await derived.tanh.general(p, x, bound)
-    doubled = await p._parts(lambda part: _logistic(p, part, bound, 1), x)
+    doubled = await p._parts(lambda part: _step(p, part, bound, STEPS["tanh"]), x)
     return p.add_public(doubled, -(1 << p.fraction_bits))
 
 
-def _end(f: int, doubling: int) -> int:
-    """Where the sum ends, in steps of the grid."""
-    return round(series.SIGMOID_REACH * 2 ** (f - doubling))
+@cost(_cost_of_step("erf"))
+async def erf(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x], exactly -1 below -3.25 and 1 from 3.25 on."""
+    if p.k == 128:
+        return await derived.erf.general(p, x, bound)
+    doubled = await p._parts(lambda part: _step(p, part, bound, STEPS["erf"]), x)
+    return p.add_public(doubled, -(1 << p.fraction_bits))
 
 
-def _within(f: int, bound: int, doubling: int) -> bool:
-    """Whether x is within the reach of the sum."""
-    return 1 << (bound - 1) <= _end(f, doubling)
+def _reached(f: int, eighths: int) -> int:
+    """The largest bound of x that is within a reach."""
+    return (eighths << f >> 3).bit_length()
 
 
-async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arith:
-    """[2^d sigmoid(2^d x)] for d = `doubling`.
+async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
+    """[2^d g(x)].
 
-    The sum is right for 2^d |x| <= 9.25. Two comparisons in eighths, each off by at most two, decide between 0, the
-    sum and 1, so from 9 on either may be taken: 1 - sigmoid(9) = 1.24e-4. A bound within the sum's reach leaves them
-    out: there is nothing to decide, and the differences from the limits would not fit its bits. All this in Z_2^32,
-    with 29 fraction bits; one conversion at the end brings the result to the ring.
+    Two comparisons in 2^-(3+d), each off by at most two, decide between 0, the sum and 1, so that in a zone of that
+    width either may be taken: 1 - sigmoid(9) = 1.24e-4. A bound within the sum's reach leaves them out: there is
+    nothing to decide, and the differences from the limits would not fit its bits. All this in Z_2^32, with 29 fraction
+    bits; one conversion at the end brings the result to the ring.
     """
     f, scale, width, bits = p.fraction_bits, 29, 32, bound or p.k
-    eighths = max(f - 3 - doubling, 0)
-    edge = _end(f, doubling) >> eighths
+    eighths = max(f - 3 - s.doubling, 0)
+    edge = round(s.reach * 2**f) >> eighths
     slack = 2 if eighths else 0
-    phase = _circle(p, x, 2**doubling / series.SIGMOID_PERIOD)
-    sum_ = _scaled(series.SIGMOID, scale, width)
-    if _within(f, bits, doubling):
+    phase = _circle(p, x, 1 / s.period)
+    sum_ = _scaled(s.series, scale, width)
+    if bits <= _reached(f, round(8 * s.reach)):
         chosen = await _fourier(p, phase, sum_)
     else:
         over, reached, half = await gather(
@@ -205,8 +231,41 @@ async def _logistic(p: Aby3, x: Arith, bound: int | None, doubling: int) -> Arit
         )
         inside = p.xor(over, reached)
         chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
-    drop = max(scale - f - doubling, 1)
-    return p.shl(await _lift(p, chosen, width, drop, x.shape), f + doubling + drop - scale)
+    return await _narrowed(p, chosen, scale - s.doubling, x.shape)
+
+
+@cost("_lift(width=32, drop=max(scale-f, 1))")
+async def _narrowed(p: Aby3, half: Array | None, scale: int, shape: tuple[int, ...]) -> Arith:
+    """[z] from halves of z 2^scale in Z_2^32."""
+    drop = max(scale - p.fraction_bits, 1)
+    return p.shl(await _lift(p, half, 32, drop, shape), p.fraction_bits + drop - scale)
+
+
+# ---- sine and cosine: sums of one term ------------------------------------------------------------------------------
+
+
+WAVE = f"_fourier(rows=2, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 4}-f)"
+
+
+@cost(f"derived.sin.general() if k == 128 else {WAVE}")
+async def sin(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[sin x]: products of one term. The angle is right to |x| 2^(f-k-1) turns."""
+    if p.k == 128:
+        return await derived.sin.general(p, x, bound)
+    return await p._parts(lambda part: _wave(p, part, series.Series(0.0, (0.0,), (1.0,), 0.0)), x)
+
+
+@cost(f"derived.cos.general() if k == 128 else {WAVE}")
+async def cos(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
+    """[cos x]. As `sin`."""
+    if p.k == 128:
+        return await derived.cos.general(p, x, bound)
+    return await p._parts(lambda part: _wave(p, part, series.Series(0.0, (1.0,), (0.0,), 0.0)), x)
+
+
+async def _wave(p: Aby3, x: Arith, one: series.Series) -> Arith:
+    half = await _fourier(p, _circle(p, x, 1 / (2 * math.pi)), _scaled(one, WIDE - 4, WIDE))
+    return await _lift(p, half, WIDE, WIDE - 4 - p.fraction_bits, x.shape)
 
 
 @cost("_reshared(w=32) + _fourier(rows=3, bytes=4)")

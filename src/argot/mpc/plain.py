@@ -172,6 +172,18 @@ class Plain(Protocol):
         return self._function("tanh", x)
 
     @free
+    async def erf(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("erf", x)
+
+    @free
+    async def sin(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("sin", x)
+
+    @free
+    async def cos(self, x: Arith, bound: int | None = None) -> Arith:
+        return self._function("cos", x)
+
+    @free
     async def reciprocal(self, x: Arith, bound: int | None = None) -> Arith:
         return self._function("reciprocal", x)
 

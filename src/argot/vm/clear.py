@@ -19,6 +19,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _LN2_HIGH = 0.693147180369123816490
 _LN2_LOW = 1.90821492927058770002e-10
 _SQRT_HALF = 0.7071067811865476
+_TWO_OVER_PI = 0.6366197723675814
+_HALF_PI = (1.57079625129699707031, 7.54978941586159635335e-08, 5.39030285815811905290e-15)  # 24, 24 and 53 bits
+_TWO_OVER_ROOT_PI = 1.1283791670955126
+_WAVE_TERMS = 20  # r^20 / 20! < 2^-53 for |r| <= pi / 4
+_ERF_TERMS = 170  # 72^n / (3 5 ... (2n+1)) < 2^-53 of the sum
 _EXP_TERMS = 14  # r^14 / 14! < 2^-53 for |r| <= ln(2) / 2
 _LOG_TERMS = 11  # s^23 / 23 < 2^-53 for |s| <= 0.1716
 
@@ -83,6 +88,44 @@ def sigmoid(x: Array) -> Array:
 def tanh(x: Array) -> Array:
     e = expm1(-2.0 * np.abs(np.asarray(x, np.float64)))
     return np.sign(x) * (-e / (e + 2.0))
+
+
+def erf(x: Array) -> Array:
+    """The error function: 2/sqrt(pi) e^(-x^2) times the sum of 2^n x^(2n+1) / (1 3 5 ... (2n+1)), of positive terms."""
+    x = np.asarray(x, np.float64)
+    size = np.minimum(np.abs(x), 6.0)  # 1 - erf(6) = 2e-17
+    square = size * size
+    y = np.ones_like(size)
+    for n in range(_ERF_TERMS, 0, -1):
+        y = y * (2.0 * square) / (2 * n + 1) + 1.0
+    return np.sign(x) * np.minimum(_TWO_OVER_ROOT_PI * size * exp(-square) * y, 1.0)
+
+
+def sin(x: Array) -> Array:
+    """sin x; the angle loses a digit for every digit of x above 2^27."""
+    return _wave(x, 0)
+
+
+def cos(x: Array) -> Array:
+    """cos x; as `sin`."""
+    return _wave(x, 1)
+
+
+def _wave(x: Array, quarters: int) -> Array:
+    """sin(x + quarters pi / 2), from Taylor's series of the rest that a multiple of pi / 2 leaves."""
+    with np.errstate(all="ignore"):
+        x = np.asarray(x, np.float64)
+        x = np.where(np.isfinite(x), x, 0.0)
+        k = np.rint(x * _TWO_OVER_PI)
+        r = ((x - k * _HALF_PI[0]) - k * _HALF_PI[1]) - k * _HALF_PI[2]
+        square = r * r
+        sine, cosine = np.ones_like(r), np.ones_like(r)
+        for n in range(_WAVE_TERMS, 0, -2):
+            sine = 1.0 - sine * square / (n * (n + 1))
+            cosine = 1.0 - cosine * square / (n * (n - 1))
+        turn = np.remainder(k + quarters, 4.0)
+        value = np.where(np.remainder(turn, 2.0) == 0, r * sine, cosine)
+        return np.where(turn >= 2, -value, value)
 
 
 def power(x: Array, y: Array) -> Array:

@@ -228,7 +228,7 @@ _PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
     **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin", "cummax", "cummin")},
     "order": _widest,
     **{name: _meeting for name in ("put_max", "put_min")},
-    **{name: _argument_of for name in ("log", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal")},
+    **{name: _argument_of for name in ("log", "sigmoid", "tanh", "erf", "sin", "cos", "sqrt", "rsqrt", "reciprocal")},
 }
 
 
@@ -381,7 +381,7 @@ _RULES: dict[str, Rule] = {
     "within": _within,
     "exp": _monotone(_exp),
     "sigmoid": lambda x, t, eqn: BIT.widen(),
-    "tanh": lambda x, t, eqn: Interval(-1.0, 1.0).widen(),
+    **{name: lambda x, t, eqn: Interval(-1.0, 1.0).widen() for name in ("tanh", "erf", "sin", "cos")},
     "floor": lambda x, t, eqn: x[0].widen(1.0),
     "round": lambda x, t, eqn: x[0].widen(1.0),
     "select": lambda x, t, eqn: x[1].join(x[2]),

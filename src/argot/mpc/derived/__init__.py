@@ -18,9 +18,12 @@ from .compare import minimum as minimum
 from .compare import sign as sign
 from .divide import divide as divide
 from .divide import reciprocal as reciprocal
+from .erf import erf as erf
 from .exponential import exp as exp
 from .logarithm import log as log
 from .roots import rsqrt as rsqrt
 from .roots import sqrt as sqrt
 from .sigmoid import sigmoid as sigmoid
 from .sigmoid import tanh as tanh
+from .trigonometric import cos as cos
+from .trigonometric import sin as sin

@@ -9,7 +9,7 @@ from ..protocol import RINGS, Array
 
 
 def apply(name: str, x: Array, fraction_bits: int) -> Array:
-    """exp, log, sigmoid, tanh, reciprocal, sqrt or rsqrt of a fixed-point ring array."""
+    """exp, log, sigmoid, tanh, erf, sin, cos, reciprocal, sqrt or rsqrt of a fixed-point ring array."""
     return _array(approx.plain(name, _words(x), _bits(x), fraction_bits), x)
 
 

@@ -59,7 +59,7 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors. Complex numbers
   do not exist.
 - **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
-  follow from constants, comparisons, sigmoid, tanh, `x - max(x)` and arithmetic on those.
+  follow from constants, comparisons, sigmoid, tanh, erf, sin, cos, `x - max(x)` and arithmetic on those.
 """
 
 

@@ -86,6 +86,36 @@ class Tanh(_Function):
     cost = 15.0
 
 
+class Erf(_Function):
+    """The error function."""
+
+    name = "erf"
+    form = "elementwise"
+    function = staticmethod(derived.erf)
+    exact = staticmethod(clear.erf)
+    cost = 15.0
+
+
+class Sin(_Function):
+    """The sine."""
+
+    name = "sin"
+    form = "elementwise"
+    function = staticmethod(derived.sin)
+    exact = staticmethod(clear.sin)
+    cost = 8.0
+
+
+class Cos(_Function):
+    """The cosine."""
+
+    name = "cos"
+    form = "elementwise"
+    function = staticmethod(derived.cos)
+    exact = staticmethod(clear.cos)
+    cost = 8.0
+
+
 class Sqrt(_Function):
     """The square root; 0 below 0."""
 

@@ -486,6 +486,133 @@ def tanh(b: Builder, x: Ref, **_: Any) -> Ref:
     return b.emit("tanh", x)
 
 
+@example(lambda J, x: J.lax.erf(x), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.lax.erf(J.within(x, -2, 2)), reals(5, low=-2, high=2), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.jax.nn.gelu(x, approximate=False), rtol=1e-3, atol=1e-3)
+def erf(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The error function."""
+    return b.emit("erf", x)
+
+
+@example(lambda J, x: J.lax.erfc(x), rtol=1e-3, atol=1e-3)
+def erfc(b: Builder, x: Ref, **_: Any) -> Ref:
+    """1 - erf(x): its digits are those after the point, also where it is small."""
+    return b.emit("sub", _scalar(b, 1, x), b.emit("erf", x))
+
+
+@example(lambda J, x: J.jnp.sin(x), reals(3, 4, low=-50, high=50), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.jax.grad(lambda v: J.jnp.sum(J.jnp.sin(v)))(x), rtol=1e-3, atol=1e-3)
+def sin(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The sine: one message, whatever the angle."""
+    return b.emit("sin", x)
+
+
+@example(lambda J, x: J.jnp.cos(x), reals(3, 4, low=-50, high=50), rtol=1e-3, atol=1e-3)
+def cos(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The cosine."""
+    return b.emit("cos", x)
+
+
+@example(lambda J, x: J.jnp.tan(x), reals(3, 4, low=-1.4, high=1.4), rtol=1e-3, atol=1e-3)
+def tan(b: Builder, x: Ref, **_: Any) -> Ref:
+    """sin x / cos x."""
+    return b.emit("div", b.emit("sin", x), b.emit("cos", x))
+
+
+@example(lambda J, x: J.jnp.sinh(x), rtol=1e-3, atol=1e-3)
+def sinh(b: Builder, x: Ref, **_: Any) -> Ref:
+    """(e^x - e^-x) / 2."""
+    return _half(b, b.emit("sub", b.emit("exp", x), b.emit("exp", b.emit("neg", x))))
+
+
+@example(lambda J, x: J.jnp.cosh(x), rtol=1e-3, atol=1e-3)
+def cosh(b: Builder, x: Ref, **_: Any) -> Ref:
+    """(e^x + e^-x) / 2."""
+    return _half(b, b.emit("add", b.emit("exp", x), b.emit("exp", b.emit("neg", x))))
+
+
+@example(lambda J, x: J.jnp.arcsinh(x), reals(3, 4, low=-1000, high=1000), rtol=1e-3, atol=1e-3)
+def asinh(b: Builder, x: Ref, **_: Any) -> Ref:
+    """log(|x| + sqrt(x^2 + 1)) with x's sign; |x| < 2^13, or the square overflows."""
+    size = abs_(b, x)
+    root = b.emit("sqrt", b.emit("add", b.emit("square", x), _scalar(b, 1, x)))
+    return b.emit("mul", sign(b, x), _log(b, b.emit("add", size, root)))
+
+
+@example(lambda J, x: J.jnp.arccosh(x), reals(3, 4, low=1, high=1000), rtol=1e-3, atol=4e-3)
+def acosh(b: Builder, x: Ref, **_: Any) -> Ref:
+    """log(x + sqrt(x^2 - 1)) for 1 <= x < 2^13."""
+    root = b.emit("sqrt", b.emit("sub", b.emit("square", x), _scalar(b, 1, x)))
+    return _log(b, b.emit("add", x, root))
+
+
+@example(lambda J, x: J.jnp.arctanh(x), reals(3, 4, low=-0.99, high=0.99), rtol=1e-3, atol=1e-3)
+def atanh(b: Builder, x: Ref, **_: Any) -> Ref:
+    """(log(1 + x) - log(1 - x)) / 2 for -1 < x < 1."""
+    one = _scalar(b, 1, x)
+    return _half(b, b.emit("sub", _log(b, b.emit("add", one, x)), _log(b, b.emit("sub", one, x))))
+
+
+@example(lambda J, x: J.jnp.cbrt(x), reals(3, 4, low=-1000, high=1000), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.jnp.cbrt(x - x), rtol=1e-3, atol=1e-3)
+def cbrt(b: Builder, x: Ref, **_: Any) -> Ref:
+    """e^(log |x| / 3) with x's sign."""
+    third = b.emit("mul", _log(b, abs_(b, x)), _scalar(b, 1 / 3, x))
+    return b.emit("mul", sign(b, x), b.emit("exp", third))
+
+
+@example(lambda J, x: J.jnp.arctan(x), reals(3, 4, low=-20, high=20), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.lax.atan(x), reals(5, low=-1, high=1), rtol=1e-3, atol=1e-3)
+def atan(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The angle whose tangent x is."""
+    return atan2(b, x, _scalar(b, 1, x))
+
+
+@example(
+    lambda J, y, x: J.jnp.arctan2(y, x), reals(20, low=-9, high=9), reals(20, low=-9, high=9), rtol=1e-3, atol=1e-3
+)
+@example(lambda J, y: J.jnp.arctan2(y, -1.0), reals(20, low=0.5, high=9), rtol=1e-3, atol=1e-3)
+def atan2(b: Builder, y: Ref, x: Ref, **_: Any) -> Ref:
+    """The angle of the point (x, y), 0 at the origin: a polynomial in the smaller over the larger of |x| and |y|."""
+    high, wide = abs_(b, y), abs_(b, x)
+    steep = _less(b, wide, high)
+    smaller, larger = b.emit("select", steep, wide, high), b.emit("select", steep, high, wide)
+    t = b.emit("div", smaller, larger)
+    square = b.emit("square", t)
+    angle = _scalar(b, _ATAN[-1], t)
+    for c in reversed(_ATAN[:-1]):
+        angle = b.emit("add", b.emit("mul", angle, square), _scalar(b, c, t))
+    angle = b.emit("mul", angle, t)
+    angle = b.emit("select", steep, b.emit("sub", _scalar(b, math.pi / 2, t), angle), angle)
+    angle = b.emit("select", _less(b, x, _scalar(b, 0, x)), b.emit("sub", _scalar(b, math.pi, t), angle), angle)
+    return b.emit("select", _less(b, y, _scalar(b, 0, y)), b.emit("neg", angle), angle)
+
+
+@example(lambda J, x: J.jnp.arcsin(x), reals(3, 4, low=-1, high=1), rtol=1e-3, atol=4e-3)
+def asin(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The angle in [-pi/2, pi/2] whose sine x is."""
+    return atan2(b, x, _leg(b, x))
+
+
+@example(lambda J, x: J.jnp.arccos(x), reals(3, 4, low=-1, high=1), rtol=1e-3, atol=4e-3)
+def acos(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The angle in [0, pi] whose cosine x is."""
+    return atan2(b, _leg(b, x), x)
+
+
+# t times a polynomial in t^2 with these coefficients is atan(t) for |t| <= 1, error 3.8e-8.
+_ATAN = (0.99999933, -0.3332986, 0.19946565, -0.13908628, 0.09642195, -0.0559123, 0.02186294, -0.00405456)
+
+
+def _leg(b: Builder, x: Ref) -> Ref:
+    """sqrt(1 - x^2)."""
+    return b.emit("sqrt", b.emit("sub", _scalar(b, 1, x), b.emit("square", x)))
+
+
+def _half(b: Builder, x: Ref) -> Ref:
+    return b.emit("mul", x, _scalar(b, 0.5, x))
+
+
 @example(lambda J, x: J.jnp.sqrt(x), reals(3, 4, low=0.01, high=100), rtol=1e-3, atol=1e-3)
 def sqrt(b: Builder, x: Ref, **_: Any) -> Ref:
     """The square root; 0 below 0."""
