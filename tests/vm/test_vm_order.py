@@ -52,6 +52,14 @@ def test_numbers_at_the_ends_are_found_at_secret_places():
     both(lambda j, w: jnp.bincount(j, w, length=9), [i[:3], np.array([top, -top, 1.0])])
 
 
+def test_an_index_that_is_outside_along_one_axis_is_no_other_place():
+    x = RNG.normal(size=(3, 4, 2))
+    i, j = np.array([0, 1, 2, 0, -9]), np.array([0, 4, 3, -7, 1])
+    both(lambda v, i, j: v.at[i, j].add(1.0), [x, i, j])
+    both(lambda v, i, j: v.at[i, j].get(mode="fill", fill_value=0.0), [x, i, j])
+    both(lambda v, i, j: (v[i, j], v[i, :, j], v.at[i, j, 1].set(2.0)), [x, np.array([2, 0]), np.array([1, 0])])
+
+
 @pytest.mark.parametrize("shape", [(0,), (1,), (3, 1), (2, 0)])
 def test_arrays_with_nothing_to_sort(shape):
     both(lambda x: (jnp.sort(x), jnp.argsort(x)), [RNG.normal(size=shape)])

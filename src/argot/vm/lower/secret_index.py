@@ -37,11 +37,11 @@ def gather(b: Builder, x: Ref, indices: Ref, d: dict[str, tuple[int, ...]], size
     shape = x.type.shape
     batching = tuple(d.get("operand_batching_dims", ()))
     axes = _axes(b, shape, d["start_index_map"], batching, sizes)
-    places, lead, rest = _places(b, indices, shape, axes, tuple(d.get("start_indices_batching_dims", ())))
+    code, lead, rest = _code(b, indices, shape, axes, tuple(d.get("start_indices_batching_dims", ())))
     batch = tuple(shape[a] for a in batching)
     n, width = prod(shape[a] for a in axes.indexed), tuple(shape[a] for a in axes.whole)
     rows = b.emit("reshape", b.emit("transpose", x, axes=axes.order), shape=(prod(batch), n, prod(width)))
-    found = _product(b, one_hot(b, b.emit("reshape", places, shape=(prod(batch), prod(rest))), n), rows)
+    found = _product(b, code, rows)
     # Axes of the indices as they were, then those of the window, of which indexed ones may stay with length 1.
     found = b.emit("reshape", found, shape=(*batch, *rest, *width))
     count, kept = len(batch) + len(rest), [a for a in range(len(shape)) if a not in d["collapsed_slice_dims"]]
@@ -65,14 +65,13 @@ def scatter(b: Builder, op: str, x: Ref, indices: Ref, updates: Ref, d: dict[str
     for a, at in zip(window, windows, strict=True):
         sizes[a] = updates.type.shape[at]
     axes = _axes(b, shape, d["scatter_dims_to_operand_dims"], batching, sizes)
-    places, lead, rest = _places(b, indices, shape, axes, tuple(d.get("scatter_indices_batching_dims", ())))
+    code, lead, rest = _code(b, indices, shape, axes, tuple(d.get("scatter_indices_batching_dims", ())))
     batch = tuple(shape[a] for a in batching)
     n, width = prod(shape[a] for a in axes.indexed), tuple(shape[a] for a in axes.whole)
     others = [a for a in range(len(updates.type.shape)) if a not in windows]
     values = b.emit("transpose", updates, axes=(*(others[i] for i in lead), *windows))
     values = b.emit("reshape", values, shape=(prod(batch), prod(rest), prod(width)))
     rows = b.emit("reshape", b.emit("transpose", x, axes=axes.order), shape=(prod(batch), n, prod(width)))
-    code = one_hot(b, b.emit("reshape", places, shape=(prod(batch), prod(rest))), n)
     if op == "put_add":
         found = b.emit("add", rows, _product(b, b.emit("transpose", code, axes=(0, 2, 1)), values))
     else:
@@ -165,18 +164,32 @@ def _axes(
     return _Axes(indexed, numbers, batching, whole)
 
 
-def _places(
+def _code(
     b: Builder, indices: Ref, shape: tuple[int, ...], axes: _Axes, batching: tuple[int, ...]
 ) -> tuple[Ref, list[int], tuple[int, ...]]:
-    """(one number for each index, batches first; the order of its axes; the lengths of those that are no batches)."""
+    """(for each index a row of booleans, true at its place of all axes together, batches first; the order of the axes
+    of `indices`; the lengths of those that are no batches)."""
     outer = indices.type.shape[:-1]
-    places = b.constant(0, indices.type.with_shape(outer))
-    for i, k in enumerate(axes.numbers):
+    lead = [*batching, *(a for a in range(len(outer)) if a not in batching)]
+    rest = tuple(outer[a] for a in lead[len(batching) :])
+    flat = (prod(outer[a] for a in batching), prod(rest))
+    code = None
+    for axis, k in zip(axes.indexed, axes.numbers, strict=True):
         starts, limits = (0,) * len(outer) + (k,), (*outer, k + 1)
         part = b.emit("slice", indices, starts=starts, limits=limits, strides=(1,) * (len(outer) + 1))
-        part = b.emit("reshape", part, shape=outer)
-        step = prod(shape[a] for a in axes.indexed[i + 1 :])
-        part = part if step == 1 else b.emit("mul", part, b.constant(step, part.type))
-        places = b.emit("add", places, part)
-    lead = [*batching, *(a for a in range(len(outer)) if a not in batching)]
-    return b.emit("transpose", places, axes=tuple(lead)), lead, tuple(outer[a] for a in lead[len(batching) :])
+        part = b.emit("transpose", b.emit("reshape", part, shape=outer), axes=tuple(lead))
+        here = one_hot(b, b.emit("reshape", part, shape=flat), shape[axis])
+        # An index that is outside along one axis alone must not be taken for another place.
+        code = here if code is None else _both(b, code, here)
+    if code is None:  # every axis is taken whole
+        code = one_hot(b, b.constant(0, indices.type.with_shape(flat)), 1)
+    return code, lead, rest
+
+
+def _both(b: Builder, code: Ref, inner: Ref) -> Ref:
+    """One-hot rows of two axes as those of both, (batch, m, n) and (batch, m, width)."""
+    batch, m, n = code.type.shape
+    shape = (batch, m, n, inner.type.shape[2])
+    wide = b.emit("broadcast", code, shape=shape, dims=(0, 1, 2))
+    found = b.emit("and", wide, b.emit("broadcast", inner, shape=shape, dims=(0, 1, 3)))
+    return b.emit("reshape", found, shape=(batch, m, n * shape[3]))
