@@ -223,7 +223,11 @@ def function_cases(bound: int, width: int, rows: int, low: float | None, high: f
         q = p.k // 4
         return Case((await arith(p, q), (0.5, -0.25, 0.125, 0.0625), q), N, variables={"q": q, "terms": 4})
 
+    async def mirrored(p: Any) -> Case:
+        return Case((await arith(p, p.k), await boolean(p, 1)), N)
+
     return {
+        "mirrored": mirrored,
         **dict.fromkeys(ELEMENTARY, one),
         "exp": exp,
         "divide": divide,

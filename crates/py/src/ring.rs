@@ -6,6 +6,7 @@ use crate::prf::exactly;
 use argot_prf::Stream;
 use argot_ring::elementwise::{self as ew, Binary, Bit, Unary};
 use argot_ring::matmul::{Matrix, Sizes};
+use argot_ring::tile::Tiled;
 use argot_ring::{cross as products, fixed, reduce, Backend, Ring, Z128};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -573,6 +574,10 @@ impl<'py> Factors<'py> {
         })
     }
 
+    fn work(&self) -> usize {
+        product_work(&self.out.0, self.sizes)
+    }
+
     /// `out`, the two parts of x and those of y.
     #[allow(clippy::type_complexity)]
     fn views<T>(&self) -> (&mut [T], [Matrix<'_, T>; 2], [Matrix<'_, T>; 2]) {
@@ -597,20 +602,13 @@ fn cross_matmul<'py>(
     out: Out<'py>,
 ) -> PyResult<Any<'py>> {
     let factors = Factors::new(py, "cross_matmul", [x0, x1, y0, y1], out)?;
-    let work = product_work(&factors.out.0, factors.sizes);
-    macro_rules! run {
-        ($t:ty) => {{
-            let (out, x, y) = factors.views::<$t>();
-            released(py, work, || {
-                argot_ring::matmul::cross_matmul(out, x, y, factors.sizes)
-            })
-        }};
+    fn run<T: Tiled>(py: Python<'_>, factors: &Factors<'_>) {
+        let ((out, x, y), sizes) = (factors.views::<T>(), factors.sizes);
+        released(py, factors.work(), || {
+            argot_ring::matmul::cross_matmul(out, x, y, sizes)
+        })
     }
-    match factors.kind {
-        Kind::U32 => run!(u32),
-        Kind::U64 => run!(u64),
-        Kind::U128 => run!(Z128),
-    }
+    by_ring!(factors.kind, run(py, &factors));
     Ok(factors.out.into_array())
 }
 
@@ -627,33 +625,21 @@ fn weighted_matmul<'py>(
     out: Out<'py>,
 ) -> PyResult<Any<'py>> {
     let factors = Factors::new(py, "weighted_matmul", [x0, x1, y0, y1], out)?;
-    let work = product_work(&factors.out.0, factors.sizes);
-    macro_rules! run {
-        ($t:ty) => {{
-            let (out, [x0, x1], [y0, y1]) = factors.views::<$t>();
-            let [a, b, c, d] = weights.map(|w| {
-                let size = <$t as Ring>::from_u64(w.unsigned_abs().into());
-                if w < 0 {
-                    size.negated()
-                } else {
-                    size
-                }
-            });
-            released(py, work, || {
-                argot_ring::matmul::weighted_matmul(
-                    out,
-                    (x0, x1, a, b),
-                    (y0, y1, c, d),
-                    factors.sizes,
-                )
-            })
-        }};
+    fn run<T: Tiled>(py: Python<'_>, factors: &Factors<'_>, weights: [i32; 4]) {
+        let ((out, [x0, x1], [y0, y1]), sizes) = (factors.views::<T>(), factors.sizes);
+        let [a, b, c, d] = weights.map(|w| {
+            let size = T::from_u64(w.unsigned_abs().into());
+            if w < 0 {
+                size.negated()
+            } else {
+                size
+            }
+        });
+        released(py, factors.work(), || {
+            argot_ring::matmul::weighted_matmul(out, (x0, x1, a, b), (y0, y1, c, d), sizes)
+        })
     }
-    match factors.kind {
-        Kind::U32 => run!(u32),
-        Kind::U64 => run!(u64),
-        Kind::U128 => run!(Z128),
-    }
+    by_ring!(factors.kind, run(py, &factors, weights));
     Ok(factors.out.into_array())
 }
 

@@ -9,9 +9,9 @@ function have that form for any split of x:
 * x times a power of two, likewise: `_scale`.
 
 sin and cos are such sums of one term; sigmoid, tanh and erf are longer ones with two comparisons that cut off what is
-beyond the sum's reach; exp is a power
-of two with two comparisons. The others first bring x to m in [1/2, 1], x = m 2^E: bits of x, the place of the highest,
-E as an additive share mod 256 (`_length`), 2^-E as a share (`_power`), one product; then a trigonometric sum of m.
+beyond the sum's reach; exp is a power of two with two comparisons. The others first bring x to m in [1/2, 1],
+x = m 2^E: bits of x, the place of the highest, E as an additive share mod 256 (`_length`), 2^-E as a share (`_power`),
+one product; then a trigonometric sum of m.
 
 What each message hides is argued in aby3_functions.md. Edges and errors: docs/reference/accuracy.md. Common arguments:
 
@@ -149,18 +149,18 @@ async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Boo
 
 @dataclass(frozen=True)
 class _Step:
-    """2^d g(x) for a g that goes from 0 to 1, a sum of sines about 1/2 within |x| <= reach."""
+    """2^d g(x) - d for a g that goes from 0 to 1, a sum of sines about 1/2 within |x| <= reach (in eighths)."""
 
     series: series.Series
-    reach: float
+    eighths: int
     period: float
     doubling: int
 
 
 STEPS = {
-    "sigmoid": _Step(series.SIGMOID, series.SIGMOID_REACH, series.SIGMOID_PERIOD, 0),
-    "tanh": _Step(series.SIGMOID, series.SIGMOID_REACH / 2, series.SIGMOID_PERIOD / 2, 1),
-    "erf": _Step(series.ERF, series.ERF_REACH, series.ERF_PERIOD, 1),
+    "sigmoid": _Step(series.SIGMOID, round(8 * series.SIGMOID_REACH), series.SIGMOID_PERIOD, 0),
+    "tanh": _Step(series.SIGMOID, round(4 * series.SIGMOID_REACH), series.SIGMOID_PERIOD / 2, 1),
+    "erf": _Step(series.ERF, round(8 * series.ERF_REACH), series.ERF_PERIOD, 1),
 }
 
 
@@ -171,7 +171,7 @@ def _cost_of_step(name: str) -> str:
     test = f"_at_least(drop=max(f-{3 + s.doubling}, 0))"
     return f"""
     derived.{name}.general() if k == 128 else
-    ({sum_} if l <= _reached(f, {round(8 * s.reach)}) else gather({test}, {test}, {sum_}) + _choose())
+    ({sum_} if _within(f, l, {s.eighths}) else gather({test}, {test}, {sum_}) + _choose())
     + _narrowed(scale={29 - s.doubling})
     """
 
@@ -179,32 +179,37 @@ def _cost_of_step(name: str) -> str:
 @cost(_cost_of_step("sigmoid"))
 async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / (1 + e^-x)], exactly 0 below -9.25 and 1 from 9.25 on."""
-    if p.k == 128:
-        return await derived.sigmoid.general(p, x, bound)
-    return await p._parts(lambda part: _step(p, part, bound, STEPS["sigmoid"]), x)
+    return await _step_of(p, x, bound, "sigmoid")
 
 
 @cost(_cost_of_step("tanh"))
 async def tanh(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[tanh x] = 2 sigmoid(2x) - 1, exactly -1 below -4.625 and 1 from 4.625 on."""
-    if p.k == 128:
-        return await derived.tanh.general(p, x, bound)
-    doubled = await p._parts(lambda part: _step(p, part, bound, STEPS["tanh"]), x)
-    return p.add_public(doubled, -(1 << p.fraction_bits))
+    return await _step_of(p, x, bound, "tanh")
 
 
 @cost(_cost_of_step("erf"))
 async def erf(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x], exactly -1 below -3.25 and 1 from 3.25 on."""
+    return await _step_of(p, x, bound, "erf")
+
+
+async def _step_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
-        return await derived.erf.general(p, x, bound)
-    doubled = await p._parts(lambda part: _step(p, part, bound, STEPS["erf"]), x)
-    return p.add_public(doubled, -(1 << p.fraction_bits))
+        return await getattr(derived, name).general(p, x, bound)
+    s = STEPS[name]
+    value = await p._parts(lambda part: _step(p, part, bound, s), x)
+    return p.add_public(value, -(s.doubling << p.fraction_bits)) if s.doubling else value
 
 
-def _reached(f: int, eighths: int) -> int:
-    """The largest bound of x that is within a reach."""
-    return (eighths << f >> 3).bit_length()
+def _end(f: int, eighths: int) -> int:
+    """Where a sum ends, in steps of the grid."""
+    return round(eighths / 8 * 2**f)
+
+
+def _within(f: int, bound: int, eighths: int) -> bool:
+    """Whether x is within the reach of a sum."""
+    return 1 << (bound - 1) <= _end(f, eighths)
 
 
 async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
@@ -217,11 +222,11 @@ async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
     """
     f, scale, width, bits = p.fraction_bits, 29, 32, bound or p.k
     eighths = max(f - 3 - s.doubling, 0)
-    edge = round(s.reach * 2**f) >> eighths
+    edge = _end(f, s.eighths) >> eighths
     slack = 2 if eighths else 0
     phase = _circle(p, x, 1 / s.period)
     sum_ = _scaled(s.series, scale, width)
-    if bits <= _reached(f, round(8 * s.reach)):
+    if _within(f, bits, s.eighths):
         chosen = await _fourier(p, phase, sum_)
     else:
         over, reached, half = await gather(
@@ -244,23 +249,26 @@ async def _narrowed(p: Aby3, half: Array | None, scale: int, shape: tuple[int, .
 # ---- sine and cosine: sums of one term ------------------------------------------------------------------------------
 
 
+WAVES = {"sin": series.Series(0.0, (0.0,), (1.0,), 0.0), "cos": series.Series(0.0, (1.0,), (0.0,), 0.0)}
 WAVE = f"_fourier(rows=2, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 4}-f)"
 
 
 @cost(f"derived.sin.general() if k == 128 else {WAVE}")
 async def sin(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[sin x]: products of one term. The angle is right to |x| 2^(f-k-1) turns."""
-    if p.k == 128:
-        return await derived.sin.general(p, x, bound)
-    return await p._parts(lambda part: _wave(p, part, series.Series(0.0, (0.0,), (1.0,), 0.0)), x)
+    return await _wave_of(p, x, bound, "sin")
 
 
 @cost(f"derived.cos.general() if k == 128 else {WAVE}")
 async def cos(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[cos x]. As `sin`."""
+    return await _wave_of(p, x, bound, "cos")
+
+
+async def _wave_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
-        return await derived.cos.general(p, x, bound)
-    return await p._parts(lambda part: _wave(p, part, series.Series(0.0, (1.0,), (0.0,), 0.0)), x)
+        return await getattr(derived, name).general(p, x, bound)
+    return await p._parts(lambda part: _wave(p, part, WAVES[name]), x)
 
 
 async def _wave(p: Aby3, x: Arith, one: series.Series) -> Arith:

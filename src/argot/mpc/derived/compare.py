@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...runtime import gather
+from ...runtime import cost, gather
 from ..bits import Bits
 from ..protocol import Arith, Array, Bool, Protocol, concat, concat_bits
 from .dispatch import derived
@@ -61,6 +61,12 @@ async def argmin(p: Protocol, x: Arith, axis: int = -1, bound: int | None = None
 async def abs(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """|x|."""
     negative = await p.msb(x, bound)
+    return await mirrored(p, x, negative)
+
+
+@cost("mul_bit()")
+async def mirrored(p: Protocol, x: Arith, negative: Bool) -> Arith:
+    """-x where the bit is 1, else x."""
     return p.sub(x, p.shl(await p.mul_bit(negative, x), 1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...runtime import cost
 from ..protocol import Arith, Bool, Protocol
+from .compare import mirrored
 from .dispatch import derived
 from .mantissa import normalised
 
@@ -40,7 +41,7 @@ async def reciprocal(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     inverse, c, negative = await _inverse(p, x, bound, q)
     scale = await p.trunc(c, p.k - 3 - 2 * f - guard)
     result = await p.mul_trunc(inverse, scale, q + guard)
-    return p.sub(result, p.shl(await p.mul_bit(negative, result), 1))
+    return await mirrored(p, result, negative)
 
 
 ROOM = "_room(k, f, given(bound_x, k-f-1))"
@@ -59,7 +60,7 @@ async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, boun
     scale = await p.trunc(c, p.k - 3 - f - room)
     product = await p.mul_trunc(x, inverse, room)
     result = await p.mul_trunc(product, scale, room)
-    return p.sub(result, p.shl(await p.mul_bit(negative, result), 1))
+    return await mirrored(p, result, negative)
 
 
 @cost(INVERSE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..protocol import Arith, Protocol
-from .compare import minimum
+from .compare import minimum, mirrored
 from .dispatch import derived
 from .divide import reciprocal
 from .exponential import exp
@@ -17,8 +17,8 @@ TAIL = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 REACH = 4
 """From here on 1 is right to 1.6e-8."""
 
-
 LOW = -(REACH**2 + 1)
+"""Below -x^2 for all |x| <= REACH."""
 
 
 def _width(f: int, bound: int) -> int:
@@ -39,11 +39,10 @@ async def erf(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     one = 1 << f
     limit = None if bound is None else _width(f, bound)
     negative = await p.msb(x, bound)
-    size = p.sub(x, p.shl(await p.mul_bit(negative, x), 1))
-    size = await minimum(p, size, p.public(p.constant(REACH << f, x.shape)), limit)
+    size = await minimum(p, await mirrored(p, x, negative), p.public(p.constant(REACH << f, x.shape)), limit)
     slope = await p.mul_public_trunc(size, round(SLOPE * one), f)
     t = await reciprocal(p, p.add_public(slope, one))
     tail = await p.mul_trunc(await polynomial(p, t, TAIL, f), t, f)
     bell = await exp(p, p.neg(await p.square_trunc(size, f)), f + 6, LOW, 0.0)
     value = p.add_public(p.neg(await p.mul_trunc(tail, bell, f)), one)
-    return p.sub(value, p.shl(await p.mul_bit(negative, value), 1))
+    return await mirrored(p, value, negative)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..protocol import Arith, Protocol
+from .compare import mirrored
 from .dispatch import derived
 from .mantissa import polynomial
 
@@ -52,7 +53,7 @@ async def _wave(p: Protocol, x: Arith, quarters: int) -> Arith:
     u = await p.trunc(z, k - 2 - q)
     value = await polynomial(p, await p.square_trunc(u, q), COSINE, q)
     value = await p.trunc(value, q - f) if q >= f else p.shl(value, f - q)
-    return p.sub(value, p.shl(await p.mul_bit(half, value), 1))
+    return await mirrored(p, value, half)
 
 
 @derived(WAVE)

@@ -20,6 +20,7 @@ from .base import Array, Op, Operand, attributes, elementwise, is_bound, is_limi
 
 
 class _Function(Op):
+    form = "elementwise"
     arity = 1
     attrs = attributes(bound=is_bound)
     function: ClassVar[Callable[..., Awaitable[Arith]]]
@@ -46,7 +47,6 @@ class Exp(_Function):
 
     name = "exp"
     attrs = attributes(bound=is_bound, low=is_limit, high=is_limit)
-    form = "elementwise"
     function = staticmethod(derived.exp)
     exact = staticmethod(clear.exp)
     cost = 10.0
@@ -60,7 +60,6 @@ class Log(_Function):
     """The natural logarithm."""
 
     name = "log"
-    form = "elementwise"
     function = staticmethod(derived.log)
     exact = staticmethod(clear.log)
     cost = 20.0
@@ -70,7 +69,6 @@ class Sigmoid(_Function):
     """1 / (1 + e^-x)."""
 
     name = "sigmoid"
-    form = "elementwise"
     function = staticmethod(derived.sigmoid)
     exact = staticmethod(clear.sigmoid)
     cost = 15.0
@@ -80,7 +78,6 @@ class Tanh(_Function):
     """The hyperbolic tangent."""
 
     name = "tanh"
-    form = "elementwise"
     function = staticmethod(derived.tanh)
     exact = staticmethod(clear.tanh)
     cost = 15.0
@@ -90,7 +87,6 @@ class Erf(_Function):
     """The error function."""
 
     name = "erf"
-    form = "elementwise"
     function = staticmethod(derived.erf)
     exact = staticmethod(clear.erf)
     cost = 15.0
@@ -100,7 +96,6 @@ class Sin(_Function):
     """The sine."""
 
     name = "sin"
-    form = "elementwise"
     function = staticmethod(derived.sin)
     exact = staticmethod(clear.sin)
     cost = 8.0
@@ -110,7 +105,6 @@ class Cos(_Function):
     """The cosine."""
 
     name = "cos"
-    form = "elementwise"
     function = staticmethod(derived.cos)
     exact = staticmethod(clear.cos)
     cost = 8.0
@@ -120,7 +114,6 @@ class Sqrt(_Function):
     """The square root; 0 below 0."""
 
     name = "sqrt"
-    form = "elementwise"
     function = staticmethod(derived.sqrt)
     cost = 20.0
 
@@ -133,7 +126,6 @@ class Rsqrt(_Function):
     """1 / sqrt(x)."""
 
     name = "rsqrt"
-    form = "elementwise"
     function = staticmethod(derived.rsqrt)
     cost = 20.0
 
@@ -146,7 +138,6 @@ class Reciprocal(_Function):
     """1 / x."""
 
     name = "reciprocal"
-    form = "elementwise"
     function = staticmethod(derived.reciprocal)
     cost = 20.0
 

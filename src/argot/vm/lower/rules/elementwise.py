@@ -534,9 +534,9 @@ def cosh(b: Builder, x: Ref, **_: Any) -> Ref:
 @example(lambda J, x: J.jnp.arcsinh(x), reals(3, 4, low=-1000, high=1000), rtol=1e-3, atol=1e-3)
 def asinh(b: Builder, x: Ref, **_: Any) -> Ref:
     """log(|x| + sqrt(x^2 + 1)) with x's sign; |x| < 2^13, or the square overflows."""
-    size = abs_(b, x)
+    negative = _less(b, x, _scalar(b, 0, x))
     root = b.emit("sqrt", b.emit("add", b.emit("square", x), _scalar(b, 1, x)))
-    return b.emit("mul", sign(b, x), _log(b, b.emit("add", size, root)))
+    return _mirrored(b, negative, _log(b, b.emit("add", _mirrored(b, negative, x), root)))
 
 
 @example(lambda J, x: J.jnp.arccosh(x), reals(3, 4, low=1, high=1000), rtol=1e-3, atol=4e-3)
@@ -568,13 +568,18 @@ def atan(b: Builder, x: Ref, **_: Any) -> Ref:
     return atan2(b, x, _scalar(b, 1, x))
 
 
+# t times a polynomial in t^2 with these coefficients is atan(t) for |t| <= 1, error 3.8e-8.
+_ATAN = (0.99999933, -0.3332986, 0.19946565, -0.13908628, 0.09642195, -0.0559123, 0.02186294, -0.00405456)
+
+
 @example(
     lambda J, y, x: J.jnp.arctan2(y, x), reals(20, low=-9, high=9), reals(20, low=-9, high=9), rtol=1e-3, atol=1e-3
 )
 @example(lambda J, y: J.jnp.arctan2(y, -1.0), reals(20, low=0.5, high=9), rtol=1e-3, atol=1e-3)
 def atan2(b: Builder, y: Ref, x: Ref, **_: Any) -> Ref:
     """The angle of the point (x, y), 0 at the origin: a polynomial in the smaller over the larger of |x| and |y|."""
-    high, wide = abs_(b, y), abs_(b, x)
+    low, left = (_less(b, v, _scalar(b, 0, v)) for v in (y, x))
+    high, wide = _mirrored(b, low, y), _mirrored(b, left, x)
     steep = _less(b, wide, high)
     smaller, larger = b.emit("select", steep, wide, high), b.emit("select", steep, high, wide)
     t = b.emit("div", smaller, larger)
@@ -584,8 +589,8 @@ def atan2(b: Builder, y: Ref, x: Ref, **_: Any) -> Ref:
         angle = b.emit("add", b.emit("mul", angle, square), _scalar(b, c, t))
     angle = b.emit("mul", angle, t)
     angle = b.emit("select", steep, b.emit("sub", _scalar(b, math.pi / 2, t), angle), angle)
-    angle = b.emit("select", _less(b, x, _scalar(b, 0, x)), b.emit("sub", _scalar(b, math.pi, t), angle), angle)
-    return b.emit("select", _less(b, y, _scalar(b, 0, y)), b.emit("neg", angle), angle)
+    angle = b.emit("select", left, b.emit("sub", _scalar(b, math.pi, t), angle), angle)
+    return _mirrored(b, low, angle)
 
 
 @example(lambda J, x: J.jnp.arcsin(x), reals(3, 4, low=-1, high=1), rtol=1e-3, atol=4e-3)
@@ -600,8 +605,9 @@ def acos(b: Builder, x: Ref, **_: Any) -> Ref:
     return atan2(b, _leg(b, x), x)
 
 
-# t times a polynomial in t^2 with these coefficients is atan(t) for |t| <= 1, error 3.8e-8.
-_ATAN = (0.99999933, -0.3332986, 0.19946565, -0.13908628, 0.09642195, -0.0559123, 0.02186294, -0.00405456)
+def _mirrored(b: Builder, negative: Ref, x: Ref) -> Ref:
+    """-x where `negative`, else x."""
+    return b.emit("select", negative, b.emit("neg", x), x)
 
 
 def _leg(b: Builder, x: Ref) -> Ref:

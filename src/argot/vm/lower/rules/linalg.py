@@ -10,9 +10,8 @@ import numpy as np
 from ....errors import UnsupportedError
 from ..builder import Builder, Ref
 from ..example import example, reals
-
-MOST_ROWS = 64
-"""One step of elimination for each."""
+from ..named import MOST_ROWS
+from .structure import pad
 
 
 @example(lambda J, x: J.jnp.linalg.cholesky(x @ x.T + J.jnp.eye(4)), reals(4, 4), rtol=1e-3, atol=1e-3)
@@ -25,13 +24,14 @@ MOST_ROWS = 64
 def cholesky(b: Builder, x: Ref, **_: Any) -> Ref:
     """The lower triangle L of a positive definite x = L L^T, of up to 64 rows."""
     n = _rows(b, x)
+    zero = b.constant(0.0, x.type.with_shape(()))
     rest = b.emit("reshape", x, shape=(prod(x.type.shape[:-2]), n, n))
     columns = []
     for k in range(n):
         column = _part(b, rest, (0, n - k), (0, 1))
         root = b.emit("rsqrt", _part(b, rest, (0, 1), (0, 1)))
         column = b.emit("mul", column, b.emit("broadcast", root, shape=column.type.shape, dims=(0, 1, 2)))
-        columns.append(_below(b, column, k))
+        columns.append(pad(b, column, zero, padding_config=[(0, 0, 0), (k, 0, 0), (0, 0, 0)]))
         if k + 1 < n:
             low = _part(b, column, (1, n - k), (0, 1))
             square = b.emit("matmul", low, b.emit("transpose", low, axes=(0, 2, 1)))
@@ -73,7 +73,8 @@ def triangular_solve(
         transpose_a, rest = not transpose_a, b.emit("transpose", rest, axes=(0, 2, 1))
     if transpose_a:
         lower, a = not lower, b.emit("transpose", a, axes=(0, 2, 1))
-    order = range(n) if lower else range(n - 1, -1, -1)
+    if not lower:  # the last equation first
+        a, rest = b.emit("reverse", a, axes=(1, 2)), b.emit("reverse", rest, axes=(1,))
     inverse = None
     if not unit_diagonal:
         eye = b.constant(np.broadcast_to(np.eye(n), a.type.shape), a.type)
@@ -81,19 +82,19 @@ def triangular_solve(
         one = b.constant(1.0, diagonal.type)
         inverse = b.emit("reshape", b.emit("div", one, diagonal), shape=(batch, n, 1))
     width = rest.type.shape[2]
-    found: dict[int, Ref] = {}
-    for step, k in enumerate(order):
-        at = 0 if lower else n - 1 - step
-        x = _part(b, rest, (at, at + 1), (0, width))
+    found = []
+    for k in range(n):
+        x = _part(b, rest, (0, 1), (0, width))
         if inverse is not None:
             scale = b.emit("broadcast", _part(b, inverse, (k, k + 1), (0, 1)), shape=x.type.shape, dims=(0, 1, 2))
             x = b.emit("mul", x, scale)
-        found[k] = x
-        left = (k + 1, n) if lower else (0, k)
-        if left[0] < left[1]:
-            kept = _part(b, rest, (1, n - step) if lower else (0, at), (0, width))
-            rest = b.emit("sub", kept, b.emit("matmul", _part(b, a, left, (k, k + 1)), x))
-    solution = found[0] if n == 1 else b.emit("concat", *(found[k] for k in range(n)), axis=1)
+        found.append(x)
+        if k + 1 < n:
+            known = b.emit("matmul", _part(b, a, (k + 1, n), (k, k + 1)), x)
+            rest = b.emit("sub", _part(b, rest, (1, n - k), (0, width)), known)
+    solution = found[0] if n == 1 else b.emit("concat", *found, axis=1)
+    if not lower:
+        solution = b.emit("reverse", solution, axes=(1,))
     if not left_side:
         solution = b.emit("transpose", solution, axes=(0, 2, 1))
     return b.emit("reshape", solution, shape=y.type.shape)
@@ -112,11 +113,3 @@ def _part(b: Builder, x: Ref, rows: tuple[int, int], columns: tuple[int, int]) -
     """Rows and columns start..stop-1 of each matrix."""
     limits = (x.type.shape[0], rows[1], columns[1])
     return b.emit("slice", x, starts=(0, rows[0], columns[0]), limits=limits, strides=(1, 1, 1))
-
-
-def _below(b: Builder, column: Ref, zeros: int) -> Ref:
-    """A column with zeros on top."""
-    if not zeros:
-        return column
-    top = b.constant(0.0, column.type.with_shape((column.type.shape[0], zeros, 1)))
-    return b.emit("concat", top, column, axis=1)
