@@ -5,13 +5,14 @@ use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::frame::cost;
-use crate::peer::Peer;
+use crate::peer::{Conn, Peer};
+use crate::reader::BULK;
 use crate::sync::{wait, Hold};
 
 pub type SessionId = [u8; 16];
@@ -138,6 +139,9 @@ pub struct Inbox {
     created: Instant,
     window: u64,
     state: Mutex<State>,
+    /// From whom messages come, once the session is opened for fixed members.
+    sources: OnceLock<Vec<Arc<Peer>>>,
+    process: u32,
     ready: Condvar,
     /// Counts what may end a wait.
     arrivals: AtomicU64,
@@ -157,6 +161,8 @@ impl Inbox {
             created: Instant::now(),
             window,
             state,
+            sources: OnceLock::new(),
+            process: std::process::id(),
             ready: Condvar::new(),
             arrivals: AtomicU64::new(0),
             brief: AtomicBool::new(true),
@@ -182,8 +188,9 @@ impl Inbox {
         Some(self.empty(guard))
     }
 
-    /// Look again and again for a moment before going to sleep, giving way to whoever else wants the core: waking a thread on
-    /// a sleeping core takes longer than a small message there and back. Only while waits have been brief; false: `time` is up.
+    /// Read the members' connections again and again for a moment before going to sleep, giving way to whoever else wants the
+    /// core: waking a thread on a sleeping core takes longer than a small message there and back. Only while waits have been
+    /// brief; false: `time` is up.
     fn poll(&self, start: Instant, time: Duration) -> bool {
         if time.is_zero() || !self.brief.load(Relaxed) {
             return true;
@@ -192,15 +199,26 @@ impl Inbox {
         if self.state.hold().is_ready() {
             return true;
         }
+        let mut reading = Reading::of(self.sources());
         loop {
+            let bulk = reading.read_now();
             if self.arrivals.load(Acquire) != before {
+                reading.soon_again = true;
                 return true;
             }
             let waited = start.elapsed();
-            if waited >= POLL {
+            if bulk || waited >= POLL {
                 return waited < time;
             }
             std::thread::yield_now();
+        }
+    }
+
+    /// Whose connections to read. In a forked child they are its parent's: none.
+    fn sources(&self) -> &[Arc<Peer>] {
+        match self.sources.get() {
+            Some(peers) if self.process == std::process::id() => peers,
+            _ => &[],
         }
     }
 
@@ -250,6 +268,40 @@ impl Inbox {
     pub fn has_lost(&self, peer: &str) -> bool {
         let state = self.state.hold();
         state.members.is_some() && state.lost.contains_key(peer)
+    }
+}
+
+/// The connections that a waiting thread reads in place of their own threads.
+struct Reading {
+    conns: Vec<Arc<Conn>>,
+    soon_again: bool,
+}
+
+impl Reading {
+    fn of(peers: &[Arc<Peer>]) -> Reading {
+        let conns: Vec<_> = peers.iter().filter_map(|peer| peer.conn()).collect();
+        conns.iter().for_each(|conn| conn.turn.enter());
+        Reading {
+            conns,
+            soon_again: false,
+        }
+    }
+
+    /// Take what has come; true when it is so much that it is better left to the connection's thread.
+    fn read_now(&self) -> bool {
+        let mut most = 0;
+        for conn in &self.conns {
+            most = most.max(conn.read_now());
+        }
+        most >= BULK
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        for conn in &self.conns {
+            conn.turn.leave(!self.soon_again);
+        }
     }
 }
 
@@ -303,6 +355,10 @@ impl Sessions {
         }
         state.mark_opened();
         state.members = members;
+        if let Some(members) = &state.members {
+            let sources = peers.iter().filter(|peer| members.contains(&peer.name));
+            let _ = inbox.sources.set(sources.cloned().collect()); // an inbox is opened once
+        }
         let mut outsiders = Vec::new();
         if let Some(members) = state.members.clone() {
             state.queue.retain(|item| members.contains(&item.peer.name));
@@ -339,6 +395,9 @@ impl Sessions {
         let accounts = inbox.shut();
         drop(map);
         give_back(inbox.session, accounts);
+        for conn in inbox.sources().iter().filter_map(|peer| peer.conn()) {
+            conn.turn.hand_over();
+        }
     }
 
     pub fn find(&self, session: &SessionId) -> Option<Arc<Inbox>> {

@@ -17,7 +17,7 @@ use crate::events::{Event, Events};
 use crate::frame::{Hello, HEAD};
 use crate::inbox::{Inbox, SessionId, Sessions};
 use crate::peer::{random, Conn, Installed, Peer, Refused, Stale, StatsSnapshot, Status, Tx};
-use crate::reader::{self, Context, End};
+use crate::reader::{self, Context, End, Reader, Rx, Turn};
 use crate::record::{Opener, Sealer, HEADER};
 use crate::sync::{wait, Hold};
 use crate::tls::{self, Failure, Fingerprint, Identity, Secured};
@@ -67,7 +67,7 @@ struct Shared {
     identity: Identity,
     listens: bool,
     peers: Mutex<BTreeMap<String, Arc<Peer>>>,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     events: Events,
     pool: Arc<Pool>,
     start: Instant,
@@ -110,7 +110,7 @@ impl Link {
             .map_err(Error::Io)?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),
-            sessions: Sessions::new(&config),
+            sessions: Arc::new(Sessions::new(&config)),
             config,
             identity,
             listens: listener.is_some(),
@@ -723,6 +723,13 @@ impl Shared {
         if prepared.is_err() {
             return Ok(());
         }
+        let context = Context {
+            max_message: self.config.max_message,
+            sessions: self.sessions.clone(),
+            pool: self.pool.clone(),
+            peer: peer.clone(),
+            start: self.start,
+        };
         let conn = Arc::new(Conn {
             stream,
             id,
@@ -732,6 +739,8 @@ impl Shared {
             pinged: AtomicU64::new(self.millis()),
             opened_records: AtomicU64::new(0),
             reason: Mutex::new(None),
+            reader: Mutex::new(None),
+            turn: Turn::of_this_thread(),
         });
         match peer.install(&conn, &theirs, life) {
             Ok(installed) => self.announce(peer, &installed),
@@ -749,16 +758,10 @@ impl Shared {
             }
         }
         peer.ping(self.micros());
-        let context = Context {
-            config: &self.config,
-            sessions: &self.sessions,
-            pool: &self.pool,
-            peer,
-            conn: &conn,
-            millis: &|| self.millis(),
-            micros: &|| self.micros(),
-        };
-        let end = reader::run(&context, &mut rx, &mut opener, &unread);
+        let received = std::mem::replace(&mut *rx, Rx::new(life));
+        let reader = Reader::new(context, received, opener, &unread);
+        let (end, received) = reader::run(&conn, reader);
+        *rx = received;
         self.ended(peer, &conn, end);
         Ok(())
     }

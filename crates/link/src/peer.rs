@@ -18,6 +18,7 @@ use crate::buffer::{Buffer, Pool};
 use crate::config::FRAGMENT;
 use crate::frame::{self, head, Hello};
 use crate::inbox::SessionId;
+use crate::reader::{Reader, Rx, Turn};
 use crate::record::Sealer;
 use crate::sync::{wait, Hold};
 use crate::tls::Fingerprint;
@@ -54,12 +55,23 @@ pub struct Conn {
     pub opened_records: AtomicU64,
     /// Why it was cut here.
     pub reason: Mutex<Option<String>>,
+    /// Here while the connection's thread waits: whoever holds it reads.
+    pub reader: Mutex<Option<Reader>>,
+    pub turn: Turn,
 }
 
 impl Conn {
     pub fn cut_because(&self, reason: String) {
         self.reason.hold().get_or_insert(reason);
         self.cut();
+    }
+
+    /// Read what has come, if nobody else does; how many bytes.
+    pub fn read_now(&self) -> usize {
+        match self.reader.try_lock() {
+            Ok(mut reader) => reader.as_mut().map_or(0, |reader| reader.read_now(self)),
+            Err(_) => 0,
+        }
     }
 
     pub fn cut(&self) {
@@ -391,8 +403,9 @@ pub struct Peer {
     pub quarantine: Mutex<Option<Instant>>,
     /// Where the dialer waits.
     pub dial: Condvar,
-    /// The receiving state. Held by the one reader of this peer, so a new connection waits for the old one's reader.
-    pub rx: Mutex<crate::reader::Rx>,
+    /// What outlives a connection. Held by the thread that reads from this peer, so a new connection waits for the end of the
+    /// old one.
+    pub rx: Mutex<Rx>,
     /// The newest connection that got through TLS, with or without hello.
     pub newest: Mutex<(u64, Option<TcpStream>)>,
     unacknowledged: usize,
@@ -409,7 +422,7 @@ impl Peer {
         pool: Arc<Pool>,
     ) -> Peer {
         let out = Out::new(config.max_message);
-        let rx = crate::reader::Rx::new(out.life);
+        let rx = Rx::new(out.life);
         Peer {
             name: name.to_owned(),
             fingerprint,

@@ -2,20 +2,38 @@
 //!
 //! A frame's payload is copied once, from the record buffer to where the whole message will lie. State changes only at
 //! the end of a frame, so a connection cut in the middle of one leaves nothing behind but bytes that are cut off again.
+//!
+//! A connection has one [`Reader`] and a thread that reads with it. A thread that waits for a small message reads by itself
+//! ([`Conn::read_now`](crate::peer::Conn::read_now)): to be woken by another thread that the system woke first takes longer than all the rest of a small
+//! message's way. [`Turn`] says whose turn it is.
 
 use std::collections::HashMap;
-use std::io::Read;
-use std::sync::atomic::Ordering::Relaxed;
+use std::net::TcpStream;
+use std::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::Arc;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::{recv, RecvFlags};
 
 use crate::buffer::{Buffer, Pool};
-use crate::config::Config;
 use crate::frame::{self, check_head, cost, fixed, u32_at, u64_at, HEAD, MAX_FIXED};
 use crate::inbox::{Place, SessionId, Sessions};
 use crate::peer::{Conn, Peer};
 use crate::record::{Opener, HEADER, MAX_CIPHERTEXT};
+use crate::sync::Hold;
 
 const READ: usize = 256 * 1024;
+/// Whoever waits for a small message leaves what comes in such amounts to the connection's own thread.
+pub const BULK: usize = 64 * 1024;
+/// How long that thread leaves the connection alone after somebody else read who is to read again: what comes for others
+/// meanwhile waits so long.
+const ASIDE: Duration = Duration::from_millis(3);
 /// Reserved at once for a message; a longer one grows as its bytes arrive, so announcing costs the sender bytes.
 const RESERVE: usize = 64 << 20;
 /// Shorter records are copied: they hold the heads of frames, and several frames.
@@ -76,63 +94,182 @@ impl Rx {
 }
 
 /// What a reader needs around it.
-pub struct Context<'a> {
-    pub config: &'a Config,
-    pub sessions: &'a Sessions,
-    pub pool: &'a Arc<Pool>,
-    pub peer: &'a Arc<Peer>,
-    pub conn: &'a Arc<Conn>,
-    /// Milliseconds and microseconds of the link's clock.
-    pub millis: &'a dyn Fn() -> u64,
-    pub micros: &'a dyn Fn() -> u64,
+pub struct Context {
+    pub max_message: u64,
+    pub sessions: Arc<Sessions>,
+    pub pool: Arc<Pool>,
+    pub peer: Arc<Peer>,
+    /// When the link's clock began.
+    pub start: Instant,
 }
 
-/// Read until the connection ends.
-pub fn run(context: &Context<'_>, rx: &mut Rx, opener: &mut Opener, unread: &[u8]) -> End {
-    let mut frames = Frames::default();
-    let mut reading = || -> Result<(), End> {
-        frames.feed(context, rx, unread)?;
-        let mut buffer = vec![0; READ + HEADER + MAX_CIPHERTEXT].into_boxed_slice();
-        let mut end = 0;
-        loop {
-            let n = match (&context.conn.stream).read(&mut buffer[end..]) {
-                Ok(0) => return Err(End::Cut("the peer closed the connection".into())),
-                Ok(n) => n,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(End::Cut(error.to_string())),
-            };
-            end += n;
-            context.conn.heard.store((context.millis)(), Relaxed);
-            context
-                .peer
-                .stats
-                .wire_received_bytes
-                .fetch_add(n as u64, Relaxed);
-            let mut start = 0;
-            while let Some((header, body)) =
-                next_record(&mut buffer[start..end]).map_err(End::Cut)?
-            {
-                start += HEADER + body.len();
-                match frames.destination(rx, Opener::plain_length(body)) {
-                    Some(place) => {
-                        let n = opener.open_into(header, body, place).map_err(End::Cut)?;
-                        frames.stored(context, rx, n)?;
-                    }
-                    None => {
-                        let plain = opener.open(header, body).map_err(End::Cut)?;
-                        frames.feed(context, rx, plain)?;
-                    }
+impl Context {
+    fn clock(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// What one connection has received so far, and how it goes on.
+pub struct Reader {
+    context: Context,
+    rx: Rx,
+    opener: Opener,
+    frames: Frames,
+    buffer: Box<[u8]>,
+    /// Bytes in `buffer`: the start of a record.
+    held: usize,
+    ended: Option<End>,
+}
+
+impl Reader {
+    /// `unread`: what came behind the peer's hello.
+    pub fn new(context: Context, rx: Rx, opener: Opener, unread: &[u8]) -> Reader {
+        let mut reader = Reader {
+            context,
+            rx,
+            opener,
+            frames: Frames::default(),
+            buffer: vec![0; READ + HEADER + MAX_CIPHERTEXT].into_boxed_slice(),
+            held: 0,
+            ended: None,
+        };
+        let fed = reader.frames.feed(&reader.context, &mut reader.rx, unread);
+        reader.ended = fed.err();
+        reader
+    }
+
+    /// Take what the socket has, without waiting; how many bytes that were. 0: nothing, or the connection has ended.
+    pub fn read_now(&mut self, conn: &Conn) -> usize {
+        if self.ended.is_some() {
+            return 0;
+        }
+        match self.step(conn) {
+            Ok(n) => n,
+            Err(end) => {
+                self.ended = Some(end);
+                conn.cut(); // also wakes the thread, which asks why
+                0
+            }
+        }
+    }
+
+    fn step(&mut self, conn: &Conn) -> Result<usize, End> {
+        let Reader {
+            context,
+            rx,
+            opener,
+            frames,
+            buffer,
+            held,
+            ..
+        } = self;
+        let n = match recv(&conn.stream, &mut buffer[*held..], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Err(End::Cut("the peer closed the connection".into())),
+            Ok((_, n)) => n,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
+            Err(error) => return Err(End::Cut(std::io::Error::from(error).to_string())),
+        };
+        let end = *held + n;
+        let now = context.clock().as_millis() as u64;
+        conn.heard.store(now, Relaxed);
+        let stats = &context.peer.stats;
+        stats.wire_received_bytes.fetch_add(n as u64, Relaxed);
+        let mut start = 0;
+        while let Some((header, body)) = next_record(&mut buffer[start..end]).map_err(End::Cut)? {
+            start += HEADER + body.len();
+            match frames.destination(rx, Opener::plain_length(body)) {
+                Some(place) => {
+                    let n = opener.open_into(header, body, place).map_err(End::Cut)?;
+                    frames.stored(context, rx, n)?;
+                }
+                None => {
+                    let plain = opener.open(header, body).map_err(End::Cut)?;
+                    frames.feed(context, rx, plain)?;
                 }
             }
-            context.conn.opened_records.store(opener.records(), Relaxed);
-            buffer.copy_within(start..end, 0);
-            end -= start;
-            frames.report(context, rx);
         }
-    };
-    let ended = reading().err();
-    context.peer.arrived(rx.life, rx.received, false);
-    ended.unwrap_or(End::Bye)
+        conn.opened_records.store(opener.records(), Relaxed);
+        buffer.copy_within(start..end, 0);
+        *held = end - start;
+        frames.report(context, rx);
+        Ok(n)
+    }
+
+    /// Why the connection has ended, and what outlives it.
+    fn close(self) -> (End, Rx) {
+        let (peer, rx) = (self.context.peer, self.rx);
+        peer.arrived(rx.life, rx.received, false);
+        (self.ended.unwrap_or(End::Bye), rx)
+    }
+}
+
+/// Read until the connection ends; the body of its thread. Why it ended, and what outlives it.
+pub fn run(conn: &Conn, mut reader: Reader) -> (End, Rx) {
+    loop {
+        while reader.read_now(conn) >= READ {}
+        if reader.ended.is_some() {
+            return reader.close();
+        }
+        *conn.reader.hold() = Some(reader);
+        conn.turn.wait(&conn.stream);
+        let mut place = conn.reader.hold();
+        reader = place.take().expect("only this thread takes it out");
+    }
+}
+
+/// Whose turn it is to read: the connection's thread, or those who wait for a message.
+pub struct Turn {
+    thread: Thread,
+    others: AtomicUsize,
+    /// Somebody else has read since the thread last looked.
+    recently: AtomicBool,
+}
+
+impl Turn {
+    pub fn of_this_thread() -> Turn {
+        Turn {
+            thread: thread::current(),
+            others: AtomicUsize::new(0),
+            recently: AtomicBool::new(false),
+        }
+    }
+
+    /// The caller reads from here on, until it calls `leave`.
+    pub fn enter(&self) {
+        self.recently.store(true, SeqCst);
+        self.others.fetch_add(1, SeqCst);
+    }
+
+    /// The caller reads no more, and soon again; or, when it is to `hand_over`, not soon.
+    pub fn leave(&self, hand_over: bool) {
+        let last = self.others.fetch_sub(1, SeqCst) == 1;
+        if hand_over && last {
+            self.hand_over();
+        }
+    }
+
+    /// Nobody else reads soon.
+    pub fn hand_over(&self) {
+        self.recently.store(false, SeqCst);
+        self.thread.unpark();
+    }
+
+    fn is_others(&self) -> bool {
+        self.others.load(SeqCst) > 0
+    }
+
+    /// Until it is the thread's turn and the connection has something, or has broken.
+    fn wait(&self, stream: &TcpStream) {
+        loop {
+            while self.is_others() || self.recently.swap(false, SeqCst) {
+                thread::park_timeout(ASIDE);
+            }
+            let _ = poll(&mut [PollFd::new(stream, PollFlags::IN)], None); // what is broken says so to the next read
+            if !self.is_others() {
+                return; // else: who came while this thread slept reads what woke it
+            }
+        }
+    }
 }
 
 type Record<'a> = ([u8; HEADER], &'a mut [u8]);
@@ -179,7 +316,7 @@ impl Default for Frames {
 }
 
 impl Frames {
-    fn feed(&mut self, context: &Context<'_>, rx: &mut Rx, mut data: &[u8]) -> Result<(), End> {
+    fn feed(&mut self, context: &Context, rx: &mut Rx, mut data: &[u8]) -> Result<(), End> {
         loop {
             let want = if self.have < HEAD {
                 HEAD
@@ -237,7 +374,7 @@ impl Frames {
     }
 
     /// The fixed part is there: check it before anything is kept.
-    fn begin(&mut self, context: &Context<'_>, rx: &Rx) -> Result<(), String> {
+    fn begin(&mut self, context: &Context, rx: &Rx) -> Result<(), String> {
         if self.kind >= frame::MESSAGE && self.word(0) != rx.received + 1 {
             return Err(format!(
                 "frame {} where frame {} was due",
@@ -249,10 +386,10 @@ impl Frames {
             frame::MESSAGE => self.left,
             frame::FIRST => {
                 let total = self.total();
-                if total > context.config.max_message {
+                if total > context.max_message {
                     return Err(format!(
                         "a message of {total} bytes (at most {})",
-                        context.config.max_message
+                        context.max_message
                     ));
                 }
                 if self.left as u64 >= total
@@ -307,7 +444,7 @@ impl Frames {
     }
 
     /// `n` bytes were decrypted to their destination.
-    fn stored(&mut self, context: &Context<'_>, rx: &mut Rx, n: usize) -> Result<(), End> {
+    fn stored(&mut self, context: &Context, rx: &mut Rx, n: usize) -> Result<(), End> {
         if self.kind != frame::NEXT {
             self.body.advance(n);
         } else if let Some(partial) = rx.partials.get_mut(&self.id()) {
@@ -340,8 +477,8 @@ impl Frames {
     }
 
     /// The frame is whole.
-    fn end(&mut self, context: &Context<'_>, rx: &mut Rx) -> Result<(), End> {
-        let peer = context.peer;
+    fn end(&mut self, context: &Context, rx: &mut Rx) -> Result<(), End> {
+        let peer = &context.peer;
         match self.kind {
             frame::ACK => peer.acknowledged(self.word(0)).map_err(End::Fault)?,
             frame::PING => {
@@ -349,7 +486,7 @@ impl Frames {
                 self.answer = true;
             }
             frame::PONG => {
-                let took = (context.micros)().saturating_sub(self.word(0));
+                let took = (context.clock().as_micros() as u64).saturating_sub(self.word(0));
                 peer.rtt.store(took.max(1), Relaxed);
             }
             frame::BYE => return Err(End::Bye),
@@ -362,8 +499,8 @@ impl Frames {
         Ok(())
     }
 
-    fn end_numbered(&mut self, context: &Context<'_>, rx: &mut Rx) -> Result<(), String> {
-        let (peer, sessions) = (context.peer, context.sessions);
+    fn end_numbered(&mut self, context: &Context, rx: &mut Rx) -> Result<(), String> {
+        let (peer, sessions) = (&context.peer, &context.sessions);
         match self.kind {
             frame::CREDIT => peer.credited(rx.life, &self.session(), self.word(24)),
             frame::MESSAGE => {
@@ -419,7 +556,7 @@ impl Frames {
     }
 
     /// After each read: what has arrived, and an answer when one is due.
-    fn report(&mut self, context: &Context<'_>, rx: &Rx) {
+    fn report(&mut self, context: &Context, rx: &Rx) {
         let due = self.unacked_bytes >= ACK_BYTES || rx.received - self.unacked_from >= ACK_FRAMES;
         context.peer.arrived(rx.life, rx.received, due);
         if due {
@@ -433,7 +570,7 @@ impl Frames {
 }
 
 fn deliver(
-    context: &Context<'_>,
+    context: &Context,
     life: u64,
     session: SessionId,
     place: Place,
@@ -446,7 +583,7 @@ fn deliver(
     match place {
         Some((inbox, charge)) => context
             .sessions
-            .finish(context.peer, life, &inbox, charge, body),
+            .finish(&context.peer, life, &inbox, charge, body),
         None => context.peer.credit(life, session, cost(total)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +39,9 @@ fn converse(a: &Arc<Link>, b: &Arc<Link>, seed: u64, until: impl Fn() -> bool + 
         for (number, (from, to)) in [(a, b), (b, a)].into_iter().enumerate() {
             for s in 0..SESSIONS {
                 let until = &until;
-                let inbox = to.open(session(s), None).expect("opened");
+                // Of fixed members, who waits reads by itself.
+                let members = (s > 0).then(|| HashSet::from([from.name().to_owned()]));
+                let inbox = to.open(session(s), members).expect("opened");
                 scope.spawn(move || {
                     for index in 0u64.. {
                         let last = index >= 60 && (until() || Instant::now() > end);

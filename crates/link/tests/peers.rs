@@ -276,6 +276,50 @@ fn many_sessions_and_threads_at_once() {
 }
 
 #[test]
+fn who_reads_while_it_waits_reads_for_the_others_too() {
+    const OTHER: SessionId = [77; 16];
+    let (a, b) = pair(quick());
+    let member = |name: &str| Some(HashSet::from([name.to_owned()]));
+    let (mine, theirs) = (
+        a.open(S, member("bob")).expect("opened"),
+        b.open(S, member("alice")).expect("opened"),
+    );
+    let other = a.open(OTHER, None).expect("opened");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..500u32 {
+                let got = collect(&theirs, 1, PATIENCE);
+                assert_eq!(got[0].1.as_deref(), Some(&round.to_le_bytes()[..]));
+                send(&b, "alice", S, &round.to_le_bytes());
+                if round % 10 == 0 {
+                    send(&b, "alice", OTHER, &round.to_le_bytes());
+                }
+            }
+            // Nobody waits in S any more, and what was read there last was read by who waited.
+            send(&b, "alice", OTHER, &500u32.to_le_bytes());
+        });
+        scope.spawn(|| {
+            let got = collect(&other, 51, PATIENCE);
+            let bodies: Vec<_> = got
+                .into_iter()
+                .map(|(_, body)| body.expect("there"))
+                .collect();
+            let sent = (0..=500u32).step_by(10).map(|n| n.to_le_bytes().to_vec());
+            assert_eq!(bodies, sent.collect::<Vec<_>>());
+        });
+        for round in 0..500u32 {
+            send(&a, "bob", S, &round.to_le_bytes());
+            let got = collect(&mine, 1, PATIENCE);
+            assert_eq!(got[0].1.as_deref(), Some(&round.to_le_bytes()[..]));
+        }
+    });
+    // A peer that goes is noticed by who reads as by anybody.
+    let waiting = std::thread::spawn(move || collect(&mine, 1, PATIENCE));
+    b.close();
+    assert_eq!(waiting.join().expect("ended"), [("bob".to_owned(), None)]);
+}
+
+#[test]
 fn only_members_are_heard_in_a_session_of_members() {
     let (a, b, c) = (
         link(&person("alice"), quick()),

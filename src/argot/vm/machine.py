@@ -4,15 +4,18 @@
 
 Public equations run in the clear at every party, private ones in the clear at their owner (under `plain`), all others
 on shares (under `protocol`). Equations that need messages become tasks: spawned in the order of the program, at most
-`window` of a block unfinished (fewer if they are large), so that independent ones share rounds. All other equations
-run as soon as their operands are there, in whichever task brought the last one; they send nothing, so no name depends
-on that. A loop is one task; its rounds follow one another in it, and the equations of all rounds are its children.
+`window` of a block unfinished (fewer if they are large), so that independent ones share rounds. What alone uses the
+result of such an equation goes on in its task, as it could not begin earlier (`_chained`): tasks cost more than small
+equations. All other equations run as soon as their operands are there, in whichever task brought the last one; they
+send nothing, so no name depends on that. A loop is one task; its rounds follow one another in it, and the equations of
+all rounds are its children.
 
 Whatever decides which tasks exist is equal at all parties: the program, and public values.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +116,12 @@ class _Step:
     most: int  # unfinished equations beside this one: memory bounds large ones
     last: tuple[int, ...]  # values that nothing after this equation uses
     dead: tuple[int, ...]  # outputs that nothing uses
+    rest: tuple[_Step, ...] = ()  # what goes on in the task of this one
+    follows: bool = False  # goes on in the task of another
+
+
+_Link = tuple[_Step, list[_Slot], _Slot]
+"""An equation of a task, its operands, its result."""
 
 
 @dataclass(slots=True)
@@ -152,17 +161,18 @@ class _Machine:
         for i in plan.unused:
             del env[i]
         for step in plan.steps:
-            slots = [env[i] for i in step.eqn.inputs]
-            if step.kind == "control":
+            slots = [] if step.follows else [env[i] for i in step.eqn.inputs]
+            if step.follows:
+                pass
+            elif step.kind == "control":
                 outs = await self.control(step, slots, depth)
                 env.update((v.id, slot) for v, slot in zip(step.eqn.outputs, outs, strict=True))
-            elif step.kind == "share" or (step.kind == "secret" and not self.is_local(step, slots)):
-                out = _Slot()
-                roots = _roots(slots)
-                out.roots = (await spawn(self.task(step, slots, roots, out), min(self.window, step.most)),)
-                env[step.out.id] = out  # type: ignore[union-attr] # control alone has several
+            elif step.kind == "share" or (step.kind == "secret" and not self.is_local(step, _values(slots))):
+                chain, out, made = _chain(step, slots, env)
+                out.roots = (await spawn(self.task(chain, out), min(self.window, step.most)),)
+                env[made] = out
             else:
-                env[step.out.id] = self.wait(step, slots)  # type: ignore[union-attr]
+                env[step.out.id] = self.wait(step, slots)  # type: ignore[union-attr] # control alone has several
             for i in step.last:
                 del env[i]
             for i in step.dead:
@@ -201,7 +211,7 @@ class _Machine:
         out = _Slot()
         missing = {id(slot): slot for slot in slots if slot.value is None}
         if not missing:
-            out.value, out.depth = self.local(step, [slot.value for slot in slots]), _depth(slots)
+            out.value, out.depth = self.local(step, _values(slots)), _depth(slots)
             return out
         out.roots = _roots(slots)
         deferred = _Deferred(step, slots, out, len(missing))
@@ -211,21 +221,31 @@ class _Machine:
             slot.waiting.append(deferred)
         return out
 
-    def is_local(self, step: _Step, slots: Sequence[_Slot]) -> bool:
+    def is_local(self, step: _Step, values: Sequence[Value | None]) -> bool:
         """Public operands are always there: nothing public waits."""
         if step.local is not None:
             return step.local
-        known = [slot.value if isinstance(slot.value, Public) else None for slot in slots]
+        known = [value if isinstance(value, Public) else None for value in values]
         return step.op.is_local(*known, **step.eqn.attrs)
 
-    async def task(self, step: _Step, slots: list[_Slot], roots: tuple[Task, ...], out: _Slot) -> None:
+    async def task(self, chain: deque[_Link], last: _Slot) -> None:
+        """Equations of which the first needs messages, and each other one the result of the one before it."""
+        while chain:
+            step, slots, out = chain.popleft()
+            values = [slot.value if slot.value is not None else await self.value(slot) for slot in slots]
+            depth = self.reach(slots)
+            slots.clear()
+            if step.kind == "secret" and self.is_local(step, values):
+                made = self.local(step, values)
+            else:
+                made = await self.step(step, values)
+                depth = self.reach(())
+            if out is last:
+                return self.bring(out, made, depth)
+            out.value, out.depth = made, depth
+
+    async def step(self, step: _Step, values: list[Value]) -> Value:
         """An equation that needs messages."""
-        for root in roots:
-            if not root.done:
-                await join(root)
-        self.reach(slots)
-        values = [slot.value for slot in slots]
-        slots.clear()
         try:
             if step.kind == "share":
                 share = await self.share(values[0], step)
@@ -233,9 +253,7 @@ class _Machine:
                 share = await step.op.share(self.secret, *map(_operand, values), **step.eqn.attrs)
         except (ArgotError, ValueError, TypeError, IndexError) as error:
             raise _located(error, step) from error
-        values.clear()
-        assert step.out is not None
-        self.bring(out, Secret(share, step.out.type), self.reach(()))
+        return Secret(share, step.out.type)  # type: ignore[union-attr]
 
     def bring(self, slot: _Slot, value: Value, depth: int) -> None:
         """The value of a slot is there: run what waited for it, and what waited for that."""
@@ -246,7 +264,7 @@ class _Machine:
             for deferred in waiting or ():
                 deferred.missing -= 1
                 if deferred.missing == 0:
-                    made = self.local(deferred.step, [s.value for s in deferred.slots])
+                    made = self.local(deferred.step, _values(deferred.slots))
                     ready.append((deferred.out, made, _depth(deferred.slots)))
                     deferred.slots = []
 
@@ -379,7 +397,52 @@ def _plan(block: Block) -> _Plan:
         op, kind = ops.find(eqn.op), _kind(eqn)
         steps.append(_Step(eqn, op, out, types, kind, _locality(op, eqn, known), most, last, dead))
     unused = tuple(p.id for p in block.params if p.id not in seen)
-    return _Plan(tuple(p.id for p in block.params), steps[::-1], block.results, unused)
+    steps.reverse()
+    steps.sort(
+        key=lambda step: step.kind != "public" or bool(step.eqn.inputs)
+    )  # constants first: they are always there
+    _join_chains(steps, block)
+    return _Plan(tuple(p.id for p in block.params), steps, block.results, unused)
+
+
+def _join_chains(steps: list[_Step], block: Block) -> None:
+    """Let each equation that needs messages take along what can only begin when it ends, and would be first to: the
+    single user of its result, if whatever else that one uses is there, or on its way, before this equation is reached.
+    """
+    users: dict[int, list[_Step]] = {}
+    for step in steps:
+        for i in dict.fromkeys(step.eqn.inputs):
+            users.setdefault(i, []).append(step)
+    since = dict.fromkeys((p.id for p in block.params), -1)  # where the walk over the block gets each value
+    for at, step in enumerate(steps):
+        if step.follows:
+            continue
+        rest, made = [], step.out.id if step.out is not None else -1
+        if step.kind == "share" or (step.kind == "secret" and step.local is False):
+            while made not in block.results and len(users.get(made, ())) == 1:
+                (user,) = users[made]
+                others = [since.get(i, at) for i in user.eqn.inputs if i != made]
+                if user.kind != "secret" or user.out is None or max(others, default=-1) >= at:
+                    break
+                user.last = tuple(i for i in user.last if i != made)  # it never has a name in the walk
+                user.follows = True
+                rest.append(user)
+                made = user.out.id
+        step.rest = tuple(rest)
+        step.most = min([step.most, *(user.most for user in rest)])
+        since.update((v.id, at) for v in step.eqn.outputs)
+        since[made] = at
+
+
+def _chain(step: _Step, slots: list[_Slot], env: dict[int, _Slot]) -> tuple[deque[_Link], _Slot, int]:
+    """What a task runs, its last result, and the value that this is."""
+    out, made = _Slot(), step.out.id  # type: ignore[union-attr]  # control alone has several
+    links = deque([(step, slots, out)])
+    for following in step.rest:
+        slots = [out if i == made else env[i] for i in following.eqn.inputs]
+        out, made = _Slot(), following.out.id  # type: ignore[union-attr]
+        links.append((following, slots, out))
+    return links, out, made
 
 
 def _kind(eqn: Equation) -> str:
@@ -405,6 +468,10 @@ def _depth(slots: Sequence[_Slot]) -> int:
         if slot.depth > depth:
             depth = slot.depth
     return depth
+
+
+def _values(slots: Sequence[_Slot]) -> list[Value | None]:
+    return [slot.value for slot in slots]
 
 
 def _roots(slots: Sequence[_Slot]) -> tuple[Task, ...]:
