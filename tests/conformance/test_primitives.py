@@ -1,6 +1,7 @@
 """Every lowering rule there is, by its own examples: on every protocol, against JAX in float64.
 
-A new rule in `argot/vm/lower/rules` is picked up by itself; a rule without an example fails.
+A new rule in `argot/vm/lower/rules` is picked up by itself; a rule without an example fails. So are the kernels for
+functions of JAX in `argot/vm/lower/named.py`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import pytest
 from argot import mpc
 from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import NUMPY, PUBLIC, SECRET, ir_dtype, private
-from argot.vm.lower import Spec, rules, trace, within
+from argot.vm.lower import Spec, named, rules, trace, within
 from argot.vm.lower.catalogue import ALIASES, table
 
 J = SimpleNamespace(jax=jax, jnp=jax.numpy, lax=jax.lax, within=within)
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference" / "primitives.md"
 
 CASES = [
-    pytest.param(name, i, id=f"{name}-{i}")
-    for name, rule in rules.every().items()
-    for i in range(len(getattr(rule, "examples", ())))
+    pytest.param(example, i, id=f"{name}-{i}")
+    for name, rule in [*rules.every().items(), *((f"jnp.{name}", kernel) for name, kernel in named.every().items())]
+    for i, example in enumerate(getattr(rule, "examples", ()))
 ]
 PROTOCOLS = [name for name in mpc.names() if name != "plain"]
 
@@ -67,10 +68,9 @@ def compare(found, expected, example):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
-def test_rule_in_the_clear(name, number):
+@pytest.mark.parametrize(("example", "number"), CASES)
+def test_rule_in_the_clear(example, number):
     """Secret, private and public inputs give the same, whether an equation runs on shares or not."""
-    example = rules.find(name).examples[number]
     arrays = inputs(example, seed=number)
     expected = wanted(example, arrays)
     for visibility in (SECRET, private(0), PUBLIC):
@@ -78,9 +78,8 @@ def test_rule_in_the_clear(name, number):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize(("name", "number"), CASES)
-def test_rule_on_shares(name, number, protocol):
-    example = rules.find(name).examples[number]
+@pytest.mark.parametrize(("example", "number"), CASES)
+def test_rule_on_shares(example, number, protocol):
     arrays = inputs(example, seed=number)
     found, _ = on_world(mpc.load(protocol), program_of(example, arrays, SECRET), arrays)
     compare(found, wanted(example, arrays), example)

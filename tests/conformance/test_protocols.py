@@ -212,6 +212,13 @@ def function_cases(bound: int, width: int, rows: int, low: float | None, high: f
     async def leading_one(p: Any) -> Case:
         return Case((await boolean(p, width),), N, variables={"w": width})
 
+    async def shifted(p: Any) -> Case:
+        word, distance, fill = await boolean(p, width), await boolean(p, width), await boolean(p, 1)
+        return Case((word, distance, False, fill), N, variables={"w": width, "v": width})
+
+    async def ones(p: Any) -> Case:
+        return Case((await boolean(p, width),), N, variables={"w": width})
+
     async def two_to_the(p: Any) -> Case:
         w = min(width, p.k.bit_length() - 1)  # of an exponent below k
         return Case((await boolean(p, w),), N, variables={"w": w})
@@ -238,6 +245,8 @@ def function_cases(bound: int, width: int, rows: int, low: float | None, high: f
         "sign": one,
         "clamp": clamp,
         "leading_one": leading_one,
+        "shifted": shifted,
+        "ones": ones,
         "two_to_the": two_to_the,
         "normalised": normalised,
         "polynomial": polynomial,

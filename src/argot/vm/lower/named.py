@@ -1,27 +1,42 @@
 """Kernels for functions of JAX that it traces as one named call, where they beat the body.
 
 A kernel is a public function here with the name of the call; it returns a list of results, or None to have the body
-interpreted after all.
+interpreted after all. Its examples (`@example`) are run by the conformance suite, as those of the rules are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 
 from ..ir import PUBLIC
 from .builder import Builder, Ref
+from .example import example, ints, reals
+from .jax_adapter import jax
+from .written import written
+
+Kernel = Callable[..., list[Ref] | None]
 
 
-def find(name: str) -> Callable[..., list[Ref] | None] | None:
+def every() -> dict[str, Kernel]:
+    """All kernels by the name of their calls."""
+    return {
+        name: value
+        for name, value in globals().items()
+        if isinstance(value, FunctionType) and value.__module__ == __name__ and hasattr(value, "examples")
+    }
+
+
+def find(name: str) -> Kernel | None:
     """The kernel for calls of that name."""
-    kernel = globals().get(name)
-    own = isinstance(kernel, FunctionType) and kernel.__module__ == __name__ and kernel not in (find, divided, wrapped)
-    return kernel if own and not name.startswith("_") else None
+    return every().get(name)
 
 
+@example(lambda J, x, y: x // y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x // y, reals(2, 3), reals(3, low=0.5))
 def floor_divide(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
     """`x // y`: of shared reals the floor of the quotient; of integers exact, -1 or -2 for y = 0 as JAX has it."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
@@ -34,6 +49,8 @@ def floor_divide(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
     return [b.emit("sub", quotient, b.emit("convert", wrong, dtype=x.type.dtype))]
 
 
+@example(lambda J, x, y: x % y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x % y, reals(2, 3), reals(3, low=0.5))
 def remainder(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
     """`x % y`, with y's sign: x - y floor(x / y); of integers exact, 0 for y = 0 as JAX has it."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
@@ -97,6 +114,8 @@ MOST_ROWS = 64
 """Of a system that is solved, one step of elimination for each."""
 
 
+@example(lambda J, a, y: J.jnp.linalg.solve(a + 6 * J.jnp.eye(4), y), reals(4, 4), reals(4), rtol=1e-3, atol=1e-3)
+@example(lambda J, a: J.jnp.linalg.inv(a), reals(3, 3), rtol=2e-2, atol=2e-2)
 def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
     """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination, pivots (the largest of a column) found in secret.
 
@@ -104,7 +123,7 @@ def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
     nothing.
     """
     n = a.type.shape[-1]
-    if len(a.type.shape) != 2 or len(y.type.shape) > 2 or a.visibility == y.visibility == PUBLIC or n > MOST_ROWS:
+    if len(a.type.shape) != 2 or len(y.type.shape) > 2 or n > MOST_ROWS:
         return None
     a, right = (
         b.emit("convert", v, dtype="fixed") for v in (a, b.emit("reshape", y, shape=(n, y.type.size // max(n, 1))))
@@ -139,3 +158,61 @@ def _part(b: Builder, x: Ref, start: int, stop: int) -> Ref:
 
 def _columns(b: Builder, x: Ref, start: int, stop: int) -> Ref:
     return b.emit("slice", x, starts=(0, start), limits=(x.type.shape[0], stop), strides=(1, 1))
+
+
+@example(lambda J, x: J.jnp.signbit(x))
+@example(lambda J, x, y: J.jnp.copysign(x, y), reals(9), reals(9))
+def signbit(b: Builder, x: Ref) -> list[Ref]:
+    """Whether x is below 0; zero has no sign here."""
+    return [b.emit("lt", x, _zero(b, x))]
+
+
+@example(lambda J, x, n: J.jnp.ldexp(x, n), reals(30), ints(30, low=-17, high=20), rtol=1e-5, atol=1e-5)
+@example(lambda J, x, n: J.jnp.ldexp(x, n), reals(9), ints(9, public=True), rtol=1e-5, atol=1e-5)
+def ldexp(b: Builder, x: Ref, n: Ref) -> list[Ref]:
+    """x * 2^n; of secret n those from -20 to 25."""
+
+    def fn(jnp: Any, x: Any, n: Any) -> Any:
+        down = n < 0
+        power = (1 << jnp.where(down, n + 20, n)).astype(float)
+        return x * jnp.where(down, power * 2.0**-20, power)
+
+    x, n = (b.emit("convert", v, dtype=dtype) for v, dtype in ((x, "fixed"), (n, "i64")))
+    return written(b, fn, x, n)
+
+
+@example(lambda J, x, y: J.jnp.gcd(x, y), ints(40, low=-60, high=60), ints(40, low=-60, high=60))
+@example(lambda J, x, y: J.jnp.gcd(6 * J.within(x, 0, 99), 4 * J.within(y, 0, 99)), *2 * (ints(9, low=0, high=99),))
+@example(lambda J, x, y: J.jnp.lcm(x, y), ints(9, low=-60, high=60, dtype="int32"), ints(9, low=-60, dtype="int32"))
+@example(lambda J, x, y: J.jnp.gcd(x, y), ints(5, low=-(2**61), high=2**61), ints(5, low=-(2**61), high=2**61))
+def gcd(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
+    """The greatest common divisor, by Stein's algorithm (1967): about 20 rounds for each bit of x and of y."""
+    if x.visibility == y.visibility == PUBLIC:
+        return None
+    x, y = _alike(b, wrapped(b, x), wrapped(b, y))
+    largest = max(b.interval(x).magnitude, b.interval(y).magnitude)
+    width = 8 * x.type.numpy.itemsize
+    steps = 2 * min(int(largest).bit_length() if np.isfinite(largest) else width, width)
+    return written(b, lambda jnp, x, y: _gcd(jnp, x, y, steps), x, y)
+
+
+def _gcd(jnp: Any, x: Any, y: Any, steps: int) -> Any:
+    lax = jax().lax
+    a, b = jnp.abs(x), jnp.abs(y)
+    either = a | b
+    twos = lax.population_count(
+        ~either & (either - 1)
+    )  # the twos that both are multiples of: zeros below the lowest one
+    a, b = a >> twos, b >> twos
+    even = (b & 1) == 0
+    a, b = jnp.where(even, b, a), jnp.where(even, a, b)
+
+    def step(_: int, state: tuple[Any, Any]) -> tuple[Any, Any]:
+        """b is odd, or both are 0. Each step takes a bit from one of them, and ends with a = 0."""
+        a, b = state
+        odd, less = (a & 1) == 1, a < b
+        halved = jnp.where(odd, jnp.where(less, b - a, a - b), a) >> 1
+        return halved, jnp.where(odd & less, a, b)
+
+    _, b = lax.fori_loop(0, steps, step, (a, b))
+    return b << twos

@@ -1,4 +1,4 @@
-"""Integers bit by bit: and, or, xor, shifts.
+"""Integers bit by bit: and, or, xor, shifts, counts.
 
 On shares an integer goes into bits at its own width, so it wraps here as its dtype says, and comes back as a number of
 the ring: with a sign where its dtype has one.
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...mpc.bits import Bits
-from ...mpc.derived.leading import repeat, stack
+from ...mpc.derived.leading import leading_one, repeat, stack
+from ...mpc.derived.words import ones, shifted
 from ...mpc.protocol import Arith, Bool, full
 from ...runtime import gather
 from ..engine import Engine
@@ -132,32 +133,44 @@ class BitXor(_Bitwise):
 
 class _Shift(Op):
     arity = 2
+    cost = 8.0
+    left = False
+    repeats = False  # the sign, into the highest bits
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         return elementwise(types, INTEGERS)
 
+    async def by_secret(self, e: Engine, x: Operand, n: Operand) -> Share:
+        """Of numbers by secret ones, in bits; what is below 0 or too large is as large as the width."""
+        type_ = self.infer(x.type, n.type)
+        width = own_width(e, type_)
+        number_of = e.arith(x, type_.shape), e.arith(n, type_.shape)
+        word, distance = await gather(e.p.a2b(number_of[0], width), e.p.a2b(number_of[1], width))
+        fill = word.bits_at(width - 1, width) if self.repeats and is_signed(type_) else None
+        return await number(e, await shifted(e.p, word, distance, self.left, fill), is_signed(type_))
+
 
 class ShiftLeft(_Shift):
-    """x << n of integers, in the clear only: on shares programs say x * 2^n."""
+    """x << n of integers by secret n; with a public n programs say x * 2^n."""
 
     name = "shift_left"
     form = "elementwise"
-    clear_only = True
+    left = True
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
         x, n = np.broadcast_arrays(*arrays)
         wide = (n < 0) | (n >= x.dtype.itemsize * 8)
         return np.where(wide, np.zeros_like(x), np.left_shift(x, np.where(wide, np.zeros_like(n), n)))
 
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        return await self.by_secret(e, *operands)
+
 
 class _ShiftRight(_Shift):
-    public_operands = (1,)
-    cost = 8.0
-    repeats = False  # the sign, into the highest bits
-
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         x, n = operands
-        assert isinstance(n, Public)
+        if not isinstance(n, Public):
+            return await self.by_secret(e, x, n)
         type_ = self.infer(x.type, n.type)
         a, width = e.arith(x, type_.shape), own_width(e, type_)
         if not a.size:
@@ -187,7 +200,7 @@ class _ShiftRight(_Shift):
 
 
 class ShiftRight(_ShiftRight):
-    """x >> n of integers, the sign repeated, for public n."""
+    """x >> n of integers, the sign repeated."""
 
     name = "shift_right_arithmetic"
     form = "elementwise"
@@ -200,7 +213,7 @@ class ShiftRight(_ShiftRight):
 
 
 class ShiftRightLogical(_ShiftRight):
-    """x >> n of integers, zeros in, for public n."""
+    """x >> n of integers, zeros in."""
 
     name = "shift_right_logical"
     form = "elementwise"
@@ -211,3 +224,54 @@ class ShiftRightLogical(_ShiftRight):
         wide = (n < 0) | (n >= x.dtype.itemsize * 8)
         shifted = np.right_shift(x.astype(unsigned), np.where(wide, np.zeros_like(n), n).astype(unsigned))
         return np.where(wide, np.zeros_like(shifted), shifted).astype(x.dtype)
+
+
+class _Count(Op):
+    arity = 1
+    cost = 8.0
+    form = "elementwise"
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return elementwise(types, INTEGERS)
+
+
+class PopulationCount(_Count):
+    """The ones among the bits of an integer."""
+
+    name = "population_count"
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        (x,) = arrays
+        return np.bitwise_count(_unsigned(x)).astype(x.dtype)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        (x,) = operands
+        word = await e.p.a2b(e.arith(x), own_width(e, x.type))
+        return await e.p.b2a(await ones(e.p, word))
+
+
+class LeadingZeros(_Count):
+    """The zeros above the highest one of an integer; its width where there is none."""
+
+    name = "clz"
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        (x,) = arrays
+        word, count = _unsigned(x), np.full(x.shape, 8 * x.itemsize, x.dtype)
+        while word.any():
+            count -= (word != 0).astype(x.dtype)
+            word = word >> np.ones((), word.dtype)
+        return count
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        (x,) = operands
+        width = own_width(e, x.type)
+        place, found = await leading_one(e.p, await e.p.a2b(e.arith(x), width))
+        length = e.p.add(
+            *await gather(e.p.b2a(place), e.p.b2a(found))
+        )  # of the word; the place is 0 where there is none
+        return e.p.add_public(e.p.neg(length), width)
+
+
+def _unsigned(x: Array) -> Array:
+    return np.ascontiguousarray(x).view(np.dtype(f"u{x.dtype.itemsize}")).reshape(x.shape)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import UnsupportedError
 from ...ir import PUBLIC, ir_dtype
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
@@ -101,12 +100,6 @@ def rem(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
     if x.type.dtype == "fixed" or not _is_shared(x, y):
         return b.emit("rem", x, y)
     return divided(b, wrapped(b, x), wrapped(b, y))[1]
-
-
-def _clear_only(b: Builder, what: str, todo: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{what} of values that are not public", wanted="public operands", todo=todo, where=b.where or None
-    )
 
 
 @example(lambda J, x: J.lax.integer_pow(x, 3), reals(4, low=-2, high=2))
@@ -399,12 +392,12 @@ def xor(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
 
 @example(lambda J, x, n: x << n, ints(5), ints(5, low=0, high=5, public=True))
 @example(lambda J, x: x << 3, ints(5))
+@example(lambda J, x, n: x << n, ints(40, low=-(2**62), high=2**62), ints(40, low=-3, high=70))
+@example(lambda J, n: J.jnp.int64(1) << n, ints(9, low=0, high=63))
 def shift_left(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x << n for public n."""
-    if not _is_shared(x, y):
+    """x << n; by a secret n in bits, 2^n times x by a public one."""
+    if not _is_shared(x, y) or _is_shared(y):
         return b.emit("shift_left", x, y)
-    if _is_shared(y):
-        raise _clear_only(b, "a shift by a number", "shift by a public number")
     one = b.constant(1, y.type)
     return b.emit("mul", x, b.emit("convert", b.emit("shift_left", one, y), dtype=x.type.dtype))
 
@@ -413,25 +406,38 @@ def shift_left(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
 @example(lambda J, x, n: x >> n, ints(20, low=-(2**40), high=2**40), ints(20, low=0, high=70, public=True))
 @example(lambda J, x: (x >> 3, x >> 0, x >> 63, x >> 64), ints(9, low=-(2**62), high=2**62))
 @example(lambda J, x: (x >> 3, x >> J.jnp.arange(9, dtype="int8")), ints(9, dtype="int8", low=-128, high=128))
+@example(lambda J, x, n: x >> n, ints(40, low=-(2**62), high=2**62), ints(40, low=-3, high=70))
+@example(lambda J, x, n: x >> n, *2 * (ints(40, dtype="uint8", low=0, high=12),))
 @example(lambda J, x: x >> 3, ints(9, dtype="uint16", low=0, high=2**16))
 def shift_right_arithmetic(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x >> n, the sign repeated, for public n."""
-    return _shift_right(b, "shift_right_arithmetic", x, y)
+    """x >> n, the sign repeated."""
+    return b.emit("shift_right_arithmetic", x, y)
 
 
 @example(lambda J, x, n: x * J.lax.shift_right_logical(n, 1), ints(5), ints(5, low=0, public=True))
 @example(lambda J, x, n: J.lax.shift_right_logical(x, n), ints(20), ints(20, low=0, high=70, public=True))
 @example(lambda J, x: J.lax.shift_right_logical(x, J.jnp.int32(3)), ints(9, dtype="int32"))
+@example(lambda J, x, n: J.lax.shift_right_logical(x, n), ints(40, low=-(2**62), high=2**62), ints(40, high=70))
 @example(lambda J, x: J.lax.shift_right_logical(x, J.jnp.int32(32)), ints(9, dtype="int32"))
 def shift_right_logical(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
-    """x >> n, zeros in, for public n."""
-    return _shift_right(b, "shift_right_logical", x, y)
+    """x >> n, zeros in."""
+    return b.emit("shift_right_logical", x, y)
 
 
-def _shift_right(b: Builder, op: str, x: Ref, y: Ref) -> Ref:
-    if _is_shared(y):
-        raise _clear_only(b, "a shift by a number", "shift by a public number")
-    return b.emit(op, x, y)
+@example(lambda J, x: J.lax.population_count(x), ints(20, low=-(2**62), high=2**62))
+@example(lambda J, x: J.lax.population_count(x), ints(3, 9, dtype="uint8", low=0, high=256))
+@example(lambda J, x: J.jnp.bitwise_count(x), ints(9, dtype="int16"))
+def population_count(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The ones among the bits of an integer."""
+    return b.emit("population_count", x)
+
+
+@example(lambda J, x: J.lax.clz(x), ints(20, low=-2, high=2))
+@example(lambda J, x: J.lax.clz(x >> J.jnp.arange(0, 60, 3)), ints(20, low=0, high=2**62))
+@example(lambda J, x: J.lax.clz(x), ints(3, 9, dtype="uint8", low=0, high=256))
+def clz(b: Builder, x: Ref, **_: Any) -> Ref:
+    """The zeros above the highest one of an integer."""
+    return b.emit("clz", x)
 
 
 # ---- real functions -------------------------------------------------------------------------------------------------
