@@ -31,6 +31,9 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Numbers.** Every float is the device's fixed point (18 fraction bits in a ring of 64 by default); integers and
   booleans are exact. A shared integer wraps at its own width when it is revealed, and at the ring's width before: it
   is compared and converted as if it had not wrapped. Comparisons need |x - y| < 2^63 in the ring.
+- **Special functions.** `lgamma`, `digamma` of x > 0, `erf_inv` of |x| < 1 and Bessel functions are approximations to about
+  1e-4. `gcd` of secret integers takes some 20 rounds for each of their bits: promise a range. A shift by a secret number
+  costs one product of words for each bit of the number.
 - **Division of integers** is exact, with the signs of JAX: `//` and `%` floor, `lax.div` and `lax.rem` round towards
   zero, x / 0 is -1. It needs |x|, |y| < 2^62 (2^(k-2) in a ring of k bits), which narrower dtypes always have: they
   wrap before they are divided, and so do operands of `&`, `|`, `^` and `>>`. Beyond that results are wrong, without an
@@ -50,8 +53,10 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Secret indices** choose single elements or rows: `x[i]`, `jnp.take`, `x.at[i].add`, `x.at[i].set` (at most 64),
   `lax.dynamic_slice`, `searchsorted`, `bincount`. Each is a product with one-hot rows, so it costs as much as there are
   places; an index outside of the array gives 0, or updates nothing. Promise the range of an index (`argot.within`).
-- **Systems of equations**: `jnp.linalg.solve` and `inv` of one system of at most 64, by elimination with pivots found
-  in secret. There is no derivative of them yet.
+- **Linear algebra** of small matrices. `jnp.linalg.solve` and `inv` of one system of at most 64, by elimination with
+  pivots found in secret; there is no derivative of them yet. `cholesky`, `qr`, `det`, `slogdet` of at most 64 rows;
+  `eigh`, `svd`, `pinv`, `lstsq` of at most 32 columns, by a fixed number of Jacobi rotations: eigenvectors come with
+  signs of their own. Their errors are a few units of 2^-18 a step, so some 1e-4 of the largest element.
 - **Conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
 - **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
   it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run
