@@ -213,13 +213,13 @@ def test_the_users_array_stays_writable():
 def test_unsupported_primitive_names_line_and_choices():
     def fn(x):
         y = x + 1
-        return jax.scipy.special.gammaln(y)
+        return jax.scipy.special.gammainc(y, y)
 
     line = fn.__code__.co_firstlineno + 2
     with pytest.raises(UnsupportedError) as caught:
         trace(fn, [Spec((3,))])
     error = caught.value
-    assert "`lgamma`" in error.what and "dot_general" in error.wanted and error.where == f"test_vm_lower.py:{line}"
+    assert "`igamma`" in error.what and "dot_general" in error.wanted and error.where == f"test_vm_lower.py:{line}"
 
 
 def prints(x):
@@ -315,19 +315,9 @@ def test_what_is_drawn_from_a_constant_key_is_a_constant(fn):
         np.testing.assert_allclose(on_plain(program, [x])[0], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("fn", "message"),
-    [
-        (lambda x, i: x.at[i].multiply(2.0), "index that is not public"),
-        (lambda x, i: jax.lax.dynamic_update_slice(x, x[:1], (i,)), "index that is not public"),
-        (lambda x, i: x * (1 << i), "shift by a number"),
-        (lambda x, i: x * (7 >> i), "shift by a number"),
-        (lambda x, i: jax.lax.while_loop(lambda v: v < i, lambda v: v + 1, 0), "condition is not public"),
-    ],
-)
-def test_secrets_where_the_machine_needs_public_values(fn, message):
-    with pytest.raises(UnsupportedError, match=message) as caught:
-        trace(fn, [Spec((3,)), Spec((), "int64")])
+def test_a_loop_with_a_secret_condition_is_refused():
+    with pytest.raises(UnsupportedError, match="condition is not public") as caught:
+        trace(lambda i: jax.lax.while_loop(lambda v: v < i, lambda v: v + 1, 0), [Spec((), "int64")])
     assert caught.value.where and caught.value.where.startswith("test_vm_lower.py:")
     assert caught.value.todo
 

@@ -12,7 +12,9 @@ from math import prod
 import numpy as np
 
 from ...errors import UnsupportedError
+from ..ir import TensorType
 from .builder import Builder, Ref
+from .rules.elementwise import max_, min_
 
 MOST_UPDATES = 64
 """Updates that may replace elements at secret places, one after the other."""
@@ -56,7 +58,7 @@ def gather(b: Builder, x: Ref, indices: Ref, d: dict[str, tuple[int, ...]], size
 
 
 def scatter(b: Builder, op: str, x: Ref, indices: Ref, updates: Ref, d: dict[str, tuple[int, ...]]) -> Ref:
-    """`lax.scatter` ("put") or `lax.scatter_add` ("put_add") at single places along the indexed axes."""
+    """`lax.scatter` ("put"), `lax.scatter_add` ("put_add") and their like at single places along the indexed axes."""
     shape = x.type.shape
     batching = tuple(d.get("operand_batching_dims", ()))
     inserted, windows = (*d["inserted_window_dims"], *batching), list(d["update_window_dims"])
@@ -75,7 +77,7 @@ def scatter(b: Builder, op: str, x: Ref, indices: Ref, updates: Ref, d: dict[str
     if op == "put_add":
         found = b.emit("add", rows, _product(b, b.emit("transpose", code, axes=(0, 2, 1)), values))
     else:
-        found = _replaced(b, rows, code, values)
+        found = _updated(b, op, rows, code, values)
     found = b.emit("reshape", found, shape=tuple(shape[a] for a in axes.order))
     return b.emit("transpose", found, axes=tuple(np.argsort(axes.order).tolist()))
 
@@ -87,10 +89,7 @@ def dynamic_slice(b: Builder, x: Ref, starts: Sequence[Ref], sizes: Sequence[int
         count = n - size + 1
         if count == 1:
             continue
-        low, high = (b.constant(v, start.type) for v in (0, count - 1))
-        start = b.emit("select", b.emit("lt", start, low), low, start)
-        start = b.emit("select", b.emit("lt", high, start), high, start)
-        code = one_hot(b, b.emit("reshape", start, shape=(1, 1)), count)
+        code = one_hot(b, b.emit("reshape", _within(b, start, count - 1), shape=(1, 1)), count)
         front = (axis, *(a for a in range(len(x.type.shape)) if a != axis))
         x = b.emit("transpose", x, axes=front)
         rest = x.type.shape[1:]
@@ -125,8 +124,52 @@ def _product(b: Builder, code: Ref, rows: Ref) -> Ref:
     return b.emit("reduce_or", b.emit("and", code, b.emit("broadcast", rows, shape=shape, dims=(0, 2, 3))), axes=(2,))
 
 
-def _replaced(b: Builder, rows: Ref, code: Ref, values: Ref) -> Ref:
-    """Rows with those that the code names replaced, one update after the other."""
+def dynamic_update_slice(b: Builder, x: Ref, update: Ref, starts: Sequence[Ref]) -> Ref:
+    """A window at secret indices replaced: along each axis the update is moved to its place by a product, and where it
+    then lies is known the same way."""
+    inside = b.constant(True, TensorType("bool", update.type.shape))
+    for axis, start in enumerate(starts):
+        n, size = x.type.shape[axis], update.type.shape[axis]
+        code = one_hot(b, b.emit("reshape", _within(b, start, n - size), shape=(1, 1)), n - size + 1)
+        code = b.emit("reshape", code, shape=(n - size + 1,))
+        columns = [b.emit("pad", code, low=(i,), high=(size - 1 - i,), interior=(0,)) for i in range(size)]
+        columns = [b.emit("reshape", column, shape=(1, n, 1)) for column in columns]
+        places = columns[0] if size == 1 else b.emit("concat", *columns, axis=2)
+        update, inside = (_placed(b, axis, places, v) for v in (update, inside))
+    return b.emit("select", inside, update, x)
+
+
+def _placed(b: Builder, axis: int, places: Ref, x: Ref) -> Ref:
+    """An axis of x made as long as there are rows of `places`, each of which says what goes there, if anything."""
+    front = (axis, *(a for a in range(len(x.type.shape)) if a != axis))
+    moved = b.emit("transpose", x, axes=front)
+    rest = moved.type.shape[1:]
+    found = _product(b, places, b.emit("reshape", moved, shape=(1, moved.type.shape[0], prod(rest))))
+    found = b.emit("reshape", found, shape=(places.type.shape[1], *rest))
+    return b.emit("transpose", found, axes=tuple(np.argsort(front).tolist()))
+
+
+def _within(b: Builder, start: Ref, last: int) -> Ref:
+    """A start moved between 0 and the last one at which the window is inside, as JAX does it."""
+    if last == 0:
+        return b.constant(0, start.type)
+    return min_(b, max_(b, start, b.constant(0, start.type)), b.constant(last, start.type))
+
+
+def _changed(b: Builder, op: str, old: Ref, new: Ref) -> Ref:
+    match op:
+        case "put":
+            return new
+        case "put_mul":
+            return b.settle(b.emit("mul", old, new))
+        case "put_max":
+            return max_(b, old, new)
+        case _:
+            return min_(b, old, new)
+
+
+def _updated(b: Builder, op: str, rows: Ref, code: Ref, values: Ref) -> Ref:
+    """Rows of which those that the code names are replaced, or changed, one update after the other."""
     batch, m, n = code.type.shape
     if m > MOST_UPDATES:
         raise UnsupportedError(
@@ -143,7 +186,7 @@ def _replaced(b: Builder, rows: Ref, code: Ref, values: Ref) -> Ref:
         here = b.emit("reshape", here, shape=(batch, n, 1))
         here = b.emit("broadcast", here, shape=rows.type.shape, dims=(0, 1, 2))
         value = b.emit("broadcast", value, shape=rows.type.shape, dims=(0, 1, 2))
-        rows = b.emit("select", here, value, rows)
+        rows = b.emit("select", here, _changed(b, op, rows, value), rows)
     return rows
 
 

@@ -14,16 +14,6 @@ from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
 
 
-def _public(b: Builder, what: str, *refs: Ref) -> None:
-    if any(x.visibility != PUBLIC for x in refs):
-        raise UnsupportedError(
-            f"{what} with an index that is not public",
-            wanted="public indices",
-            todo="multiply by a one-hot vector: (jnp.arange(n) == i) @ x",
-            where=b.where or None,
-        )
-
-
 @example(lambda J, x: x.reshape(2, -1))
 @example(lambda J, x: x.reshape(5, 13), bits(13, 5))
 def reshape(b: Builder, x: Ref, *, new_sizes: Any, dimensions: Any = None, **_: Any) -> Ref:
@@ -161,9 +151,12 @@ def dynamic_slice(b: Builder, x: Ref, *starts: Ref, slice_sizes: Any, **_: Any) 
     reals(2, 2),
     ints(low=0, high=4, public=True),
 )
+@example(lambda J, x, y, i, j: J.lax.dynamic_update_slice(x, y, (i, j)), reals(4, 5), reals(2, 3), *2 * (ints(),))
+@example(lambda J, x, y, i: J.lax.dynamic_update_index_in_dim(x, y, i, 1), bits(3, 5), bits(3), ints(low=0, high=5))
 def dynamic_update_slice(b: Builder, x: Ref, update: Ref, *starts: Ref, **_: Any) -> Ref:
-    """A window at public indices replaced."""
-    _public(b, "an update", *starts)
+    """A window replaced; at secret indices by products with one-hot rows."""
+    if any(i.visibility != PUBLIC for i in starts):
+        return secret_index.dynamic_update_slice(b, x, update, starts)
     return b.emit("dynamic_update", x, update, *starts)
 
 
@@ -211,14 +204,17 @@ def gather(
     return b.emit("select", outside, b.constant(fill, found.type), found)
 
 
-def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension_numbers: Any, mode: Any) -> Ref:
-    _public(b, "an update", indices)
+def _update(
+    b: Builder, op: str, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
+) -> Ref:
     d = jax_adapter.numbers(dimension_numbers)
+    if indices.visibility != PUBLIC:
+        return secret_index.scatter(b, op, x, indices, updates, d)
     window = iter(updates.type.shape[a] for a in d["update_window_dims"])
     batching = d.get("operand_batching_dims", ())
     dropped = (*d["inserted_window_dims"], *batching)
     sizes = tuple(1 if a in dropped else next(window) for a in range(len(x.type.shape)))
-    return b.emit(
+    places = b.emit(
         "positions",
         indices,
         shape=x.type.shape,
@@ -230,6 +226,7 @@ def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension
         index_batching=d.get("scatter_indices_batching_dims", ()),
         clip="CLIP" in str(mode).upper(),
     )
+    return b.emit(op, x, places, updates)
 
 
 @example(lambda J, x: x.at[1].set(5.0), reals(4, 3))
@@ -237,25 +234,13 @@ def _scatter_positions(b: Builder, x: Ref, indices: Ref, updates: Ref, dimension
 @example(lambda J, x: x.at[J.jnp.array([0, 69])].set(True), bits(70))
 @example(lambda J, x, i: x.at[i].set(7.0), reals(5, 2), ints(low=0, high=5))
 @example(lambda J, x, i, y: x.at[1, i].set(y), ints(2, 6), ints(1, low=0, high=6), ints(1))
-def scatter(
-    b: Builder,
-    x: Ref,
-    indices: Ref,
-    updates: Ref,
-    *,
-    dimension_numbers: Any,
-    mode: Any = None,
-    update_jaxpr: Any = None,
-    **_: Any,
-) -> Ref:
+def scatter(b: Builder, x: Ref, indices: Ref, updates: Ref, *, update_jaxpr: Any = None, **params: Any) -> Ref:
     """Elements replaced (`x.at[i].set(y)`); at most 64 at secret indices."""
-    if indices.visibility != PUBLIC:
-        return secret_index.scatter(b, "put", x, indices, updates, jax_adapter.numbers(dimension_numbers))
     if update_jaxpr is not None and jax_adapter.read(update_jaxpr).equations:
         raise UnsupportedError(
             "`.at[i].apply(f)`", wanted="`.at[i].set`", todo="write x.at[i].set(f(x[i]))", where=b.where or None
         )
-    return b.emit("put", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+    return _update(b, "put", x, indices, updates, **params)
 
 
 @example(lambda J, x: x.at[J.jnp.array([1, 1, 0])].add(J.jnp.array([1.0, 2.0, 3.0])), reals(4))
@@ -263,47 +248,38 @@ def scatter(
 @example(lambda J, x, i: x.at[i].add(x), reals(6), ints(6, low=0, high=6, public=True))
 @example(lambda J, x, i: x.at[i].add(x), reals(6, 2), ints(6, low=0, high=6))
 @example(lambda J, i: J.jnp.bincount(i, length=7), ints(20, low=0, high=7))
-def scatter_add(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
-) -> Ref:
+def scatter_add(b: Builder, x: Ref, indices: Ref, updates: Ref, **params: Any) -> Ref:
     """Values added (`x.at[i].add(y)`, and derivatives of indexing); at secret indices by one-hot rows."""
-    if indices.visibility != PUBLIC:
-        return secret_index.scatter(b, "put_add", x, indices, updates, jax_adapter.numbers(dimension_numbers))
-    return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+    return _update(b, "put_add", x, indices, updates, **params)
 
 
 @example(lambda J, x: x.at[J.jnp.array([1, 1, 0])].subtract(J.jnp.array([1.0, 2.0, 3.0])), reals(4))
-def scatter_sub(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
-) -> Ref:
-    """Values subtracted at public indices (`x.at[i].subtract(y)`)."""
-    updates = b.emit("neg", updates)
-    return b.emit("put_add", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+@example(lambda J, x, i: x.at[i].subtract(x), reals(6, 2), ints(6, low=0, high=6))
+def scatter_sub(b: Builder, x: Ref, indices: Ref, updates: Ref, **params: Any) -> Ref:
+    """Values subtracted (`x.at[i].subtract(y)`)."""
+    return _update(b, "put_add", x, indices, b.emit("neg", updates), **params)
 
 
 @example(lambda J, x: x.at[J.jnp.array([1, 1, 0, 1])].multiply(J.jnp.array([1.5, 2.0, 3.0, 0.5])), reals(4))
 @example(lambda J, x, y, i: x.at[i].multiply(y), ints(6), ints(9), ints(9, low=0, high=7, public=True))
 @example(lambda J, x: x.at[1].divide(4.0), reals(4))
-def scatter_mul(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
-) -> Ref:
-    """Elements at public indices multiplied (`x.at[i].multiply(y)`)."""
-    return b.emit("put_mul", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+@example(lambda J, x, y, i: x.at[i].multiply(y), reals(4, 2), reals(3, 2), ints(3, low=0, high=4))
+def scatter_mul(b: Builder, x: Ref, indices: Ref, updates: Ref, **params: Any) -> Ref:
+    """Elements multiplied (`x.at[i].multiply(y)`); at most 64 at secret indices."""
+    return _update(b, "put_mul", x, indices, updates, **params)
 
 
 @example(lambda J, x, y, i: x.at[i].max(y), reals(6), reals(20), ints(20, low=0, high=8, public=True))
 @example(lambda J, x: x.at[J.jnp.array([2, 0])].max(0), ints(4, 3))
-def scatter_max(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
-) -> Ref:
-    """Elements at public indices, or updates that are larger (`x.at[i].max(y)`)."""
-    return b.emit("put_max", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+@example(lambda J, x, y, i: x.at[i].max(y), ints(6), ints(9), ints(9, low=0, high=6))
+def scatter_max(b: Builder, x: Ref, indices: Ref, updates: Ref, **params: Any) -> Ref:
+    """Elements, or updates that are larger (`x.at[i].max(y)`); at most 64 at secret indices."""
+    return _update(b, "put_max", x, indices, updates, **params)
 
 
 @example(lambda J, x, y, i: x.at[i].min(y), reals(6), reals(20), ints(20, low=0, high=8, public=True))
 @example(lambda J, x: x.at[J.jnp.array([2, 0])].min(0.5), reals(4, 3))
-def scatter_min(
-    b: Builder, x: Ref, indices: Ref, updates: Ref, *, dimension_numbers: Any, mode: Any = None, **_: Any
-) -> Ref:
-    """Elements at public indices, or updates that are smaller (`x.at[i].min(y)`)."""
-    return b.emit("put_min", x, _scatter_positions(b, x, indices, updates, dimension_numbers, mode), updates)
+@example(lambda J, x, y, i: x.at[i].min(y), reals(6), reals(9), ints(9, low=0, high=6))
+def scatter_min(b: Builder, x: Ref, indices: Ref, updates: Ref, **params: Any) -> Ref:
+    """Elements, or updates that are smaller (`x.at[i].min(y)`); at most 64 at secret indices."""
+    return _update(b, "put_min", x, indices, updates, **params)
