@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from argot.mpc.aby3 import Aby3
 from argot.runtime.world import Delivery
 from argot.vm import machine
 from argot.vm.conformance import on_plain, on_world, reference
+from argot.vm.ir import PUBLIC
 from argot.vm.lower import Spec, trace
 from argot.vm.machine import alone, run
 from argot.vm.values import Secret, encode
@@ -99,6 +101,45 @@ def test_a_chain_is_one_task(monkeypatch):
     many, more = tasks(monkeypatch, lambda x: power(x, 30), (2,))
     assert few == many == 1
     assert more > rounds
+
+
+def test_no_chain_holds_up_what_stands_beside_it():
+    """A window counts tasks. As many rounds as when every equation is one."""
+
+    def two(x, y):
+        a, b, between = x * y, y * y, [x * (y + (i + 1) / 64) for i in range(31)]
+        for _ in range(10):
+            a, b = a * x, b * y
+        return a, b, between
+
+    def large(x, c):
+        return [(c / (c + 1 + i) + x).sum() for i in range(6)]
+
+    for fn, shapes, limit in ((two, [(2,), (2,)], 26), (large, [(machine.LARGE // 4,), ()], 24)):
+        arrays = [np.full(shape, 0.5) for shape in shapes]
+        _, world = on_world(Aby3, trace(fn, [Spec(shape) for shape in shapes]).program, arrays)
+        assert world.rounds <= limit
+
+
+def test_a_carry_that_stays_public_is_declared_before_anybody_asks():
+    """What is local must not depend on whether the loop has ended."""
+
+    def fn(x, n):
+        one, p = jnp.ones(3), x * x
+        a, b = jax.lax.fori_loop(
+            0, 1, lambda i, v: (v[0] * x, jax.lax.cond(n > i, lambda: one, lambda: v[1] * x)), (x, one)
+        )
+        return a, p, [x * (x + i + 1) for i in range(3)], b * 0.3
+
+    program = trace(fn, [Spec((3,)), Spec((), "int64", PUBLIC)]).program
+    x, n = np.array([0.5, -1.0, 2.0]), np.array(5)
+    with jax.enable_x64(True):
+        wanted = [np.asarray(v) for v in jax.tree.leaves(fn(jnp.asarray(x), jnp.asarray(n)))]
+    for window in (1, 2, 4, 32):
+        for seed in range(3):
+            found, _ = on_world(Aby3, program, [x, n], window=window, seed=seed, delivery=Delivery())
+            for a, b in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_what_others_use_ends_a_chain(monkeypatch):

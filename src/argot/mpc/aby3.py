@@ -92,6 +92,11 @@ class Aby3(Protocol):
         nothing = Bits.zeros(b.shape, b.width)
         return Bool(((b, nothing), (nothing, nothing), (nothing, b))[self.party.rank])
 
+    def random_bits(self, shape: Sequence[int], width: int) -> Bool:
+        """Each of the three addends is a draw of the two parties that hold it: nothing is sent."""
+        after, before = NEIGHBOURS[self.party.rank]
+        return Bool(tuple(self._draw_bits(tuple(shape), width, *pair) for pair in (before, after)))
+
     def addends(self, x: Arith) -> tuple[Array | None, Array | None]:
         """x0 + x1 at party 0, x2 at the others."""
         own, following = x.parts

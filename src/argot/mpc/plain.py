@@ -8,6 +8,8 @@ compare every protocol with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
+from os import urandom
 from typing import ClassVar, final
 
 import numpy as np
@@ -33,6 +35,10 @@ class Plain(Protocol):
 
     def public_bits(self, b: Bits) -> Bool:
         return Bool((b,))
+
+    def random_bits(self, shape: Sequence[int], width: int) -> Bool:
+        """From the operating system; whoever computes in the clear sees them."""
+        return Bool((Bits(ring.bits_stream(urandom(16), width, prod(shape)), tuple(shape)),))
 
     @free
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:

@@ -239,6 +239,10 @@ class Protocol(ABC):
         """Every word shifted towards the low bits, zeros in; the width stays."""
         return x.map(lambda part: part.shift_right(bits))
 
+    @abstractmethod
+    def random_bits(self, shape: Sequence[int], width: int) -> Bool:
+        """Uniform words that nobody knows, new each time."""
+
     # ---- in and out ---------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -118,7 +118,7 @@ class _Checker:
 
 def visibility_of(op: Op, inputs: Sequence[Var]) -> Visibility:
     """Who knows the result. Raises ProgramError for mixtures that were not shared, and operands that must be public."""
-    if op.name == "share":
+    if op.name == "share" or op.draws:
         return SECRET
     result = PUBLIC
     for place, v in enumerate(inputs):

@@ -4,11 +4,11 @@
 
 Public equations run in the clear at every party, private ones in the clear at their owner (under `plain`), all others
 on shares (under `protocol`). Equations that need messages become tasks: spawned in the order of the program, at most
-`window` of a block unfinished (fewer if they are large), so that independent ones share rounds. What alone uses the
-result of such an equation goes on in its task, as it could not begin earlier (`_chained`): tasks cost more than small
-equations. All other equations run as soon as their operands are there, in whichever task brought the last one; they
-send nothing, so no name depends on that. A loop is one task; its rounds follow one another in it, and the equations of
-all rounds are its children.
+`window` of a block unfinished (fewer if they are large), so that independent ones share rounds. The equations next to
+one that go on with its result alone go on in its task (`_join_chains`): tasks cost more than small equations. All
+other equations run as soon as their operands are there, in whichever task brought the last one; they send nothing, so
+no name depends on that. A loop is one task; its rounds follow one another in it, and the equations of all rounds are
+its children.
 
 Whatever decides which tasks exist is equal at all parties: the program, and public values.
 """
@@ -240,6 +240,7 @@ class _Machine:
             else:
                 made = await self.step(step, values)
                 depth = self.reach(())
+            values.clear()
             if out is last:
                 return self.bring(out, made, depth)
             out.value, out.depth = made, depth
@@ -321,8 +322,9 @@ class _Machine:
 
     async def loop_task(self, eqn: Equation, slots: list[_Slot], outs: list[_Slot], depth: int) -> None:
         values = [await self.value(slot) for slot in await self.loop(eqn, slots, depth)]
-        for out, value in zip(outs, values, strict=True):
-            self.bring(out, value, self.reach(()))
+        for out, value, var in zip(outs, values, eqn.outputs, strict=True):
+            # A carry that stayed public is not left so: whoever asks before the loop ends would not see it.
+            self.bring(out, self.as_declared(value, var), self.reach(()))
 
     async def loop(self, eqn: Equation, slots: list[_Slot], depth: int) -> list[_Slot]:
         return await (self.scan(eqn, slots, depth) if eqn.op == "loop" else self.while_(eqn, slots, depth))
@@ -398,40 +400,51 @@ def _plan(block: Block) -> _Plan:
         steps.append(_Step(eqn, op, out, types, kind, _locality(op, eqn, known), most, last, dead))
     unused = tuple(p.id for p in block.params if p.id not in seen)
     steps.reverse()
-    steps.sort(
-        key=lambda step: step.kind != "public" or bool(step.eqn.inputs)
-    )  # constants first: they are always there
+    steps.sort(key=lambda step: step.eqn.op != "const")  # they are there anyway, and would only stand between
     _join_chains(steps, block)
     return _Plan(tuple(p.id for p in block.params), steps, block.results, unused)
 
 
 def _join_chains(steps: list[_Step], block: Block) -> None:
-    """Let each equation that needs messages take along what can only begin when it ends, and would be first to: the
-    single user of its result, if whatever else that one uses is there, or on its way, before this equation is reached.
+    """Let each equation that needs messages take along what goes on with its result and nothing else: the next steps of
+    the walk, but for some that never wait, each the single user of the result before, whatever else it uses being
+    there or on its way already. So a task covers steps that follow one another, and no window of tasks waits for a
+    later step than a window of equations would.
     """
     users: dict[int, list[_Step]] = {}
     for step in steps:
         for i in dict.fromkeys(step.eqn.inputs):
             users.setdefault(i, []).append(step)
+    results = set(block.results)
     since = dict.fromkeys((p.id for p in block.params), -1)  # where the walk over the block gets each value
     for at, step in enumerate(steps):
         if step.follows:
             continue
-        rest, made = [], step.out.id if step.out is not None else -1
-        if step.kind == "share" or (step.kind == "secret" and step.local is False):
-            while made not in block.results and len(users.get(made, ())) == 1:
-                (user,) = users[made]
-                others = [since.get(i, at) for i in user.eqn.inputs if i != made]
-                if user.kind != "secret" or user.out is None or max(others, default=-1) >= at:
-                    break
-                user.last = tuple(i for i in user.last if i != made)  # it never has a name in the walk
-                user.follows = True
-                rest.append(user)
-                made = user.out.id
+        rest: list[_Step] = []
+        made = -1 if step.out is None else step.out.id
+        after = at + 1
+        heads = step.kind == "share" or (step.kind == "secret" and step.local is False)
+        while heads and after < len(steps) and made not in results and len(users.get(made, ())) == 1:
+            user, after = steps[after], after + 1
+            if users[made][0] is not user:
+                if _never_waits(user):
+                    continue
+                break
+            others = [since.get(i, at) for i in user.eqn.inputs if i != made]
+            alike = min(user.most, WINDOW) == min(step.most, WINDOW)
+            if user.kind != "secret" or user.out is None or not alike or max(others, default=-1) >= at:
+                break
+            user.last = tuple(i for i in user.last if i != made)  # it never has a name in the walk
+            user.follows = True
+            rest.append(user)
+            made = user.out.id
         step.rest = tuple(rest)
-        step.most = min([step.most, *(user.most for user in rest)])
         since.update((v.id, at) for v in step.eqn.outputs)
         since[made] = at
+
+
+def _never_waits(step: _Step) -> bool:
+    return step.follows or step.kind in ("public", "private") or (step.kind == "secret" and step.local is True)
 
 
 def _chain(step: _Step, slots: list[_Slot], env: dict[int, _Slot]) -> tuple[deque[_Link], _Slot, int]:

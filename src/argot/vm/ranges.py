@@ -301,6 +301,10 @@ def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return of_array(eqn.attrs["value"])
 
 
+def _random(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return Interval(0.0, 1.0 if eqn.attrs["dtype"] == "fixed" else 2.0 ** eqn.attrs["bits"] - 1)
+
+
 def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return Interval(0.0, float(max(eqn.attrs["shape"][eqn.attrs["axis"]] - 1, 0)))
 
@@ -378,6 +382,7 @@ _RULES: dict[str, Rule] = {
     "cumsum": _cumsum,
     "const": _const,
     "iota": _iota,
+    "random": _random,
     "within": _within,
     "exp": _monotone(_exp),
     "sigmoid": lambda x, t, eqn: BIT.widen(),

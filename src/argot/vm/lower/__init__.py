@@ -96,6 +96,21 @@ def within(x: Any, low: float, high: float) -> Any:
     return jax_adapter.bind_within(x, low, high)
 
 
+def secret_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
+    """New numbers that nobody knows: "fixed" in [0, 1), "i64" in [0, 2^bits), "bool". See `argot.random`."""
+    return jax_adapter.bind_random(dtype, shape, bits)
+
+
+def jax_numpy() -> Any:
+    """The module `jax.numpy`, imported when it is needed. Raises MissingExtra."""
+    return jax_adapter.jax().numpy
+
+
+def jax_lax() -> Any:
+    """The module `jax.lax`, likewise."""
+    return jax_adapter.jax().lax
+
+
 def _is_leaf(value: Any) -> bool:
     return isinstance(value, Spec | PublicConstant)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...errors import ArgotError, ProgramError
 from .. import ops, ranges
-from ..ir import PUBLIC, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
+from ..ir import PUBLIC, SECRET, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
 from ..ops.base import PROMISES, Op
 from .public import name_of
 from .simplify import simplify
@@ -79,6 +79,7 @@ class Builder:
     scope: Scope = field(default_factory=lambda: Scope(None, True))
     where: str = ""
     count: int = 0
+    draws: int = 0
     made: dict[int, Ref] = field(default_factory=dict)
     made_by: dict[int, tuple[Equation, tuple[Ref, ...]]] = field(default_factory=dict)
     intervals: dict[int, ranges.Interval] = field(default_factory=dict)
@@ -149,7 +150,7 @@ class Builder:
         attrs = {**{name: None for name in rule.attrs if name in PROMISES}, **attrs}
         if rule.form == "elementwise" and len({x.type.shape for x in refs if x.type.shape}) > 1:
             refs = self._alike(refs)
-        if all(x.value is not None for x in refs) and op != "order":
+        if all(x.value is not None for x in refs) and op != "order" and not rule.draws:
             folded = self._fold(rule, refs, attrs)
             if folded is not None:
                 return folded
@@ -227,7 +228,7 @@ class Builder:
         scope = self.scope.at(max(depth, self.scope.floor))
         wanted = self._infer(rule, [x.type for x in refs], attrs)
         ordered = wanted.dtype == "order"
-        if ordered:  # no block takes one from outside
+        if ordered or rule.draws:  # no block takes an order from outside; each round of a loop has its own draw
             scope = self.scope
         operands = tuple(self.operand(x, scope, rule) for x in refs)
         if self._infer(rule, [x.type for x in operands], attrs) != wanted:
@@ -238,7 +239,7 @@ class Builder:
             if key in known.memo:
                 return known.memo[key]
             known = None if ordered else known.parent
-        visibility = PUBLIC
+        visibility = SECRET if rule.draws else PUBLIC
         for x in operands:
             visibility = visibility.join(x.visibility)
         out = self._var(wanted, visibility)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import MissingExtra, ProgramError, TraceError
-from ..ir import TensorType, ir_dtype
+from ..ir import NUMPY, TensorType, ir_dtype
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -251,6 +251,34 @@ def _within() -> Any:
 
 def bind_within(x: Any, low: float, high: float) -> Any:
     return _within().bind(jax().numpy.asarray(x), low=low, high=high)
+
+
+@functools.cache
+def _secret_random() -> Any:
+    """The primitive `secret_random`: a draw, which plain JAX takes from the operating system."""
+    module = jax()
+    from jax.experimental import io_callback
+    from jax.extend.core import Primitive
+    from jax.interpreters import mlir
+
+    from ..ops.random import in_the_clear
+
+    def spec(dtype: str, shape: tuple[int, ...]) -> Any:
+        return module.core.ShapedArray(shape, module.dtypes.canonicalize_dtype(NUMPY[dtype]))
+
+    def called(*, dtype: str, shape: tuple[int, ...], bits: int) -> Any:
+        found = spec(dtype, shape)
+        return io_callback(lambda: in_the_clear(dtype, shape, bits).astype(found.dtype), found)
+
+    primitive = Primitive("secret_random")
+    primitive.def_impl(lambda *, dtype, shape, bits: module.numpy.asarray(in_the_clear(dtype, shape, bits)))
+    primitive.def_abstract_eval(lambda *, dtype, shape, bits: spec(dtype, shape))
+    mlir.register_lowering(primitive, mlir.lower_fun(called, multiple_results=False))
+    return primitive
+
+
+def bind_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
+    return _secret_random().bind(dtype=dtype, shape=tuple(int(n) for n in shape), bits=bits)
 
 
 def namespaces() -> Iterator[Any]:

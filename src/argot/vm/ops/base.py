@@ -52,6 +52,7 @@ class Op:
     attrs: ClassVar[Mapping[str, Callable[[Any], bool]]] = MappingProxyType({})
     public_operands: ClassVar[tuple[int, ...]] = ()  # these must be public
     clear_only: ClassVar[bool] = False  # no meaning on shares
+    draws: ClassVar[bool] = False  # its result is new each time, and nobody knows it
     uses_orders: ClassVar[bool] = False  # operands may be orders
     form: ClassVar[Literal["elementwise", "move", ""]] = ""  # element by element; or only moves elements
     scaling: ClassVar[Literal["linear", "alike", "bilinear", ""]] = ""  # how a common factor of operands passes
