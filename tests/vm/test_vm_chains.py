@@ -108,14 +108,14 @@ def test_no_chain_holds_up_what_stands_beside_it():
 
     def two(x, y):
         a, b, between = x * y, y * y, [x * (y + (i + 1) / 64) for i in range(31)]
-        for _ in range(10):
+        for _ in range(30):
             a, b = a * x, b * y
         return a, b, between
 
     def large(x, c):
         return [(c / (c + 1 + i) + x).sum() for i in range(6)]
 
-    for fn, shapes, limit in ((two, [(2,), (2,)], 26), (large, [(machine.LARGE // 4,), ()], 24)):
+    for fn, shapes, limit in ((two, [(2,), (2,)], 66), (large, [(machine.LARGE // 4,), ()], 24)):
         arrays = [np.full(shape, 0.5) for shape in shapes]
         _, world = on_world(Aby3, trace(fn, [Spec(shape) for shape in shapes]).program, arrays)
         assert world.rounds <= limit
