@@ -23,6 +23,7 @@ LAYER = {
     "graph": 5,
     "agent": 6,
     "api": 7,
+    "random": 8.0,
     "frame": 8.0,
     "preprocessing": 8.1,
     "stats": 8.1,

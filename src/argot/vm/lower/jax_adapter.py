@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import MissingExtra, ProgramError, TraceError
 from ..ir import NUMPY, TensorType, ir_dtype
+from ..ops.random import in_the_clear
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -260,8 +261,6 @@ def _secret_random() -> Any:
     from jax.experimental import io_callback
     from jax.extend.core import Primitive
     from jax.interpreters import mlir
-
-    from ..ops.random import in_the_clear
 
     def spec(dtype: str, shape: tuple[int, ...]) -> Any:
         return module.core.ShapedArray(shape, module.dtypes.canonicalize_dtype(NUMPY[dtype]))
