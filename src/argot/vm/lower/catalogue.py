@@ -61,8 +61,8 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
   it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run
   has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.
-- **Secret random numbers** come from `argot.random`: `uniform`, `normal`, `bernoulli`, `permutation`. Nobody knows them,
-  and each run, and each round of a loop, draws anew.
+- **Secret random numbers** come from `argot.random`: `uniform`, `normal`, `bernoulli`, `permutation`. Nobody knows
+  them, and each run, and each round of a loop, draws anew.
 - **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors. Complex numbers
   do not exist.
 - **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
