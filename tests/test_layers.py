@@ -24,6 +24,7 @@ LAYER = {
     "agent": 6,
     "api": 7,
     "random": 8.0,
+    "nn": 8.0,
     "frame": 8.0,
     "preprocessing": 8.1,
     "stats": 8.1,

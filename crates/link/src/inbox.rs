@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -177,6 +177,7 @@ impl Inbox {
             return None;
         }
         let mut guard = self.state.hold();
+        let _asleep = (!guard.is_ready()).then(|| Asleep::until(self.sources()));
         while !guard.is_ready() {
             let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -203,7 +204,7 @@ impl Inbox {
         loop {
             let bulk = reading.read_now();
             if self.arrivals.load(Acquire) != before {
-                reading.soon_again = true;
+                reading.soon_again = !bulk;
                 return true;
             }
             let waited = start.elapsed();
@@ -301,6 +302,27 @@ impl Drop for Reading {
     fn drop(&mut self) {
         for conn in &self.conns {
             conn.turn.leave(!self.soon_again);
+        }
+    }
+}
+
+/// A thread that sleeps until a message of these connections comes.
+struct Asleep(Vec<Arc<Conn>>);
+
+impl Asleep {
+    fn until(peers: &[Arc<Peer>]) -> Asleep {
+        let conns: Vec<_> = peers.iter().filter_map(|peer| peer.conn()).collect();
+        for conn in &conns {
+            conn.turn.sleepers.fetch_add(1, SeqCst);
+        }
+        Asleep(conns)
+    }
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        for conn in &self.0 {
+            conn.turn.sleepers.fetch_sub(1, SeqCst);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::buffer::{Buffer, Pool};
 use crate::config::FRAGMENT;
 use crate::frame::{self, head, Hello};
 use crate::inbox::SessionId;
-use crate::reader::{Reader, Rx, Turn};
+use crate::reader::{Reader, Rx, Turn, BULK};
 use crate::record::Sealer;
 use crate::sync::{wait, Hold};
 use crate::tls::Fingerprint;
@@ -69,13 +69,17 @@ impl Conn {
     /// Read what has come, if nobody else does; how many bytes.
     pub fn read_now(&self) -> usize {
         match self.reader.try_lock() {
-            Ok(mut reader) => reader.as_mut().map_or(0, |reader| reader.read_now(self)),
+            Ok(mut reader) => reader.as_mut().map_or(0, |reader| {
+                self.turn.touch();
+                reader.read_now(self, BULK)
+            }),
             Err(_) => 0,
         }
     }
 
     pub fn cut(&self) {
         let _ = self.stream.shutdown(Shutdown::Both); // already closed is as good
+        self.turn.end();
     }
 }
 

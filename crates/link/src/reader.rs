@@ -31,9 +31,11 @@ use crate::sync::Hold;
 const READ: usize = 256 * 1024;
 /// Whoever waits for a small message leaves what comes in such amounts to the connection's own thread.
 pub const BULK: usize = 64 * 1024;
-/// How long that thread leaves the connection alone after somebody else read who is to read again: what comes for others
-/// meanwhile waits so long.
+/// How long that thread leaves the connection alone after somebody else read who is to read again, once or twice: what comes
+/// for others meanwhile waits so long.
 const ASIDE: Duration = Duration::from_millis(3);
+/// The same while somebody sleeps until a message comes, or polls, who may have lost the core.
+const SHORTLY: Duration = Duration::from_millis(1);
 /// Reserved at once for a message; a longer one grows as its bytes arrive, so announcing costs the sender bytes.
 const RESERVE: usize = 64 << 20;
 /// Shorter records are copied: they hold the heads of frames, and several frames.
@@ -138,22 +140,22 @@ impl Reader {
         reader
     }
 
-    /// Take what the socket has, without waiting; how many bytes that were. 0: nothing, or the connection has ended.
-    pub fn read_now(&mut self, conn: &Conn) -> usize {
+    /// Take what the socket has, up to `limit`, without waiting; how many bytes that were. 0: nothing, or the end.
+    pub fn read_now(&mut self, conn: &Conn, limit: usize) -> usize {
         if self.ended.is_some() {
             return 0;
         }
-        match self.step(conn) {
+        match self.step(conn, limit) {
             Ok(n) => n,
             Err(end) => {
                 self.ended = Some(end);
-                conn.cut(); // also wakes the thread, which asks why
+                conn.cut();
                 0
             }
         }
     }
 
-    fn step(&mut self, conn: &Conn) -> Result<usize, End> {
+    fn step(&mut self, conn: &Conn, limit: usize) -> Result<usize, End> {
         let Reader {
             context,
             rx,
@@ -163,7 +165,11 @@ impl Reader {
             held,
             ..
         } = self;
-        let n = match recv(&conn.stream, &mut buffer[*held..], RecvFlags::DONTWAIT) {
+        let n = match recv(
+            &conn.stream,
+            &mut buffer[*held..][..limit],
+            RecvFlags::DONTWAIT,
+        ) {
             Ok((_, 0)) => return Err(End::Cut("the peer closed the connection".into())),
             Ok((_, n)) => n,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
@@ -206,7 +212,7 @@ impl Reader {
 /// Read until the connection ends; the body of its thread. Why it ended, and what outlives it.
 pub fn run(conn: &Conn, mut reader: Reader) -> (End, Rx) {
     loop {
-        while reader.read_now(conn) >= READ {}
+        while reader.read_now(conn, READ) >= READ {}
         if reader.ended.is_some() {
             return reader.close();
         }
@@ -221,8 +227,13 @@ pub fn run(conn: &Conn, mut reader: Reader) -> (End, Rx) {
 pub struct Turn {
     thread: Thread,
     others: AtomicUsize,
-    /// Somebody else has read since the thread last looked.
+    /// Those who sleep until a message of this connection comes.
+    pub sleepers: AtomicUsize,
+    /// Somebody else has read since the thread last looked. It stands aside for that alone: one who was to read and lost the
+    /// core must not keep it.
     recently: AtomicBool,
+    /// The connection has ended: the thread's turn, whoever polls.
+    over: AtomicBool,
 }
 
 impl Turn {
@@ -230,7 +241,9 @@ impl Turn {
         Turn {
             thread: thread::current(),
             others: AtomicUsize::new(0),
+            sleepers: AtomicUsize::new(0),
             recently: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         }
     }
 
@@ -242,8 +255,8 @@ impl Turn {
 
     /// The caller reads no more, and soon again; or, when it is to `hand_over`, not soon.
     pub fn leave(&self, hand_over: bool) {
-        let last = self.others.fetch_sub(1, SeqCst) == 1;
-        if hand_over && last {
+        self.others.fetch_sub(1, SeqCst);
+        if hand_over {
             self.hand_over();
         }
     }
@@ -254,19 +267,27 @@ impl Turn {
         self.thread.unpark();
     }
 
-    fn is_others(&self) -> bool {
-        self.others.load(SeqCst) > 0
+    /// Somebody else reads.
+    pub fn touch(&self) {
+        self.recently.store(true, SeqCst);
+    }
+
+    /// The connection has ended: its thread is to say why.
+    pub fn end(&self) {
+        self.over.store(true, SeqCst);
+        self.thread.unpark();
     }
 
     /// Until it is the thread's turn and the connection has something, or has broken.
     fn wait(&self, stream: &TcpStream) {
         loop {
-            while self.is_others() || self.recently.swap(false, SeqCst) {
-                thread::park_timeout(ASIDE);
+            while !self.over.load(SeqCst) && self.recently.swap(false, SeqCst) {
+                let awaited = self.others.load(SeqCst) + self.sleepers.load(SeqCst) > 0;
+                thread::park_timeout(if awaited { SHORTLY } else { ASIDE });
             }
             let _ = poll(&mut [PollFd::new(stream, PollFlags::IN)], None); // what is broken says so to the next read
-            if !self.is_others() {
-                return; // else: who came while this thread slept reads what woke it
+            if self.over.load(SeqCst) || !self.recently.load(SeqCst) {
+                return;
             }
         }
     }

@@ -5,6 +5,7 @@ mod common;
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -317,6 +318,52 @@ fn who_reads_while_it_waits_reads_for_the_others_too() {
     let waiting = std::thread::spawn(move || collect(&mine, 1, PATIENCE));
     b.close();
     assert_eq!(waiting.join().expect("ended"), [("bob".to_owned(), None)]);
+}
+
+#[test]
+fn an_end_is_noticed_while_others_answer() {
+    let (a, c) = pair(quick());
+    let leaving: Vec<_> = ["dave", "erin", "frank"]
+        .map(|name| link(&person(name), quick()))
+        .into();
+    for other in &leaving {
+        introduce(other, &a, None);
+        while a.state(other.name()).expect("known") != "up" {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let names = ["bob", "dave", "erin", "frank"].map(str::to_owned);
+    let mine = a.open(S, Some(HashSet::from(names))).expect("opened");
+    let theirs = c
+        .open(S, Some(HashSet::from(["alice".to_owned()])))
+        .expect("opened");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                if !collect(&theirs, 1, Duration::from_millis(50)).is_empty() {
+                    send(&c, "alice", S, b"answer");
+                }
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                send(&a, "bob", S, b"question");
+                collect(&mine, 1, PATIENCE);
+            }
+        });
+        let began = Instant::now();
+        for other in leaving {
+            let name = other.name().to_owned();
+            other.close();
+            while a.state(&name).expect("known") != "lost" && began.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let took = began.elapsed();
+        done.store(true, Ordering::SeqCst);
+        assert!(took < Duration::from_secs(2), "three ends took {took:?}");
+    });
 }
 
 #[test]

@@ -101,8 +101,13 @@ def secret_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
     return jax_adapter.bind_random(dtype, shape, bits)
 
 
+def jax_module() -> Any:
+    """The module `jax`, imported when it is needed. Raises MissingExtra."""
+    return jax_adapter.jax()
+
+
 def jax_numpy() -> Any:
-    """The module `jax.numpy`, imported when it is needed. Raises MissingExtra."""
+    """The module `jax.numpy`, likewise."""
     return jax_adapter.jax().numpy
 
 
