@@ -59,7 +59,7 @@ def fit(
     steps = rows // batch_size
     if steps == 0:
         raise InputError(f"{rows} rows in batches of {batch_size}", wanted="at least one batch", todo="a smaller batch")
-    jax, lax = lower.jax_module(), lower.jax_lax()
+    jax = lower.jax_module()
     batches = tuple(v[: steps * batch_size].reshape(steps, batch_size, *v.shape[1:]) for v in (x, y))
 
     def step(state: tuple[Any, Any], batch: tuple[Any, Any]) -> tuple[tuple[Any, Any], None]:
@@ -69,7 +69,7 @@ def fit(
         return (jax.tree.map(lambda p, u: p + u, params, updates), memory), None
 
     def epoch(_: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
-        return lax.scan(step, state, batches)[0]  # type: ignore[no-any-return]
+        return jax.lax.scan(step, state, batches)[0]  # type: ignore[no-any-return]
 
-    params = jax.tree.map(lower.jax_numpy().asarray, params)
-    return lax.fori_loop(0, epochs, epoch, (params, optimizer.init(params)))[0]
+    params = jax.tree.map(jax.numpy.asarray, params)
+    return jax.lax.fori_loop(0, epochs, epoch, (params, optimizer.init(params)))[0]

@@ -47,7 +47,7 @@ def normal(shape: int | Sequence[int] = (), mean: Any = 0.0, std: Any = 1.0) -> 
 
     The largest deviation in a ring of 64 bits is 5 `std`: sqrt(-2 ln 2^-18).
     """
-    jnp = lower.jax_numpy()
+    jnp = lower.jax_module().numpy
     radius = jnp.sqrt(-2 * jnp.log(1 - uniform(shape)))
     return mean + std * radius * jnp.cos(2 * math.pi * uniform(shape))
 
@@ -57,7 +57,7 @@ def bernoulli(p: Any = 0.5, shape: int | Sequence[int] | None = None) -> Any:
 
     Without `shape` they have that of p.
     """
-    jnp = lower.jax_numpy()
+    jnp = lower.jax_module().numpy
     wanted = jnp.shape(p) if shape is None else _shape(shape)
     if isinstance(p, int | float) and not 0 <= p <= 1:
         raise InputError(f"a probability of {p}", wanted="0 to 1")
@@ -71,7 +71,7 @@ def permutation(x: Any) -> Any:
 
     Rows of up to 64 numbers are sorted by random keys together.
     """
-    jnp = lower.jax_numpy()
+    jnp = lower.jax_module().numpy
     if isinstance(x, int):
         x = jnp.arange(x)
     array = jnp.asarray(x)
@@ -82,7 +82,7 @@ def permutation(x: Any) -> Any:
         raise InputError(f"rows of {width} numbers", wanted="at most 64")
     key = lower.secret_random("i64", (n,), _KEY_BITS)
     flat = array.reshape(n, width)
-    _, *columns = lower.jax_lax().sort((key, *(flat[:, j] for j in range(width))), num_keys=1)
+    _, *columns = lower.jax_module().lax.sort((key, *(flat[:, j] for j in range(width))), num_keys=1)
     return jnp.stack(columns, axis=1).reshape(array.shape) if columns else array
 
 

@@ -177,7 +177,7 @@ impl Inbox {
             return None;
         }
         let mut guard = self.state.hold();
-        let _asleep = (!guard.is_ready()).then(|| Asleep::until(self.sources()));
+        let _asleep = (!guard.is_ready()).then(|| Asleep::until(self.conns()));
         while !guard.is_ready() {
             let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -200,7 +200,7 @@ impl Inbox {
         if self.state.hold().is_ready() {
             return true;
         }
-        let mut reading = Reading::of(self.sources());
+        let mut reading = Reading::of(self.conns());
         loop {
             let bulk = reading.read_now();
             if self.arrivals.load(Acquire) != before {
@@ -215,11 +215,13 @@ impl Inbox {
         }
     }
 
-    /// Whose connections to read. In a forked child they are its parent's: none.
-    fn sources(&self) -> &[Arc<Peer>] {
+    /// The connections that messages come from. In a forked child they are its parent's: none.
+    fn conns(&self) -> Vec<Arc<Conn>> {
         match self.sources.get() {
-            Some(peers) if self.process == std::process::id() => peers,
-            _ => &[],
+            Some(peers) if self.process == std::process::id() => {
+                peers.iter().filter_map(|peer| peer.conn()).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -279,8 +281,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(peers: &[Arc<Peer>]) -> Reading {
-        let conns: Vec<_> = peers.iter().filter_map(|peer| peer.conn()).collect();
+    fn of(conns: Vec<Arc<Conn>>) -> Reading {
         conns.iter().for_each(|conn| conn.turn.enter());
         Reading {
             conns,
@@ -310,8 +311,7 @@ impl Drop for Reading {
 struct Asleep(Vec<Arc<Conn>>);
 
 impl Asleep {
-    fn until(peers: &[Arc<Peer>]) -> Asleep {
-        let conns: Vec<_> = peers.iter().filter_map(|peer| peer.conn()).collect();
+    fn until(conns: Vec<Arc<Conn>>) -> Asleep {
         for conn in &conns {
             conn.turn.sleepers.fetch_add(1, SeqCst);
         }
@@ -377,12 +377,10 @@ impl Sessions {
         }
         state.mark_opened();
         state.members = members;
-        if let Some(members) = &state.members {
-            let sources = peers.iter().filter(|peer| members.contains(&peer.name));
-            let _ = inbox.sources.set(sources.cloned().collect()); // an inbox is opened once
-        }
         let mut outsiders = Vec::new();
         if let Some(members) = state.members.clone() {
+            let sources = peers.iter().filter(|peer| members.contains(&peer.name));
+            let _ = inbox.sources.set(sources.cloned().collect()); // an inbox is opened once
             state.queue.retain(|item| members.contains(&item.peer.name));
             let (kept, dropped) = std::mem::take(&mut state.accounts)
                 .into_iter()
@@ -417,7 +415,7 @@ impl Sessions {
         let accounts = inbox.shut();
         drop(map);
         give_back(inbox.session, accounts);
-        for conn in inbox.sources().iter().filter_map(|peer| peer.conn()) {
+        for conn in inbox.conns() {
             conn.turn.hand_over();
         }
     }

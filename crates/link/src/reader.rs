@@ -3,9 +3,9 @@
 //! A frame's payload is copied once, from the record buffer to where the whole message will lie. State changes only at
 //! the end of a frame, so a connection cut in the middle of one leaves nothing behind but bytes that are cut off again.
 //!
-//! A connection has one [`Reader`] and a thread that reads with it. A thread that waits for a small message reads by itself
-//! ([`Conn::read_now`](crate::peer::Conn::read_now)): to be woken by another thread that the system woke first takes longer than all the rest of a small
-//! message's way. [`Turn`] says whose turn it is.
+//! A connection has one [`Reader`] and a thread that reads with it. A thread that waits for a small message reads by
+//! itself ([`Conn::read_now`]): to be woken by another thread that the system woke first takes longer than all the rest
+//! of a small message's way. [`Turn`] says whose turn it is.
 
 use std::collections::HashMap;
 use std::net::TcpStream;
@@ -249,7 +249,7 @@ impl Turn {
 
     /// The caller reads from here on, until it calls `leave`.
     pub fn enter(&self) {
-        self.recently.store(true, SeqCst);
+        self.touch();
         self.others.fetch_add(1, SeqCst);
     }
 

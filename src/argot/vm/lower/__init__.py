@@ -106,16 +106,6 @@ def jax_module() -> Any:
     return jax_adapter.jax()
 
 
-def jax_numpy() -> Any:
-    """The module `jax.numpy`, likewise."""
-    return jax_adapter.jax().numpy
-
-
-def jax_lax() -> Any:
-    """The module `jax.lax`, likewise."""
-    return jax_adapter.jax().lax
-
-
 def _is_leaf(value: Any) -> bool:
     return isinstance(value, Spec | PublicConstant)
 

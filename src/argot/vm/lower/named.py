@@ -200,9 +200,8 @@ def _gcd(jnp: Any, x: Any, y: Any, steps: int) -> Any:
     lax = jax().lax
     a, b = jnp.abs(x), jnp.abs(y)
     either = a | b
-    twos = lax.population_count(
-        ~either & (either - 1)
-    )  # the twos that both are multiples of: zeros below the lowest one
+    # The twos that both are multiples of: the zeros below the lowest one.
+    twos = lax.population_count(~either & (either - 1))
     a, b = a >> twos, b >> twos
     even = (b & 1) == 0
     a, b = jnp.where(even, b, a), jnp.where(even, a, b)

@@ -267,9 +267,8 @@ class LeadingZeros(_Count):
         (x,) = operands
         width = own_width(e, x.type)
         place, found = await leading_one(e.p, await e.p.a2b(e.arith(x), width))
-        length = e.p.add(
-            *await gather(e.p.b2a(place), e.p.b2a(found))
-        )  # of the word; the place is 0 where there is none
+        # The length of the word: the place is 0 where there is none.
+        length = e.p.add(*await gather(e.p.b2a(place), e.p.b2a(found)))
         return e.p.add_public(e.p.neg(length), width)
 
 
