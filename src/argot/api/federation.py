@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as File
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,14 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
+from ..vm.estimate import Link
 from . import moves
 from .client import Client
+from .explain import Explanation, explain
 from .handles import Handle
 from .places import MpcDevice, Party
 from .report import Report, make_report
+from .trace import write_trace
 
 
 class Federation:
@@ -245,6 +248,26 @@ class Federation:
     def report(self) -> Report:
         """What it cost and who learned what, checked against the agents' own journals."""
         return make_report(self)
+
+    def explain(
+        self, what: Callable[..., Any] | Handle, /, *args: Any, links: Mapping[str, Link] | None = None, **kwargs: Any
+    ) -> Explanation:
+        """What a function on a device costs, by lines of the user: rounds, bytes, and times over some networks.
+
+        Args:
+            what: a function decorated with `@argot.device(mpc)`, which does not run, and its arguments; or the handle
+                of a call, which is waited for: the estimate then stands beside what was measured.
+            args, kwargs: as for a call; `argot.spec(shape, dtype)` in the place of a handle stands for a secret.
+            links: networks by name, instead of `argot.api.explain.LINKS`: `{"ours": argot.Link(1e9, 0.002)}`.
+
+        Raises what tracing the function raises. It takes about as long as every different equation takes once.
+        """
+        return explain(self, what, args, kwargs, links)
+
+    def trace(self, file: File | str) -> File:
+        """Write when every node, and every equation of its program, ran at each party, in Chrome's format: for
+        https://ui.perfetto.dev. Agents remember the last 50,000 spans of a job."""
+        return write_trace(self, File(file))
 
     def close(self) -> None:
         """End the job; embedded agents stop. Safe to call twice."""
