@@ -91,7 +91,7 @@ class Job:
         self.trace.append((name, name, run.node.where, run.began, perf_counter_ns()))
 
     def spans(self) -> list[tuple[str, str, str, int, int]]:
-        """What is remembered: node, what, the user's line, begin and end in nanoseconds since 1970, by the clock here."""
+        """What is remembered: node, what, the user's line, begin and end in nanoseconds since 1970."""
         offset = time_ns() - perf_counter_ns()
         return [(node, what, line, begin + offset, end + offset) for node, what, line, begin, end in self.trace]
 

@@ -11,6 +11,7 @@ from ..devices import plain
 from ..devices.schema import Schema, declared
 from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
 from ..graph.graph import Call, Lowered, Ref
+from .checking import check_call
 from .handles import Handle
 from .places import MpcDevice, Party
 from .public import SMALL, PublicConstant, is_large
@@ -89,7 +90,10 @@ def _call_mpc(
         visibility="secret",
         needs_schemas=True,
     )
-    return place.federation.submit(call)[0]
+    handle = place.federation.submit(call)[0]
+    if place.check == "plain":
+        check_call(place, handles, handle)
+    return handle
 
 
 def slots(value: Any, handles: list[Any], function: Callable[..., Any], kinds: Any = Handle) -> Any:

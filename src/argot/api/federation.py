@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as File
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from .. import mpc as protocols
 from ..agent import wire
@@ -65,6 +65,7 @@ class Federation:
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
+        check: Literal["plain"] | None = None,
     ) -> MpcDevice:
         """A device on which these parties compute on secret shares.
 
@@ -74,11 +75,23 @@ class Federation:
             ring: 32, 64 or 128 bits.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
+            check: "plain" repeats every call in the clear, and raises ClearMismatch with the user's line where the two
+                go apart. Inputs and results are revealed for that, and calls wait: for tests of a federation that
+                `argot.local` started, and refused in any other.
 
         Raises:
             UnknownNameError: the protocol or a party does not exist.
-            ConfigError: not the protocol's number of parties, or not so many fraction bits in the ring.
+            ConfigError: not the protocol's number of parties, not so many fraction bits in the ring, or a check that
+                is not possible.
         """
+        if check not in (None, "plain"):
+            raise ConfigError(f"check={check!r}", wanted='"plain", or None')
+        if check is not None and not self.embedded:
+            raise ConfigError(
+                'check="plain" reveals all inputs',
+                wanted="a federation of argot.local",
+                todo="check there, on other data",
+            )
         names = tuple(self.name_of(party) for party in parties)
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
@@ -90,7 +103,7 @@ class Federation:
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)))
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)), check)
         self._devices[name] = device
         return device
 
