@@ -58,6 +58,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/peer_table.py
 
 clean:
 	rm -rf target $(VENV) src/argot/_core*.so
