@@ -82,7 +82,7 @@ def scores(params: Any, x: Any) -> Any:
 
 def accuracy_of(params: Any) -> float:
     """Of the largest score, on the held-out images."""
-    best = np.argmax(scores(params, images(TESTED, HELD_OUT)), axis=1)
+    best = np.asarray(scores(params, images(TESTED, HELD_OUT))).argmax(axis=1)
     return float(np.mean(best == digits(TESTED, HELD_OUT)))
 
 
