@@ -2,7 +2,7 @@
 # make demo    the main job: two CSV files, three agents, one model
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
-# make bench   the table of ratios beside the peers (benchmarks/README.md)
+# make bench   the tables of ratios beside the peers (benchmarks/README.md)
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,6 +58,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/peer_table.py
 
 clean:
 	rm -rf target $(VENV) src/argot/_core*.so

@@ -4,11 +4,12 @@ import contextlib
 import json
 import sys
 
+import numpy as np
 import pytest
 
 import argot
 from argot import cli
-from argot.bench import mpc
+from argot.bench import mlp, mpc
 
 STEP = 2.0**-18
 # Of the absolute error: the documented ones (docs/reference/accuracy.md) rounded up, two steps for one truncation; what
@@ -19,6 +20,7 @@ BOUNDS = {
     "less": 0,
     "equal": 0,
     "where": 0,
+    "relu": 0,
     "exp": 2 * STEP,
     "log": 2 * STEP,
     "sigmoid": 1.9e-4,
@@ -152,3 +154,28 @@ def test_logistic_regression(bench):
     assert [figures[name] for name in ("op", "rows", "cols", "batch")] == ["lr", 200, 4, 64]
     check_costs(figures)
     assert 0.85 < figures["auc"] < 1
+
+
+def test_a_network(bench):
+    figures = found(bench("mlp", "--rows", "640", "--batch", "64", "--reps", "1", "--json"))
+    assert list(figures) == [*("op", "rows", "batch", "seconds", "bytes_total", "rounds", "accuracy", "accuracy_plain")]
+    assert [figures[name] for name in ("op", "rows", "batch")] == ["mlp", 640, 64]
+    check_costs(figures)
+    assert 0.25 < figures["accuracy_plain"] < 0.95  # more than by chance, less than if nothing could go wrong
+    assert figures["accuracy"] == pytest.approx(figures["accuracy_plain"], abs=0.01)
+
+
+def test_images_and_labels_are_of_the_same_digits():
+    """Nearest picture, which knows neither network nor training."""
+    x, y = mlp.images(500, mlp.HELD_OUT), mlp.labels(500, mlp.HELD_OUT)
+    means = np.stack([mlp.images(5000, mlp.TRAINING)[mlp.digits(5000, mlp.TRAINING) == d].mean(0) for d in range(10)])
+    nearest = ((x[:, None] - means) ** 2).sum(2).argmin(1)
+    assert 0.7 < np.mean(nearest == y.argmax(1)) < 0.95
+
+
+def test_sharing(bench):
+    figures = found(bench("share", "--n", "1000", "--reps", "1", "--json"))
+    assert list(figures) == ["op", "n", "seconds", "bytes_total", "rounds", "max_abs_error"]
+    assert (figures["op"], figures["n"], figures["max_abs_error"]) == ("share", 1000, 0)
+    check_costs(figures)
+    assert figures["bytes_total"] >= 8 * 1000  # one addend of each number goes over at least

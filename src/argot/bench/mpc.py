@@ -67,6 +67,7 @@ def operations() -> dict[str, Operation]:
         "less": Operation(lambda x, y: x < y, np.less, two),
         "equal": Operation(lambda x, y: x == y, np.equal, lambda n: [("int", -2, 3, [n])] * 2),
         "where": Operation(jnp.where, np.where, lambda n: [("bool", 0, 2, [n]), *two(n)]),
+        "relu": Operation(jax.nn.relu, lambda x: np.maximum(x, 0), one),
         "exp": Operation(jnp.exp, np.exp, one),
         "log": Operation(jnp.log, np.log, positive),
         "sigmoid": Operation(jax.nn.sigmoid, lambda x: 1 / (1 + np.exp(-x)), one),
