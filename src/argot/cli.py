@@ -154,6 +154,20 @@ def bench_lr(
     _print(run(rows, cols, batch, reps, protocol), as_json)
 
 
+@bench.command("mlp")
+def bench_mlp(
+    batches: Annotated[int, typer.Option(min=1, help="Steps of the training.")] = 3,
+    batch: Annotated[int, typer.Option(min=2, help="Rows of one step, an even number.")] = 128,
+    reps: Reps = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """Some steps of the training of a network of 784, 128, 128 and 10 neurons."""
+    from .bench.mlp import bench as run
+
+    _print(run(batches, batch, reps, protocol), as_json)
+
+
 @bench.command("overhead")
 def bench_overhead(as_json: AsJson = False) -> None:
     """The engine without arithmetic: microseconds per message, equation and round."""
