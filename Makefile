@@ -3,6 +3,7 @@
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
 # make bench   the table of ratios beside the peers (benchmarks/README.md)
+# make bench-wan   the operations over shaped links, in network namespaces: as root, after `make setup`
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 export JAX_PLATFORMS := cpu
 
-.PHONY: setup demo test test-slow check format bench clean
+.PHONY: setup demo test test-slow check format bench bench-wan clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.built $(VENV)/.dev
@@ -58,6 +59,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+
+bench-wan: setup
+	$(BIN)/python benchmarks/wan.py
 
 clean:
 	rm -rf target $(VENV) src/argot/_core*.so
