@@ -3,7 +3,7 @@
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
 # make bench   the table of ratios beside the peers (benchmarks/README.md)
-# make bench-wan   the operations over shaped links, in network namespaces: as root, after `make setup`
+# make bench-wan   the operations over shaped links between network namespaces, as root
 
 PYTHON ?= python3
 VENV := .venv

@@ -8,7 +8,7 @@ Each namespace has one interface, `wan0`. It leads to a switch in a namespace of
 kinds of switch, and `network.how` says which it is:
 
 * **The kernel's**: a bridge with a veth pair to each namespace. tc's `netem` delays what leaves a namespace by half a
-  round trip, `tbf` limits the rate both ways. Without netem, which many kernels lack, this is used for links whose
+  round trip, `tbf` limits the rate both ways. Without netem this is used for links whose
   round trip is at most `PATH`, the path's own, and delays nothing.
 * **In user space**, for longer round trips on kernels without netem: `switch.py` delays frames, `tbf` limits the rate
   on the way to it, and the switch itself the rate from it.
