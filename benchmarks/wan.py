@@ -55,9 +55,9 @@ STEPS = 3
 NAMES = (*SIZES, "lr", "mlp")
 
 PEER_ROUNDS = 83
-"""Messages that the busiest party of SPU 0.9.5 (ABY3, FM64) sends one after the other in a batch of this regression:
-8,088 in the 97 of an epoch over 100,000 x 100 rows, by its own counter. One product of matrices takes it 3 rounds and a
-sigmoid 80, so a batch with two products 86: 83 is the count that favours the peer."""
+"""Messages that the busiest party of SPU 0.9.5 (ABY3, FM64) sends in a batch of this regression, by its own counter:
+8,088 in the 97 of an epoch over 100,000 x 100 rows. Messages bound its sequential rounds roughly, from above. A count
+by its protocols gives 86: 3 for each of two products of matrices, 80 for a sigmoid."""
 PEER_RATIO = 0.25
 
 
