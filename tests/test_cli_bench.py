@@ -72,6 +72,8 @@ def found(ran):
 def check_costs(figures):
     assert figures["seconds"] > 0 and figures["bytes_total"] > 0 and figures["rounds"] > 0
     assert isinstance(figures["bytes_total"], int) and isinstance(figures["rounds"], int)
+    if figures["op"] != "psi":
+        assert figures["bytes_total"] / 3 <= figures["bytes_busiest"] < figures["bytes_total"]
 
 
 @pytest.mark.parametrize("op", BOUNDS)
@@ -79,7 +81,18 @@ def test_an_operation(bench, together, op):
     size = "4,5,6" if op == "matmul" else "50"
     figures = found(bench("mpc", "--op", op, "--n", size, "--reps", "1", "--json"))
     assert list(figures) == [
-        *("op", "n", "protocol", "seconds", "bytes_total", "rounds", "max_abs_error", "max_rel_error", "assumed_range")
+        *(
+            "op",
+            "n",
+            "protocol",
+            "seconds",
+            "bytes_total",
+            "bytes_busiest",
+            "rounds",
+            "max_abs_error",
+            "max_rel_error",
+            "assumed_range",
+        )
     ]
     assert (figures["op"], figures["protocol"], figures["assumed_range"]) == (op, "aby3", None)
     assert figures["n"] == ([4, 5, 6] if op == "matmul" else 50)
@@ -150,7 +163,7 @@ def test_an_intersection(bench):
 
 def test_logistic_regression(bench):
     figures = found(bench("lr", "--rows", "200", "--cols", "4", "--batch", "64", "--reps", "1", "--json"))
-    assert list(figures) == ["op", "rows", "cols", "batch", "seconds", "bytes_total", "rounds", "auc"]
+    assert list(figures) == ["op", "rows", "cols", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "auc"]
     assert [figures[name] for name in ("op", "rows", "cols", "batch")] == ["lr", 200, 4, 64]
     check_costs(figures)
     assert 0.85 < figures["auc"] < 1
@@ -158,7 +171,9 @@ def test_logistic_regression(bench):
 
 def test_a_network(bench):
     figures = found(bench("mlp", "--rows", "640", "--batch", "64", "--reps", "1", "--json"))
-    assert list(figures) == [*("op", "rows", "batch", "seconds", "bytes_total", "rounds", "accuracy", "accuracy_plain")]
+    assert list(figures) == [
+        *("op", "rows", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "accuracy", "accuracy_plain")
+    ]
     assert [figures[name] for name in ("op", "rows", "batch")] == ["mlp", 640, 64]
     check_costs(figures)
     assert 0.25 < figures["accuracy_plain"] < 0.95  # more than by chance, less than if nothing could go wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from .. import nn
 from ..api.calls import device as at
+from ..api.federation import Federation
 from ..api.local import local
 from ..api.public import public
 from .measure import median
@@ -32,15 +34,20 @@ class Sgd:
         return jax.tree.map(lambda g: -RATE * g, gradients), memory
 
 
-def bench(rows: int, batch: int, reps: int = 5, protocol: str = "aby3") -> dict[str, Any]:
+def bench(
+    rows: int, batch: int, reps: int = 5, protocol: str = "aby3", agents: Federation | None = None
+) -> dict[str, Any]:
     """One epoch on images of alice and labels of bob, of which no shares exist before: making them is part of it.
 
+    Args:
+        agents: as for `mpc.bench`.
+
     Returns:
-        op, rows, batch, seconds (median), bytes_total, rounds, accuracy on 2,000 held-out images, accuracy_plain: the
+        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out images, accuracy_plain: the
         same of the same epoch in float64.
     """
     start = weights()
-    with local("alice", "bob", "carol") as federation:
+    with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
         alice, bob, carol = federation.parties
         device = federation.mpc(alice, bob, carol, protocol=protocol)
         x, y = at(alice)(images)(rows, TRAINING).wait(), at(bob)(labels)(rows, TRAINING).wait()
@@ -56,6 +63,7 @@ def bench(rows: int, batch: int, reps: int = 5, protocol: str = "aby3") -> dict[
         "batch": batch,
         "seconds": measured.seconds,
         "bytes_total": measured.bytes_total,
+        "bytes_busiest": measured.bytes_busiest,
         "rounds": measured.rounds,
         "accuracy": accuracy,
         "accuracy_plain": accuracy_plain,
