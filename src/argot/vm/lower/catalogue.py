@@ -30,7 +30,9 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 
 - **Numbers.** Every float is the device's fixed point (18 fraction bits in a ring of 64 by default); integers and
   booleans are exact. A shared integer wraps at its own width when it is revealed, and at the ring's width before: it
-  is compared and converted as if it had not wrapped. Comparisons need |x - y| < 2^63 in the ring.
+  is compared and converted as if it had not wrapped. Comparisons of 64-bit integers are exact over all 64 bits, at two
+  or three times the cost of those in a promised range (`argot.within`); their maxima along an axis, `argmax` and
+  running maxima, and numbers of the other dtypes, need |x - y| < 2^63 in the ring.
 - **Special functions.** `lgamma`, `digamma` of x > 0, `erf_inv` of |x| < 1 and Bessel functions are approximations to
   about 1e-4. `gcd` of secret integers takes some 20 rounds for each of their bits: promise a range. A shift by a secret
   number costs one product of words for each bit of the number.

@@ -104,7 +104,8 @@ _ADVICE = {
     "TracerBoolConversionError": "use jnp.where or jax.lax.cond instead of `if`, `and`, `or`, `not` on array values",
     "TracerIntegerConversionError": "use a Python integer for shapes and static indices",
     "TracerArrayConversionError": "use jax.numpy instead of numpy on array values",
-    "ConcretizationTypeError": "use jax.numpy functions, or pass the value as a plain Python argument",
+    "ConcretizationTypeError": "use jax.numpy functions, or pass the value as a plain Python argument; where the "
+    "length of a result depends on values, say it: size=",
     "NonConcreteBooleanIndexError": "boolean masks have no fixed shape: use jnp.where",
     "UnexpectedTracerError": "do not keep traced arrays outside of the function",
 }

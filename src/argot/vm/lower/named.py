@@ -36,14 +36,18 @@ def find(name: str) -> Kernel | None:
 
 
 @example(lambda J, x, y: x // y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x // y, *2 * (ints(30, low=0, high=9, dtype="uint8"),))
 @example(lambda J, x, y: x // y, reals(2, 3), reals(3, low=0.5))
 def floor_divide(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
-    """`x // y`: of shared reals the floor of the quotient; of integers exact, -1 or -2 for y = 0 as JAX has it."""
+    """`x // y`: of shared reals the floor of the quotient; of integers exact, and for y = 0 what JAX has: -1 or -2, the
+    largest number of unsigned ones."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
         return None
     x, y = _alike(b, x, y)
     if x.type.dtype == "fixed":
         return [_quotient(b, x, y)]
+    if x.type.dtype.startswith("u"):
+        return [divided(b, wrapped(b, x), wrapped(b, y))[0]]
     quotient, left, wrong, none = _floored(b, x, y)
     wrong = b.emit("and", b.emit("not", b.emit("eq", left, _zero(b, x))), b.emit("or", wrong, none))
     return [b.emit("sub", quotient, b.emit("convert", wrong, dtype=x.type.dtype))]

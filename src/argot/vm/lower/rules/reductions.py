@@ -8,6 +8,8 @@ from typing import Any
 from ...ir import ir_dtype
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
+from ..jax_adapter import jax
+from ..written import written
 
 
 def _axes(axes: Any) -> tuple[int, ...]:
@@ -62,8 +64,11 @@ def _arg(b: Builder, op: str, x: Ref, axes: Any, dtype: Any) -> Ref:
 
 
 @example(lambda J, x: J.jnp.prod(x, 0), reals(5, 2, low=-2, high=2))
+@example(lambda J, x: J.jnp.nanprod(x, 0), reals(0, 2))
 def reduce_prod(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
-    """Products over axes, by a tree."""
+    """Products over axes, by a tree; 1 of nothing."""
+    if 0 in (x.type.shape[i] for i in _axes(axes)):
+        return b.constant(1, x.type.with_shape([n for i, n in enumerate(x.type.shape) if i not in _axes(axes)]))
     return b.emit("reduce_prod", x, axes=_axes(axes))
 
 
@@ -108,6 +113,14 @@ def cummax(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
 def cummin(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
     """The smallest so far, log2(n) deep."""
     return b.emit("cummin", x, axis=int(axis), reverse=bool(reverse))
+
+
+@example(lambda J, x: J.lax.cumlogsumexp(x), reals(7, 2))
+@example(lambda J, x: J.lax.cumlogsumexp(x, 1, reverse=True), reals(2, 5))
+def cumlogsumexp(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> list[Ref]:
+    """Running logarithms of sums of exponentials, log2(n) deep."""
+    scan = jax().lax.associative_scan
+    return written(b, lambda jnp, x: scan(jnp.logaddexp, x, axis=int(axis), reverse=bool(reverse)), x)
 
 
 @example(lambda J, x, y: x @ y, reals(3, 4), reals(4, 2))
