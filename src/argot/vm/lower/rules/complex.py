@@ -64,14 +64,16 @@ def fft(b: Builder, x: Value, *, fft_type: Any, fft_lengths: Any, **_: Any) -> V
     kind = str(getattr(fft_type, "name", fft_type)).upper().rpartition(".")[2]
     lengths = tuple(map(int, fft_lengths))
     z = Complex(real_part(x), imaginary_part(b, x), b.where)
-    axes = tuple(range(len(z.shape) - len(lengths), len(z.shape)))
     sign = 1 if kind in ("IFFT", "IRFFT") else -1
-    for axis in axes[:-1] if kind == "IRFFT" else axes:
-        z = _along(b, z, axis, sign)
+    *others, last = range(len(z.shape) - len(lengths), len(z.shape))
     if kind == "RFFT":
-        return _window(b, z, 0, lengths[-1] // 2 + 1)
+        z = _along(b, z, last, sign, kept=lengths[-1] // 2 + 1)
+    for axis in others:
+        z = _along(b, z, axis, sign)
     if kind == "IRFFT":
-        z = _along(b, _hermitian(b, z, lengths[-1]), axes[-1], sign)
+        z = _along(b, _hermitian(b, z, lengths[-1], (last,)), last, sign, only_real=True)
+    if kind in ("FFT", "IFFT"):
+        z = _along(b, z, last, sign)
     if sign < 0:
         return z
     scale = b.constant(1 / prod(lengths), z.real.type)
@@ -79,18 +81,19 @@ def fft(b: Builder, x: Value, *, fft_type: Any, fft_lengths: Any, **_: Any) -> V
     return z.real if kind == "IRFFT" else z
 
 
-def _along(b: Builder, z: Complex, axis: int, sign: int) -> Complex:
-    """The sums over one axis of z_j exp(sign 2 pi i j k / n)."""
+def _along(b: Builder, z: Complex, axis: int, sign: int, kept: int | None = None, only_real: bool = False) -> Complex:
+    """The sums over one axis of z_j exp(sign 2 pi i j k / n), for k < kept."""
     order = list(range(len(z.shape)))
     order[axis], order[-1] = order[-1], order[axis]
     swapped = _moved(b, z, order)
     n = z.shape[axis]
-    flat = _shaped(b, swapped, (swapped.real.type.size // n, n))
-    return _moved(b, _shaped(b, _transform(b, flat, sign), swapped.shape), order)
+    kept = n if kept is None else kept
+    rows = _shaped(b, swapped, (prod(swapped.shape[:-1]), n))
+    return _moved(b, _shaped(b, _transform(b, rows, sign, kept, only_real), (*swapped.shape[:-1], kept)), order)
 
 
-def _transform(b: Builder, z: Complex, sign: int) -> Complex:
-    """The transform of each row."""
+def _transform(b: Builder, z: Complex, sign: int, kept: int, only_real: bool = False) -> Complex:
+    """The first points of the transform of each row."""
     rows, n = z.shape
     second = _split(n)
     first = n // second
@@ -102,13 +105,19 @@ def _transform(b: Builder, z: Complex, sign: int) -> Complex:
                 todo="fill up with zeros: jnp.fft.rfft(x, n=...)",
                 where=b.where or None,
             )
-        return _product(b, z, _waves(np.outer(np.arange(n), np.arange(n)), n, sign))
+        return _product(b, z, _waves(np.outer(np.arange(n), np.arange(kept)), n, sign), only_real)
     # Point j = second * a + c goes to k = p + first * q: sums over a give (c, p), then sums over c give (p, q).
-    columns = _moved(b, _shaped(b, z, (rows, first, second)), (0, 2, 1))
-    inner = _shaped(b, _transform(b, _shaped(b, columns, (rows * second, first)), sign), (rows, second, first))
-    c, p, q = np.arange(second)[:, None], np.arange(first)[:, None, None], np.arange(second)
-    outer = _product(b, _moved(b, inner, (2, 0, 1)), _waves(c * (p + first * q), n, sign))
-    return _shaped(b, _moved(b, outer, (1, 2, 0)), (rows, n))
+    # Of real numbers the points (p, q) and (first - p, second - 1 - q) are conjugate.
+    is_real = z.imag.is_uniform(0)
+    some = first // 2 + 1 if is_real else first
+    columns = _shaped(b, _moved(b, _shaped(b, z, (rows, first, second)), (0, 2, 1)), (rows * second, first))
+    inner = _shaped(b, _transform(b, columns, sign, some), (rows, second, some))
+    c, p, q = np.arange(second)[:, None], np.arange(some)[:, None, None], np.arange(second)
+    outer = _product(b, _moved(b, inner, (2, 0, 1)), _waves(c * (p + first * q), n, sign), only_real)
+    found = _moved(b, outer, (1, 2, 0))
+    if is_real:
+        found = _hermitian(b, found, first, (1, 2))
+    return _window(b, _shaped(b, found, (rows, n)), 0, kept)
 
 
 def _split(n: int) -> int:
@@ -124,24 +133,29 @@ def _waves(steps: Array, n: int, sign: int) -> tuple[Array, Array]:
     return np.cos(angle), np.sin(angle)
 
 
-def _product(b: Builder, z: Complex, waves: tuple[Array, Array]) -> Complex:
-    """z times cos + i sin, as one real matrix product: (real, imaginary) times [[cos, sin], [-sin, cos]]."""
+def _product(b: Builder, z: Complex, waves: tuple[Array, Array], only_real: bool) -> Complex:
+    """z times cos + i sin, as one real matrix product: (real, imaginary) times [[cos, sin], [-sin, cos]].
+
+    With `only_real`, the imaginary part, which is known to be 0, is not computed.
+    """
     cos, sin = waves
-    rows = np.concatenate([cos, sin], axis=-1)
-    x = z.real
+    x, rows = z.real, np.concatenate([cos, sin], axis=-1)
     if not z.imag.is_uniform(0):
         x = b.emit("concat", z.real, z.imag, axis=len(z.shape) - 1)
         rows = np.concatenate([rows, np.concatenate([-sin, cos], axis=-1)], axis=-2)
+    if only_real:
+        made = b.emit("matmul", x, b.constant(rows[..., : cos.shape[-1]]))
+        return Complex(made, b.constant(0.0, made.type), b.where)
     return halves(b, b.emit("matmul", x, b.constant(rows)), (*z.shape[:-1], cos.shape[-1]))
 
 
-def _hermitian(b: Builder, z: Complex, n: int) -> Complex:
-    """All n points of a spectrum of real numbers, of which the first n // 2 + 1 are given: z_(n-k) is conj(z_k)."""
+def _hermitian(b: Builder, z: Complex, n: int, axes: tuple[int, ...]) -> Complex:
+    """All n points along the last axis, of which n // 2 + 1 are given: the others are conjugates, in reverse."""
     mirrored = _window(b, z, 1, n - n // 2)
-    axis = len(z.shape) - 1
-    real, imag = (b.emit("reverse", v, axes=(axis,)) for v in (mirrored.real, mirrored.imag))
+    last = len(z.shape) - 1
+    real, imag = (b.emit("reverse", v, axes=axes) for v in (mirrored.real, mirrored.imag))
     return Complex(
-        b.emit("concat", z.real, real, axis=axis), b.emit("concat", z.imag, b.emit("neg", imag), axis=axis), b.where
+        b.emit("concat", z.real, real, axis=last), b.emit("concat", z.imag, b.emit("neg", imag), axis=last), b.where
     )
 
 
