@@ -14,6 +14,7 @@ from .jax_adapter import Atom, Eqn, Jaxpr, evaluate
 # Why primitives that people meet have no rule, and what to do instead.
 _ADVICE = {
     "conv_general_dilated": "write the convolution as a matrix product of patches",
+    "nextafter": "steps are the device's, 2^-f for f fraction bits, and no program knows f: add a constant",
 }
 _CALLS_BACK = (
     "programs are data, nothing of the driver runs at the parties: argot.reveal the value, print it in the driver"

@@ -215,3 +215,58 @@ def _gcd(jnp: Any, x: Any, y: Any, steps: int) -> Any:
 
     _, b = lax.fori_loop(0, steps, step, (a, b))
     return b << twos
+
+
+@example(lambda J, x: J.jnp.frexp(x), reals(30, low=-9, high=9))
+@example(lambda J, x: J.jnp.frexp(x), reals(30, low=-(2**17), high=2**17))
+@example(lambda J, n: J.jnp.frexp(n * 2.0**-17), ints(30, low=-20, high=20))
+@example(lambda J, x: J.jnp.frexp(J.jnp.round(x)), reals(30))
+def frexp(b: Builder, x: Ref) -> list[Ref]:
+    """x as m 2^e with 0.5 <= |m| < 1, for |x| < 2^17; (0, 0) for 0. Of digits beyond the 18th nothing is known."""
+
+    def fn(jnp: Any, x: Any) -> tuple[Any, Any]:
+        size = jnp.abs(x)
+        small = size < 1
+        whole = jnp.where(small, jnp.where(small, size, 0.0) * 2**18, size).astype("int64")
+        exponent = 64 - jax().lax.clz(whole) - jnp.where(small, 18, 0)
+        exponent = jnp.where(whole == 0, 0, exponent).astype("int32")
+        return jnp.ldexp(x, -exponent), exponent
+
+    return written(b, fn, b.emit("convert", x, dtype="fixed"))
+
+
+@example(lambda J, x: J.jax.scipy.special.gammasgn(x))
+@example(lambda J, x: J.jax.scipy.special.gamma(x), reals(9, low=0.1, high=8), rtol=1e-3, atol=1e-3)
+def gammasgn(b: Builder, x: Ref) -> list[Ref]:
+    """The sign of Gamma(x): -1 where x is below 0 and its floor odd."""
+
+    def fn(jnp: Any, x: Any) -> Any:
+        odd = (jnp.floor(x).astype("int64") & 1) == 1
+        return jnp.where((x < 0) & odd, -1.0, 1.0)
+
+    return written(b, fn, x)
+
+
+# erfc(z) = t exp(-z^2 + p(t)) for z >= 0 and t = 1 / (1 + z / 2), relative error 1.2e-7 (Press et al., Numerical
+# Recipes in C, 2nd ed., section 6.2).
+_ERFC = (
+    0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+    -1.26551223,
+)  # fmt: skip
+
+
+@example(lambda J, x: J.jax.scipy.special.log_ndtr(x), reals(30, low=-40, high=9), rtol=2e-4, atol=2e-4)
+@example(lambda J, x: J.jax.scipy.stats.norm.logcdf(x), reals(30, low=-6, high=3), rtol=2e-4, atol=2e-4)
+def log_ndtr(b: Builder, x: Ref) -> list[Ref]:
+    """The logarithm of the normal distribution function: what is small of it is found as a logarithm."""
+
+    def fn(jnp: Any, x: Any) -> Any:
+        z = jnp.abs(x) * 2**-0.5
+        t = 1 / (1 + z / 2)
+        p = jnp.full_like(t, _ERFC[0])
+        for c in _ERFC[1:]:
+            p = p * t + c
+        lower = jnp.log(t) - z * z + p - np.log(2.0)
+        return jnp.where(x < 0, lower, jnp.log(1 - jnp.exp(lower)))
+
+    return written(b, fn, x)

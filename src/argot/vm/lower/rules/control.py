@@ -14,14 +14,14 @@ from ..builder import Builder, Ref, Scope
 from ..complex import Value, only_reals
 from ..example import example, ints, reals
 from ..interpret import interpret
-from ..jax_adapter import Jaxpr, is_of_jax, read
+from ..jax_adapter import Jaxpr, name_in_jax, read
 
 
 @example(lambda J, x: J.jax.jit(lambda v: v * 2)(x))
 @example(lambda J, x: J.jnp.clip(x, -1, 1))
 def jit(b: Builder, *args: Value, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
     """A compiled function: its body, or a kernel for one of JAX's."""
-    kernel = named.find(name) if is_of_jax(jaxpr) else None
+    kernel = named.find(name) if name_in_jax(jaxpr) else None
     found = kernel(b, *args) if kernel is not None else None
     return found if found is not None else interpret(b, read(jaxpr), args)
 
@@ -35,9 +35,9 @@ def pjit(b: Builder, *args: Value, **params: Any) -> list[Ref]:
 @example(lambda J, x: J.jax.nn.relu(x))
 @example(lambda J, x: J.jnp.logaddexp(x, 0.0), rtol=1e-3, atol=1e-3)
 @example(lambda J, x: J.jax.nn.softplus(x), rtol=1e-3, atol=1e-3)
-def custom_jvp_call(b: Builder, *args: Value, call_jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
+def custom_jvp_call(b: Builder, *args: Value, call_jaxpr: Any, **_: Any) -> list[Ref]:
     """A function with its own derivative: its body, or a kernel for one of JAX's."""
-    return jit(b, *args, jaxpr=call_jaxpr, name=name)
+    return jit(b, *args, jaxpr=call_jaxpr, name=name_in_jax(call_jaxpr))
 
 
 def _cube(jax: Any) -> Any:
