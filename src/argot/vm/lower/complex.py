@@ -140,9 +140,7 @@ def _is_real(*values: Complex) -> bool:
 
 def _do(b: Builder, primitive: str, *refs: Ref, **params: Any) -> Ref:
     """A primitive of reals, by its rule."""
-    rule = rules.find(primitive)
-    assert rule is not None
-    found: Ref = rule(b, *refs, **params)
+    found: Ref = rules.every()[primitive](b, *refs, **params)
     return found
 
 
@@ -253,8 +251,12 @@ def sign(b: Builder, x: Complex, **_: Any) -> Complex:
 )
 @example(lambda J, x: (J.lax.complex(x, x[::-1]) @ J.jnp.array([[1j, 1.0, 2.0], [1.0, 0.5j, 2.0]])).real, reals(3, 2))
 @example(lambda J, x: J.jnp.vdot(J.lax.complex(x, 2 * x), J.lax.complex(x, x)).imag, reals(5))
-def dot_general(b: Builder, x: Complex, y: Complex, *, dimension_numbers: Any, **_: Any) -> Complex:
+@example(lambda J, x, y: (x @ J.lax.complex(y, 2 * y)).imag, reals(2, 3), reals(3, 4))
+@example(lambda J, x, y: (J.lax.complex(x, 2 * x) @ y).real, reals(2, 3), reals(3, 4))
+def dot_general(b: Builder, x: Value, y: Value, *, dimension_numbers: Any, **_: Any) -> Complex:
     """Matrix products: the parts are one more axis that is summed over, so that each result is truncated once."""
+    if not (isinstance(x, Complex) and isinstance(y, Complex)):
+        return _each_part(rules.every()["dot_general"], b, x, y, dimension_numbers=dimension_numbers)
     (cx, cy), (bx, by) = ((tuple(int(a) + 1 for a in p) for p in pair) for pair in dimension_numbers)
     numbers = (((0, *cx), (0, *cy)), (bx, by))
     left = _stack(b, x.real, x.imag)

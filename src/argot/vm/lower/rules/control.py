@@ -21,9 +21,13 @@ from ..jax_adapter import Jaxpr, name_in_jax, read
 @example(lambda J, x: J.jnp.clip(x, -1, 1))
 def jit(b: Builder, *args: Value, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
     """A compiled function: its body, or a kernel for one of JAX's."""
+    body = read(jaxpr)
     kernel = named.find(name) if name_in_jax(jaxpr) else None
-    found = kernel(b, *args) if kernel is not None else None
-    return found if found is not None else interpret(b, read(jaxpr), args)
+    if kernel is not None and body.results[0].type is not None:
+        found = kernel(b, *args, dtype=body.results[0].type.dtype)
+        if found is not None:
+            return found
+    return interpret(b, body, args)
 
 
 @example(lambda J, x: J.jax.jit(lambda v: v * 2)(x))
