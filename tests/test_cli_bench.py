@@ -192,5 +192,5 @@ def test_sharing(bench):
     figures = found(bench("share", "--n", "1000", "--reps", "1", "--json"))
     assert list(figures) == ["op", "n", "seconds", "bytes_total", "rounds", "max_abs_error"]
     assert (figures["op"], figures["n"], figures["max_abs_error"]) == ("share", 1000, 0)
-    check_costs(figures)
+    assert figures["seconds"] > 0 and figures["rounds"] > 0
     assert figures["bytes_total"] >= 8 * 1000  # one addend of each number goes over at least

@@ -39,7 +39,7 @@ def test_what_is_right_passes_and_what_overflows_is_named(fed):
     assert fed.reveal(found["rows"], to=alice).value().tolist() == [[0, 0, 0], [36, 90, 162]]
     assert any("alice" in str(line) for line in fed.report().learned)  # the check reveals
     large = argot.device(alice)(numbers)(5000.0)
-    with pytest.raises(ClearMismatch, match="mul in round 1 gives .* in the clear") as error:
+    with pytest.raises(ClearMismatch, match=r"mul in round 1 gives .* in the clear") as error:
         products(large, argot.device(bob)(numbers)(0.0))
     assert error.value.where.startswith("test_checking.py:")
 

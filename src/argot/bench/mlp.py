@@ -43,8 +43,8 @@ def bench(
         agents: as for `mpc.bench`.
 
     Returns:
-        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out images, accuracy_plain: the
-        same of the same epoch in float64.
+        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out images,
+        accuracy_plain: the same of the same epoch in float64.
     """
     start = weights()
     with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
