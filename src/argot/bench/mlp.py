@@ -43,7 +43,7 @@ def bench(
         agents: as for `mpc.bench`.
 
     Returns:
-        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out images,
+        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out ones,
         accuracy_plain: the same of the same epoch in float64.
     """
     start = weights()
