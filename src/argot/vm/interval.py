@@ -13,7 +13,7 @@ SLACK = 2.0**-6
 """What inexact operations may add: far above the errors of truncations and approximations."""
 
 GRID = 2.0**-9
-"""Half a step with 8 fraction bits: numbers are rounded to the grid when they are encoded."""
+"""Half a step with 8 fraction bits, by which numbers may change when they are encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class Interval:
     def roughly(self) -> Interval:
         """Widened for an approximation with relative error."""
         return Interval(self.low - abs(self.low) * 2.0**-10, self.high + abs(self.high) * 2.0**-10).widen()
+
+    def encoded(self) -> Interval:
+        """Where real numbers of this interval are once they are rounded to a grid of 8 fraction bits or more."""
+        return Interval(_down(self.low), -_down(-self.high))
 
     def join(self, other: Interval) -> Interval:
         return Interval(min(self.low, other.low), max(self.high, other.high))
@@ -69,6 +73,11 @@ class Interval:
     def times(self, n: int) -> Interval:
         """The sum of n numbers of this interval."""
         return Interval(self.low * n, self.high * n) if n else ZERO
+
+
+def _down(x: float) -> float:
+    """The next multiple of 2^-8 that is not above x."""
+    return math.floor(x * 256) / 256 if abs(x) < 2.0**45 else x
 
 
 UNKNOWN = Interval(-math.inf, math.inf)

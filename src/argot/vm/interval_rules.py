@@ -1,8 +1,8 @@
 """The interval of an operation's result: one rule an operation, from its operands' intervals and types.
 
-Every inexact operation widens by `SLACK`, or relatively (`roughly`). Functions that are steep where reals are rounded
-are evaluated `GRID` beyond their operands. Results do not depend on the ring: what holds of a result holds with 8
-fraction bits or more.
+Intervals are of numbers as they are computed, with 8 fraction bits or more: real limits and constants are rounded
+outwards (`encoded`), every inexact operation widens by `SLACK`, or relatively (`roughly`), and functions that are steep
+are evaluated `GRID` beyond their operands.
 """
 
 from __future__ import annotations
@@ -27,11 +27,23 @@ def result(eqn: Equation, operands: list[Interval], types: list[TensorType], kno
         found = chosen(eqn, known)
     else:
         rule = _RULES.get(eqn.op)
+        if eqn.op in FACTORS:
+            operands = [_precise(i, x, known) for i, x in zip(eqn.inputs, operands, strict=True)]
         found = UNKNOWN if rule is None else rule(operands, types, eqn)
         if eqn.op == "mul" and is_own_product(eqn.inputs[0], eqn.inputs[1], known):
             found = found.meet(_square(operands, types, eqn))
         found = tidy(found, out).meet(refined(eqn, known))
     return of_type(out).meet(tidy(found, out))
+
+
+FACTORS = ("mul", "matmul", "div")
+"""Of these public operands are not rounded to the grid."""
+
+
+def _precise(i: int, x: Interval, known: Known) -> Interval:
+    """The interval of a factor: of a constant as it is."""
+    made = known.source(i)
+    return of_array(made.attrs["value"]) if made is not None and made.op == "const" else x
 
 
 def of_type(v: Var) -> Interval:
@@ -203,8 +215,16 @@ def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return Interval(0.0, float(max(eqn.attrs["shape"][eqn.attrs["axis"]] - 1, 0)))
 
 
+def _on_grid(x: Interval, dtype: str) -> Interval:
+    return x.encoded() if dtype == "fixed" else x
+
+
+def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return _on_grid(of_array(eqn.attrs["value"]), eqn.outputs[0].type.dtype)
+
+
 def _within(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return x[0].meet(Interval(eqn.attrs["low"], eqn.attrs["high"]))
+    return x[0].meet(_on_grid(Interval(eqn.attrs["low"], eqn.attrs["high"]), t[0].dtype))
 
 
 def _index(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
@@ -271,7 +291,7 @@ _RULES: dict[str, Rule] = {
     "floor": _floor,
     "round": _round,
     "convert": _convert,
-    "const": lambda x, t, eqn: of_array(eqn.attrs["value"]),
+    "const": _const,
     "iota": _iota,
     "random": _random,
     "within": _within,
