@@ -65,6 +65,8 @@ class _Search:
     def __init__(self, k: int, f: int, intervals: dict[int, Interval]) -> None:
         self.k, self.intervals = k, intervals
         self.product, self.sum = 2.0 ** (k - 2 * f - 2), 2.0 ** (k - f - 2)
+        # The end itself, -2^(k-1), is an integer of the ring, and 2^63 - 1 is 2^63 as a float.
+        self.integer = math.nextafter(2.0 ** (k - 1), math.inf)
         self.beyond: set[int] = set()  # values that may have overflowed, of which nothing more is said
 
     def block(self, block: Block, inputs: set[int]) -> Iterator[Overflow]:
@@ -123,14 +125,14 @@ class _Search:
                 for interval in known:
                     yield interval, self.product if out.type.dtype == "fixed" else 2.0 ** (self.k - 2)
             case "lt" | "eq" if operands[0].type.dtype != "bool":
-                yield known[0] - known[1], 2 * self.sum if operands[0].type.dtype == "fixed" else 2.0 ** (self.k - 1)
+                yield known[0] - known[1], 2 * self.sum if operands[0].type.dtype == "fixed" else self.integer
 
     def most(self, v: Var, reals: float) -> float:
         """The limit of a number. Words without a sign that are as wide as the ring wrap as they do anywhere."""
         if v.type.dtype == "fixed":
             return reals
         wraps = v.type.dtype.startswith("u") and v.type.numpy.itemsize * 8 >= self.k
-        return math.inf if wraps else 2.0 ** (self.k - 1)
+        return math.inf if wraps else self.integer
 
     def scaled(
         self, found: Interval, operands: list[Var], source: dict[int, Equation]
