@@ -24,6 +24,8 @@
     ├── ReportMismatch         an agent's journal says something else than the graph
     └── MissingExtra           an optional library is not installed; names the pip line
 
+One warning, which is no ArgotError: RangeWarning, of a program whose values may leave what the ring holds.
+
 Each says what came, what was wanted, and what to do. Across parties only a code and public fields travel
 (`wire_fields`); the message itself stays with the party whose data it may quote.
 """
@@ -172,6 +174,13 @@ class JournalBroken(ArgotError):
 
 class MissingExtra(ArgotError):
     """An optional library is not installed; the message has the pip line."""
+
+
+class RangeWarning(UserWarning):
+    """A program may compute numbers that its device's ring does not hold: results would be wrong, without an error.
+
+    `warnings.simplefilter("error", argot.errors.RangeWarning)` makes it an error, which the handle raises.
+    """
 
 
 def _tree(cls: type[ArgotError]) -> dict[str, type[ArgotError]]:

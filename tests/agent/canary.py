@@ -25,3 +25,11 @@ def fine(rows):
 
 def exits(rows):
     raise SystemExit(CANARY)
+
+
+def out_of_range(rows):
+    return np.array([0.5, 4711.25])
+
+
+def between(rows):
+    return np.array([0.5, 0.75])

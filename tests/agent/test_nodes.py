@@ -8,7 +8,7 @@ import argot
 from argot.agent import wire
 from argot.agent.wire import CONTROL
 from argot.config import AgentConfig, Policy, Rule, User
-from argot.errors import FunctionFailed, InputRefused, PartyLost, PermissionRefused, ProgramMismatch
+from argot.errors import FunctionFailed, InputError, InputRefused, PartyLost, PermissionRefused, ProgramMismatch
 from argot.graph.node import Node, short
 
 from . import canary
@@ -218,6 +218,45 @@ def test_an_input_that_cannot_be_encoded_is_one_bit(tmp_path):
         assert {bit.to for bit in bits} == {"alice", "carol"} and "bob" in bits[0].what
         data = everything_others_have(world, "bob")
     assert b"47114711" not in data
+
+
+def test_of_data_outside_of_its_declared_range_one_bit_leaves_the_owner(tmp_path):
+    world = deployed(tmp_path)
+    with world as fed:
+        device = fed.mpc(*fed.parties)
+        declared = argot.spec(2, low=0, high=1)
+        fine = argot.device(fed["alice"], returns=declared)(canary.between)(2)
+        x = argot.device(fed["bob"], returns=declared)(canary.out_of_range)(2)
+        assert x.schema == declared and "in [0, 1]" in repr(x)  # public before it holds
+        total = at(device, lambda a, b: (a < b).sum(), fine, x)
+        with pytest.raises(InputError, match="out_of_range raised InputError at bob") as caught:
+            x.wait()
+        with pytest.raises(InputError, match="raised InputError at bob"):
+            total.wait()
+        assert caught.value.party == "bob" and str(caught.value.where).startswith("canary.py:")
+        assert "4711.25" in (tmp_path / "bob" / "errors.log").read_text()
+        fed.report()
+        data = everything_others_have(world, "bob")
+    assert b"4711.25" not in data and np.float64(4711.25).tobytes() not in data
+    assert fine.schema.high == 1
+
+
+def test_a_driver_cannot_say_another_range_than_the_owner_checked(tmp_path):
+    world = World(tmp_path, NAMES)
+    with world as fed:
+        device = fed.mpc(*fed.parties)
+
+        def change(peer, node):
+            bindings = [
+                msgspec.structs.replace(b, schema=argot.spec(2, low=0, high=0.25)) if node.op == "run" else b
+                for b in node.inputs
+            ]
+            return msgspec.structs.replace(node, inputs=tuple(bindings))
+
+        tampering(world.link, change)
+        x = argot.device(fed["alice"], returns=argot.spec(2, low=0, high=1))(canary.between)(2)
+        with pytest.raises(ProgramMismatch, match=r"bound as float64\[2\] in \[0, 0.25\]"):
+            at(device, lambda a: a + 1.0, x).wait()
 
 
 def test_the_own_partys_driver_gets_the_message(tmp_path):

@@ -11,10 +11,11 @@ from ..devices.schema import Schema
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Which columns, all by default; and which of them are text whatever they look like."""
+    """Which columns, all by default; which of them are text whatever they look like; and declared limits of some."""
 
     columns: tuple[str, ...] | None = None
     text: tuple[str, ...] = ()
+    ranges: tuple[tuple[str, float | None, float | None], ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..agent.failures import public as public_error
 from ..devices import plain
-from ..devices.schema import Schema, declared
+from ..devices.schema import Schema, declared, is_ranged
 from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
 from ..graph.graph import Call, Lowered, Ref
 from .checking import check_call
@@ -26,7 +26,8 @@ def device(place: Party | MpcDevice, returns: Any = None) -> Callable[[Callable[
     Args:
         place: a party (plain Python there), or an MPC device (the function is traced by JAX, and computed on shares).
         returns: the schema of the result, known ahead: `argot.spec(shape, dtype)` or a tree of those. The agent
-            checks it.
+            checks it. At a party it may say ranges (`low=`, `high=`), which are public, and make what is computed on
+            shares from it cheaper.
 
     Arguments are handles, or static Python values, also inside lists, tuples and dicts. They, the function and what
     it captures are frozen when it is called. An array of more than 64 elements must be wrapped in `argot.public`.
@@ -37,6 +38,12 @@ def device(place: Party | MpcDevice, returns: Any = None) -> Callable[[Callable[
     if not isinstance(place, Party | MpcDevice):
         raise ConfigError(f"device({place!r})", wanted="a party or a device of a federation")
     schema = None if returns is None else declared(returns)
+    if isinstance(place, MpcDevice) and schema is not None and is_ranged(schema):
+        raise InputError(
+            f"a range declared of a result of {place.name}",
+            wanted="ranges of what a party returns: nobody can check a secret",
+            todo="argot.within(x, low, high) inside the function promises one",
+        )
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Handle]:
         @functools.wraps(function)

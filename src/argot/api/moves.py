@@ -8,7 +8,7 @@ import msgspec
 
 from ..agent import bodies, wire
 from ..agent.saved import Header
-from ..devices.schema import Opaque
+from ..devices.schema import Opaque, without_ranges
 from ..errors import InputError, MoveRefused
 from ..graph.graph import Call, Lowered, Ref
 from ..vm.ir import Visibility
@@ -43,7 +43,8 @@ def reveal(federation: Federation, handle: Handle, to: str) -> Handle:
                 wanted="arrays, tables, numbers, text",
                 todo="turn it into such a value in a function at its owner",
             )
-        return Lowered(msgspec.msgpack.encode(bodies.Reveal(to, schema)), schema)
+        plain = without_ranges(schema)  # ranges are checked where a value was made; the recipient has its own word
+        return Lowered(msgspec.msgpack.encode(bodies.Reveal(to, plain)), plain)
 
     call = Call(device, "reveal", f"reveal to {to}", lower, [handle], owners=[to], recipients=(to,), needs_schemas=True)
     return federation.submit(call)[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..agent import bodies
+from ..devices.schema import limits
 from ..graph.graph import Call, Lowered
 from ..graph.node import DeviceSpec
 
@@ -22,17 +24,25 @@ class Party:
         self.federation, self.name = federation, name
         self.spec = DeviceSpec("plain", name, (name,))
 
-    def table(self, name: str, columns: list[str] | None = None, text: list[str] | None = None) -> Handle:
+    def table(
+        self,
+        name: str,
+        columns: list[str] | None = None,
+        text: list[str] | None = None,
+        ranges: Mapping[str, tuple[float | None, float | None]] | None = None,
+    ) -> Handle:
         """A table of this party: a name from its agent's configuration, or a CSV file's path in embedded mode.
 
         Args:
             name: the table, or the path as the party's agent sees it.
             columns: which columns; all that are offered by default.
             text: columns that stay text whatever they look like, such as ids.
+            ranges: public limits of columns, such as {"age": (0, 120)}; None for no limit. As in `argot.spec`.
 
-        Errors of reading (no such file or column) are raised when the handle is used.
+        Errors of reading (no such file or column, a cell outside of its range) are raised when the handle is used.
         """
-        wanted = bodies.Table(None if columns is None else tuple(columns), tuple(text or ()))
+        declared = tuple((of, *limits("float64", low, high)) for of, (low, high) in (ranges or {}).items())
+        wanted = bodies.Table(None if columns is None else tuple(columns), tuple(text or ()), declared)
         body = msgspec.msgpack.encode(wanted)
         call = Call(self.spec, "table", name, lambda _: Lowered(body), owners=[self.name], columns=wanted.columns or ())
         return self.federation.submit(call)[0]

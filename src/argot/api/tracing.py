@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,27 +16,32 @@ from ..agent import bodies
 from ..devices import plain
 from ..devices.mpc import tensor
 from ..devices.schema import DTYPES, Fields, Items, Nothing, Schema, Tensor, build, leaves, same
-from ..errors import InputError, ProgramError, UnsupportedError
+from ..errors import InputError, ProgramError, RangeWarning, UnsupportedError
 from ..graph.graph import Lowered, Ref
 from ..graph.node import DeviceSpec
-from ..vm.ir import Visibility, private
+from ..vm.ir import Program, Visibility, private
 from ..vm.lower import Spec, trace
+from ..vm.overflow import overflows
 
 CACHE = 256
 _cache: OrderedDict[bytes, Lowered] = OrderedDict()
+_warned: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
 def lower(frozen: bytes, title: str, refs: list[Ref], device: DeviceSpec, returns: Schema | None) -> Lowered:
     """Trace the function. What was traced before, of the same bytes and types, is not traced again.
 
-    Raises what `vm.lower.trace` raises, and InputError for inputs that are no numbers.
+    Warns (RangeWarning) of values that may leave what the device's ring holds. Raises what `vm.lower.trace` raises, and
+    InputError for inputs that are no numbers.
     """
     inputs = [list(_specs(ref, device)) for ref in refs]
-    key = _key(frozen, title, inputs, returns)
+    key = _key(frozen, title, inputs, returns, device)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]
-    lowered = _cache[key] = _lower(frozen, title, refs, inputs, returns)
+    lowered = _lower(frozen, title, refs, inputs, returns)
+    _warn(lowered.program, device)
+    _cache[key] = lowered
     if len(_cache) > CACHE:
         _cache.popitem(last=False)
     return lowered
@@ -43,7 +50,7 @@ def lower(frozen: bytes, title: str, refs: list[Ref], device: DeviceSpec, return
 def _lower(frozen: bytes, title: str, refs: list[Ref], inputs: list[list[Spec]], returns: Schema | None) -> Lowered:
     function, arguments = plain.thaw(frozen)
     numbered = iter(range(sum(map(len, inputs))))
-    named = [[Spec(s.shape, s.dtype, s.visibility, f"x{next(numbered)}") for s in specs] for specs in inputs]
+    named = [[replace(s, name=f"x{next(numbered)}") for s in specs] for specs in inputs]
     trees = [_tree(ref, iter(specs)) for ref, specs in zip(refs, named, strict=True)]
     args, kwargs = plain.fill(arguments, trees)
     traced = trace(function, args, kwargs, name=title)
@@ -62,8 +69,20 @@ def _lower(frozen: bytes, title: str, refs: list[Ref], inputs: list[list[Spec]],
     )
 
 
+def _warn(program: Program, device: DeviceSpec) -> None:
+    """Once for each place and text, as Python's filter for warnings has it."""
+    for found in overflows(program, device.ring, device.fraction_bits):
+        file, _, line = found.where.rpartition(":")
+        text = (
+            f"{found.op} in {program.name} {found.how}: results would be wrong, without an error\n"
+            f"  to do: declare the range of the data (argot.spec(..., low=, high=)) or promise a tighter one "
+            f"(argot.within), scale it, or use fed.mpc(..., ring=128)"
+        )
+        warnings.warn_explicit(text, RangeWarning, file or program.name, int(line or 0), registry=_warned)
+
+
 def _specs(ref: Ref, device: DeviceSpec) -> Iterator[Spec]:
-    """What is known of every leaf of an input: shape, dtype, and who knows it."""
+    """What is known of every leaf of an input: shape, dtype, declared range, and who knows it."""
     schema, product = ref.schema, ref.product
     assert schema is not None
     visibility = _visibilities(ref, device)
@@ -75,7 +94,7 @@ def _specs(ref: Ref, device: DeviceSpec) -> Iterator[Spec]:
                 wanted="numbers or booleans on an MPC device",
                 todo="choose numeric columns, or encode it in a function at its owner",
             )
-        yield Spec(leaf.shape, leaf.dtype, visibility(path))
+        yield Spec(leaf.shape, leaf.dtype, visibility(path), low=leaf.low, high=leaf.high)
 
 
 def _visibilities(ref: Ref, device: DeviceSpec) -> Callable[[Any], Visibility]:
@@ -109,7 +128,7 @@ def _schema(tree: Any, title: str) -> Schema:
     )
 
 
-def _key(frozen: bytes, title: str, inputs: list[list[Spec]], returns: Schema | None) -> bytes:
-    described = [[(list(s.shape), s.dtype, s.visibility.rank) for s in specs] for specs in inputs]
-    rest = msgspec.msgpack.encode([title, described, returns])
+def _key(frozen: bytes, title: str, inputs: list[list[Spec]], returns: Schema | None, device: DeviceSpec) -> bytes:
+    described = [[(list(s.shape), s.dtype, s.visibility.rank, s.low, s.high) for s in specs] for specs in inputs]
+    rest = msgspec.msgpack.encode([title, described, returns, device.ring, device.fraction_bits])
     return bytes(prf.hash(len(rest).to_bytes(8, "little") + rest + frozen))

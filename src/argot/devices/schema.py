@@ -6,6 +6,7 @@ sequences and mappings of Python. Agents report schemas to the driver; values ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -21,13 +22,20 @@ DTYPES = frozenset(
 
 
 class Tensor(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
-    """An array of one dtype; scalars have shape ()."""
+    """An array of one dtype; scalars have shape (). With limits, low <= x <= high, which the owner's agent checked."""
 
     dtype: str
     shape: tuple[int, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+        text = f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+        return text if self.low is self.high is None else f"{text} in {_range(self.low, self.high)}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
 
 
 SHOWN = 6
@@ -35,10 +43,11 @@ SHOWN = 6
 
 
 class Table(msgspec.Struct, frozen=True, tag="table", array_like=True):
-    """Columns of equal length: (name, dtype) in order."""
+    """Columns of equal length: (name, dtype) in order; and (name, low, high) of those with declared limits."""
 
     columns: tuple[tuple[str, str], ...]
     rows: int
+    ranges: tuple[tuple[str, float | None, float | None], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,8 +62,14 @@ class Table(msgspec.Struct, frozen=True, tag="table", array_like=True):
             f"there is no column {name!r}", wanted=f"one of {', '.join(self.names)}", todo="check the spelling"
         )
 
+    def column(self, name: str) -> Tensor:
+        """The schema of one column; InputError names the columns there are."""
+        low, high = next(((low, high) for of, low, high in self.ranges if of == name), (None, None))
+        return Tensor(self.dtype(name), (self.rows,), low, high)
+
     def select(self, names: tuple[str, ...]) -> Table:
-        return Table(tuple((name, self.dtype(name)) for name in names), self.rows)
+        columns = tuple((name, self.dtype(name)) for name in names)
+        return Table(columns, self.rows, tuple(r for r in self.ranges if r[0] in names))
 
     def __str__(self) -> str:
         shown = self.names if len(self.names) <= SHOWN else (*self.names[:SHOWN], f"... {len(self.names)} columns")
@@ -203,13 +218,45 @@ def _describe_frame(frame: Any) -> Schema:
     return Table(tuple(columns), len(frame))
 
 
-def spec(shape: Any = (), dtype: Any = "float64") -> Tensor:
-    """A schema to declare ahead: `@argot.device(alice, returns=argot.spec((100, 3)))`."""
+def spec(shape: Any = (), dtype: Any = "float64", *, low: float | None = None, high: float | None = None) -> Tensor:
+    """A schema to declare ahead: `@argot.device(alice, returns=argot.spec((100, 3), low=0, high=1))`.
+
+    Args:
+        low, high: limits of every element, either or both. They are public: they travel with the schema, to the driver
+            and to all parties of a device that uses the value. Choose them from what everybody may know of the data
+            (an age lies between 0 and 120), never from the data itself. The owner's agent refuses data outside, and
+            NaN; others learn that it did, and not why.
+
+    Raises:
+        InputError: a dtype that cannot travel; limits that are NaN, in the wrong order, or of booleans.
+    """
     shape = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     name = np.dtype(dtype).name
     if name not in DTYPES:
         raise InputError(f"dtype {name!r} cannot be declared", wanted=f"one of {', '.join(sorted(DTYPES))}")
-    return Tensor(name, shape)
+    return Tensor(name, shape, *limits(name, low, high))
+
+
+def limits(dtype: str, low: Any, high: Any) -> tuple[float | None, float | None]:
+    """Checked limits of a dtype's elements; infinite ones are None. InputError for what cannot be a range."""
+    if low is None and high is None:
+        return None, None
+    if dtype in ("bool", "str"):
+        raise InputError(f"a range of {dtype}", wanted="a range of numbers")
+    below, above = (-math.inf if low is None else low), (math.inf if high is None else high)
+    if not all(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in (below, above)):
+        raise InputError(f"a range from {low!r} to {high!r}", wanted="numbers")
+    if not below <= above or below == math.inf or above == -math.inf:
+        raise InputError(f"a range from {low} to {high}", wanted="low <= high")
+    return _outwards(below, -math.inf), _outwards(above, math.inf)
+
+
+def _outwards(value: Any, end: float) -> float | None:
+    """A limit as a float, no narrower than it was, as large integers are rounded. What no number passes is none."""
+    found = float(max(min(value, 2.0**70), -(2.0**70)))
+    if (found > value) if end < 0 else (found < value):
+        found = math.nextafter(found, end)
+    return found if abs(found) < 2.0**70 else None
 
 
 def declared(returns: Any) -> Schema:
@@ -234,7 +281,7 @@ def step_into(schema: Schema, step: Step) -> Schema:
     if isinstance(schema, Fields) and step in schema.names:
         return schema.items[schema.names.index(str(step))]
     if isinstance(schema, Table) and isinstance(step, str):
-        return Tensor(schema.dtype(step), (schema.rows,))
+        return schema.column(step)
     if isinstance(schema, Table) and isinstance(step, tuple):
         return schema.select(step)
     raise InputError(f"{schema} has no part {step!r}")
@@ -274,8 +321,8 @@ def leaves(schema: Schema) -> Iterator[tuple[Path, Schema]]:
         for name, item in zip(schema.names, schema.items, strict=True):
             yield from (((name, *path), leaf) for path, leaf in leaves(item))
     elif isinstance(schema, Table):
-        for name, dtype in schema.columns:
-            yield (name,), Tensor(dtype, (schema.rows,))
+        for name in schema.names:
+            yield (name,), schema.column(name)
     elif not isinstance(schema, Nothing):
         yield (), schema
 
@@ -299,4 +346,29 @@ def same(got: Schema, wanted: Schema) -> bool:
         return len(got.items) == len(wanted.items) and all(map(same, got.items, wanted.items))
     if isinstance(got, Fields) and isinstance(wanted, Fields):
         return got.names == wanted.names and all(map(same, got.items, wanted.items))
-    return got == wanted
+    return without_ranges(got) == without_ranges(wanted)
+
+
+def without_ranges(schema: Schema) -> Schema:
+    """The same schema, saying of values only what they look like."""
+    if isinstance(schema, Items):
+        return Items(tuple(map(without_ranges, schema.items)))
+    if isinstance(schema, Fields):
+        return Fields(schema.names, tuple(map(without_ranges, schema.items)))
+    if isinstance(schema, Tensor):
+        return Tensor(schema.dtype, schema.shape)
+    return Table(schema.columns, schema.rows) if isinstance(schema, Table) else schema
+
+
+def with_ranges(found: Schema, wanted: Schema) -> Schema:
+    """The schema of a value, with the ranges of `wanted`, which it is the same as."""
+    if isinstance(found, Items) and isinstance(wanted, Items):
+        return Items(tuple(map(with_ranges, found.items, wanted.items)))
+    if isinstance(found, Fields) and isinstance(wanted, Fields):
+        return Fields(found.names, tuple(map(with_ranges, found.items, wanted.items)))
+    return found if isinstance(wanted, Opaque) else wanted
+
+
+def is_ranged(schema: Schema) -> bool:
+    """Whether a range is declared of any part."""
+    return without_ranges(schema) != schema

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, overload
 
 from ..api.calls import device
@@ -119,14 +119,22 @@ class Frame:
         return f"Frame({parts})"
 
 
-def read(party: Party, name: str, columns: list[str] | None = None, text: list[str] | None = None) -> Frame:
+def read(
+    party: Party,
+    name: str,
+    columns: list[str] | None = None,
+    text: list[str] | None = None,
+    ranges: Mapping[str, tuple[float | None, float | None]] | None = None,
+) -> Frame:
     """A table of one party as a frame: a name from its agent's configuration, or a CSV path in embedded mode.
 
     Args:
         columns: which columns; all by default.
         text: columns that stay text whatever they look like, such as ids.
+        ranges: public limits of columns, such as {"age": (0, 120)}. The owner's agent checks them; they last through
+            selections and joins, and what is computed on shares of such columns costs less.
     """
-    return Frame({party: party.table(name, columns, text)})
+    return Frame({party: party.table(name, columns, text, ranges)})
 
 
 def join(

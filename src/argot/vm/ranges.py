@@ -1,8 +1,8 @@
 """Provable intervals of values, and the bounds that follow for comparisons and approximations.
 
-Intervals come from constants, `within`, booleans, small integers, comparisons, sigmoid and tanh, `x - max(x)`, and
-arithmetic on those. A loop's carries keep the interval of their start only if a round stays inside. Every inexact
-operation widens by `SLACK`, which is far above the errors of truncation and of the approximations.
+Intervals come from constants, `within`, booleans, small integers, comparisons, functions with bounded results, and
+arithmetic on those (`interval_rules`), from choices by a comparison and other patterns (`interval_patterns`), and from
+what a loop adds in a round (`interval_growth`).
 
 `annotate` writes what is proved into a program (attribute `bound`: |v| < 2^bound for the value compared or
 approximated); `verify` refuses promises that are narrower than what follows from the program itself.
@@ -15,47 +15,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..errors import ProgramError
-from .ir import INTEGERS, NUMPY, PUBLIC, Block, Equation, Program, TensorType, Var
+from . import interval_growth as growth
+from .interval import GRID, UNKNOWN, Interval, joined
+from .interval_growth import Near
+from .interval_patterns import Known
+from .interval_rules import of_type, result, tidy
+from .ir import Block, Equation, Program, TensorType
 
-SLACK = 2.0**-6
 MAX_BOUND = 64  # wider bounds say nothing in any ring
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """low <= x <= high."""
-
-    low: float
-    high: float
-
-    @property
-    def magnitude(self) -> float:
-        return max(abs(self.low), abs(self.high))
-
-    def widen(self, by: float = SLACK) -> Interval:
-        return Interval(self.low - by, self.high + by)
-
-    def roughly(self) -> Interval:
-        """Widened for an approximation with relative error."""
-        return Interval(self.low - abs(self.low) * 2.0**-10, self.high + abs(self.high) * 2.0**-10).widen()
-
-    def join(self, other: Interval) -> Interval:
-        return Interval(min(self.low, other.low), max(self.high, other.high))
-
-    def contains(self, other: Interval) -> bool:
-        return self.low <= other.low and other.high <= self.high
-
-
-UNKNOWN = Interval(-math.inf, math.inf)
-BIT = Interval(0.0, 1.0)
+ATTEMPTS = 6  # to find intervals that hold in every round of a loop; then what does not hold is given up
+DEEPEST = 3  # loops within loops of which carries are looked for: each level multiplies the attempts
 
 
 def annotate(program: Program) -> Program:
     """The program with every `bound` that can be proved."""
-    return Program(program.name, program.inputs, _Walk(write=True).block(program.body, None)[0])
+    return Program(program.name, program.inputs, _Walk(write=True).block(program.body, None).block)
 
 
 def verify(program: Program) -> None:
@@ -63,59 +38,80 @@ def verify(program: Program) -> None:
     _Walk(write=False).block(program.body, None)
 
 
-def bound_of(x: Interval) -> int | None:
-    """The smallest b with |v| < 2^b for every v in the interval, or None."""
-    m = x.magnitude
+def intervals(program: Program) -> dict[int, Interval]:
+    """The interval of every value, by number; for those in loops, over all rounds."""
+    walk = _Walk(write=True)
+    walk.block(program.body, None)
+    return walk.known
+
+
+def bound_of(x: Interval, exact: bool = True) -> int | None:
+    """The smallest b with |v| < 2^b for every v in the interval, or None.
+
+    Reals are not `exact`: they are rounded to the grid, and public factors to about 8 digits, before any slack.
+    """
+    m = x.magnitude if exact else x.magnitude * (1 + 2 * GRID) + GRID
     if not m < 2.0**MAX_BOUND:
         return None
     return max(math.frexp(m)[1], -8)
 
 
-def result(
-    eqn: Equation, operands: list[Interval], types: list[TensorType], source: Callable[[int], Equation | None]
-) -> Interval:
-    """The interval of an equation without blocks; `source` tells which equation made a value."""
-    rule = _RULES.get(eqn.op)
-    found = UNKNOWN if rule is None else rule(operands, types, eqn)
-    if eqn.op == "sub" and _is_own_maximum(eqn, source):
-        found = Interval(found.low, min(found.high, SLACK))
-    return _meet(_tidy(found, eqn.outputs[0]), of_type(eqn.outputs[0]))
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A block, annotated; the intervals of its results; which parameters they are near, by place."""
+
+    block: Block
+    results: list[Interval]
+    near: list[Near]
 
 
 class _Walk:
     def __init__(self, write: bool) -> None:
         self.write = write
+        self.known: dict[int, Interval] = {}
+        self.near: dict[int, Near] = {}
+        self.depth = 0
 
-    def block(self, block: Block, given: Sequence[Interval] | None) -> tuple[Block, list[Interval]]:
-        """The block, annotated, and the intervals of its results."""
-        known = {p.id: of_type(p) for p in block.params}
-        if given is not None:
-            known.update({p.id: _meet(g, known[p.id]) for p, g in zip(block.params, given, strict=True)})
+    def block(self, block: Block, given: Sequence[Interval] | None) -> _Done:
+        """A block whose parameters are in the given intervals. What was known of its values before is forgotten."""
         source: dict[int, Equation] = {}
-        types = block.vars()
+        types = {i: v.type for i, v in block.vars().items()}
+        for place, p in enumerate(block.params):
+            self.known[p.id] = of_type(p) if given is None else of_type(p).meet(given[place])
+            self.near[p.id] = growth.of_parameter(place) if self.depth else {}
+        known = Known(source.get, self.known.__getitem__)
         equations = []
         for eqn in block.equations:
-            operands = [known[i] for i in eqn.inputs]
-            eqn, found = self.equation(eqn, operands, [types[i].type for i in eqn.inputs], source)
-            equations.append(eqn)
-            for out, interval in zip(eqn.outputs, found, strict=True):
-                known[out.id] = _meet(_tidy(interval, out), of_type(out))
+            made, found, near = self.equation(eqn, [types[i] for i in eqn.inputs], known)
+            equations.append(made)
+            for out, interval, distance in zip(eqn.outputs, found, near, strict=True):
+                self.known[out.id] = of_type(out).meet(tidy(interval, out))
+                self.near[out.id] = distance
                 source[out.id] = eqn
-        return Block(block.params, tuple(equations), block.results), [known[i] for i in block.results]
+        return _Done(
+            Block(block.params, tuple(equations), block.results),
+            [self.known[i] for i in block.results],
+            [self.near[i] for i in block.results],
+        )
 
     def equation(
-        self, eqn: Equation, operands: list[Interval], types: list[TensorType], source: dict[int, Equation]
-    ) -> tuple[Equation, list[Interval]]:
+        self, eqn: Equation, types: list[TensorType], known: Known
+    ) -> tuple[Equation, list[Interval], list[Near]]:
+        operands = [self.known[i] for i in eqn.inputs]
         if eqn.op == "loop":
             return self.loop(eqn, operands)
-        if eqn.op in ("while", "cond"):
-            return self.branches(eqn, operands)
+        if eqn.op == "while":
+            return self.while_(eqn, operands)
+        if eqn.op == "cond":
+            return self.cond(eqn, operands)
         if eqn.op in _PROVED:
-            eqn = self.promises(eqn, operands)
-        return eqn, [result(eqn, operands, types, source.get)]
+            eqn = self.promises(eqn, operands, types)
+        near = growth.after(eqn, self.near.__getitem__, self.known.__getitem__) if self.depth else {}
+        return eqn, [result(eqn, operands, types, known)], [near]
 
-    def promises(self, eqn: Equation, operands: list[Interval]) -> Equation:
-        proved = _PROVED[eqn.op](operands)
+    def promises(self, eqn: Equation, operands: list[Interval], types: list[TensorType]) -> Equation:
+        exact = all(t.dtype != "fixed" for t in types)
+        proved = _PROVED[eqn.op](operands, exact)
         if self.write:
             return replace(eqn, attrs={**eqn.attrs, **proved})
         for name, known in proved.items():
@@ -124,103 +120,125 @@ class _Walk:
                 raise ProgramError(f"{name} {given} of {eqn.op}", wanted=f"{known}, which is proved", where=eqn.where)
         return eqn
 
-    def loop(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval]]:
-        consts, carries = eqn.attrs["consts"], eqn.attrs["carries"]
-        start = operands[consts : consts + carries]
-        rows = operands[consts + carries :]
-        for _ in range(3):
-            body, found = self.block(eqn.blocks[0], [*operands[:consts], *start, *rows])
-            if all(a.contains(b) for a, b in zip(start, found[:carries], strict=True)):
-                return replace(eqn, blocks=(body,)), [*start, *found[carries:]]
-            start = [a if a.contains(b) else UNKNOWN for a, b in zip(start, found[:carries], strict=True)]
-        start = [UNKNOWN] * carries
-        body, found = self.block(eqn.blocks[0], [*operands[:consts], *start, *rows])
-        return replace(eqn, blocks=(body,)), [*start, *found[carries:]]
+    # ---- blocks -----------------------------------------------------------------------------------------------------
 
-    def branches(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval]]:
-        if eqn.op == "while":
-            done = [self.block(b, None) for b in eqn.blocks]
-            return replace(eqn, blocks=tuple(b for b, _ in done)), [UNKNOWN] * len(eqn.outputs)
+    def loop(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval], list[Near]]:
+        consts, carries, length = (eqn.attrs[name] for name in ("consts", "carries", "length"))
+        before, start, rows = operands[:consts], operands[consts : consts + carries], operands[consts + carries :]
+        body = eqn.blocks[0]
+        done, carried = self.carried(
+            lambda assumed: self.block(body, [*before, *assumed, *rows]), start, consts, length
+        )
+        near: list[Near] = []
+        for place, i in enumerate(eqn.inputs[consts : consts + carries], consts):
+            step = done.near[place - consts].get(place)
+            near.append(growth.shifted(self.near[i], growth.after_rounds(growth.ZERO, step, length)) if step else {})
+        stacked = done.results[carries:]
+        return replace(eqn, blocks=(done.block,)), [*carried, *stacked], [*near, *({} for _ in stacked)]
+
+    def while_(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval], list[Near]]:
+        first, second = eqn.attrs["cond_consts"], eqn.attrs["body_consts"]
+        outside, start = operands[first : first + second], operands[first + second :]
+        test, body = eqn.blocks
+        done, carried = self.carried(lambda assumed: self.block(body, [*outside, *assumed]), start, second, None)
+        tested = self.block(test, [*operands[:first], *carried])
+        return replace(eqn, blocks=(tested.block, done.block)), carried, [{} for _ in carried]
+
+    def carried(
+        self, walk: Callable[[list[Interval]], _Done], start: list[Interval], consts: int, rounds: int | None
+    ) -> tuple[_Done, list[Interval]]:
+        """The body of a loop, and intervals of its carries that hold before and after each round.
+
+        An end of an interval holds if a round that starts inside does not pass it; or if what each round adds, as
+        long as all carries are inside, does not lead past it in all rounds. By induction over the rounds both may be
+        used side by side.
+        """
+        assumed, self.depth = list(start), self.depth + 1
+        if self.depth > DEEPEST:
+            assumed = [UNKNOWN] * len(start)
+        for attempt in range(ATTEMPTS):
+            done = walk(assumed)
+            summed = [
+                UNKNOWN if rounds is None or step is None else growth.after_rounds(s, step, rounds)
+                for s, step in zip(start, (near.get(consts + i) for i, near in enumerate(done.near)), strict=False)
+            ]
+            ends = list(zip(assumed, done.results, summed, strict=False))
+            assumed = [_end_by_end(a, found, total, attempt) for a, found, total in ends]
+            if all(new == a for new, (a, _, _) in zip(assumed, ends, strict=True)):
+                break
+        else:
+            assumed = [UNKNOWN] * len(start)
+            done = walk(assumed)
+        self.depth -= 1
+        return done, assumed
+
+    def cond(self, eqn: Equation, operands: list[Interval]) -> tuple[Equation, list[Interval], list[Near]]:
         done = [self.block(b, operands[1:]) for b in eqn.blocks]
-        joined = [_joined([found[i] for _, found in done]) for i in range(len(eqn.outputs))]
-        return replace(eqn, blocks=tuple(b for b, _ in done)), joined
+        found = [joined([d.results[i] for d in done]) for i in range(len(eqn.outputs))]
+        near: list[Near] = []
+        for i in range(len(eqn.outputs)):
+            shared = growth.either([d.near[i] for d in done])
+            outer = [growth.shifted(self.near[eqn.inputs[1 + place]], d) for place, d in shared.items()]
+            near.append({p: d for part in reversed(outer) for p, d in part.items()})
+        return replace(eqn, blocks=tuple(d.block for d in done)), found, near
 
 
-def of_array(value: np.ndarray[Any, Any]) -> Interval:
-    """The interval of a constant; nothing is known of NaN."""
-    if not value.size:
-        return Interval(0.0, 0.0)
-    low, high = float(np.min(value)), float(np.max(value))
-    return Interval(low, high) if low <= high else UNKNOWN
+def _end_by_end(assumed: Interval, found: Interval, summed: Interval, attempt: int) -> Interval:
+    """The same where it holds; else the next assumption."""
+    high = _end(assumed.high, found.high, summed.high, attempt)
+    return Interval(-_end(-assumed.low, -found.low, -summed.low, attempt), high)
 
 
-def of_type(v: Var) -> Interval:
-    """What the type alone says. Shared integers may have left their dtype's range: they wrap at the ring's width."""
-    if v.type.dtype == "bool":
-        return BIT
-    if v.type.dtype in INTEGERS and v.visibility == PUBLIC:
-        info = np.iinfo(NUMPY[v.type.dtype])
-        return Interval(float(info.min), float(info.max))
-    return UNKNOWN
+def _end(assumed: float, found: float, summed: float, attempt: int) -> float:
+    """An upper end, where a round leads to `found` and all of them to `summed`: the sum; or what was found, then
+    powers of two above it, then none."""
+    if assumed >= min(found, summed):
+        return assumed
+    if attempt >= ATTEMPTS - 2 or found == math.inf:
+        return math.inf
+    if summed < math.inf:
+        return summed
+    if attempt == 0 or found <= 0:
+        return found if attempt == 0 else 0.0
+    return 2.0 ** (max(math.frexp(found)[1], -8) + 8 * attempt - 6)
 
 
-def _meet(x: Interval, y: Interval) -> Interval:
-    low, high = max(x.low, y.low), min(x.high, y.high)
-    return Interval(low, high) if low <= high else y
+def _difference(x: list[Interval], exact: bool) -> dict[str, Any]:
+    return {"bound": bound_of(x[0] - x[1], exact)}
 
 
-def _tidy(x: Interval, out: Var) -> Interval:
-    """Unknown instead of NaN, and for public integers that may have wrapped."""
-    if math.isnan(x.low) or math.isnan(x.high):
-        return UNKNOWN
-    if out.type.dtype in INTEGERS and out.visibility == PUBLIC and not of_type(out).contains(x):
-        return UNKNOWN
-    return x
+def _spread(x: list[Interval], exact: bool) -> dict[str, Any]:
+    return {"bound": bound_of(x[0] - x[0], exact)}
 
 
-def _joined(parts: Sequence[Interval]) -> Interval:
-    found = parts[0]
-    for part in parts[1:]:
-        found = found.join(part)
-    return found
+def _meeting(x: list[Interval], exact: bool) -> dict[str, Any]:
+    """Of elements and updates, any two of which may be compared."""
+    return _spread([x[0].join(x[2])], exact)
+
+
+def _widest(x: list[Interval], exact: bool) -> dict[str, Any]:
+    """Of words that use all their bits."""
+    return {"bound": bound_of(joined(x), exact)}
+
+
+def _argument_of(x: list[Interval], exact: bool) -> dict[str, Any]:
+    return {"bound": bound_of(x[0], exact)}
+
+
+def _exponent(x: list[Interval], exact: bool) -> dict[str, Any]:
+    return {"bound": bound_of(x[0], exact), "low": _limit(x[0].low), "high": _limit(x[0].high)}
 
 
 def _limit(x: float) -> float | None:
     return x if abs(x) < 2.0**MAX_BOUND else None
 
 
-def _difference(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(_sub(x))}
-
-
-def _spread(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(Interval(x[0].low - x[0].high, x[0].high - x[0].low))}
-
-
-def _meeting(x: list[Interval]) -> dict[str, Any]:
-    """Of elements and updates, any two of which may be compared."""
-    return _spread([x[0].join(x[2])])
-
-
-def _widest(x: list[Interval]) -> dict[str, Any]:
-    """Of words that use all their bits: what is below a power of two may be rounded to it when it is encoded."""
-    return {"bound": bound_of(_joined(x).widen())}
-
-
-def _argument_of(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(x[0])}
-
-
-def _exponent(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(x[0]), "low": _limit(x[0].low), "high": _limit(x[0].high)}
-
-
-def _fraction(x: list[Interval]) -> dict[str, Any]:
-    return {"bound": bound_of(x[1]), "bound_x": bound_of(x[0])}
+def _fraction(x: list[Interval], exact: bool) -> dict[str, Any]:
+    return {"bound": bound_of(x[1], exact), "bound_x": bound_of(x[0], exact)}
 
 
 # What is proved of the operands of an operation: values for its attributes.
-_PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
+_PROVED: dict[str, Callable[[list[Interval], bool], dict[str, Any]]] = {
     "lt": _difference,
     "eq": _difference,
     "exp": _exponent,
@@ -229,192 +247,4 @@ _PROVED: dict[str, Callable[[list[Interval]], dict[str, Any]]] = {
     "order": _widest,
     **{name: _meeting for name in ("put_max", "put_min")},
     **{name: _argument_of for name in ("log", "sigmoid", "tanh", "erf", "sin", "cos", "sqrt", "rsqrt", "reciprocal")},
-}
-
-
-def _is_own_maximum(eqn: Equation, source: Callable[[int], Equation | None]) -> bool:
-    """Whether x - y is x minus a broadcast maximum of x."""
-    x, y = eqn.inputs
-    made = source(y)
-    for _ in range(8):
-        if made is None or made.op not in ("broadcast", "reshape"):
-            break
-        made = source(made.inputs[0])
-    return made is not None and made.op == "reduce_max" and made.inputs[0] == x
-
-
-# ---- one rule an operation: (operands, their types, equation) -> interval -------------------------------------------
-
-Rule = Callable[[list[Interval], list[TensorType], Equation], Interval]
-
-
-def _add(x: list[Interval]) -> Interval:
-    return Interval(x[0].low + x[1].low, x[0].high + x[1].high)
-
-
-def _sub(x: list[Interval]) -> Interval:
-    return Interval(x[0].low - x[1].high, x[0].high - x[1].low)
-
-
-def _product(x: Interval, y: Interval) -> Interval:
-    if UNKNOWN in (x, y):
-        return UNKNOWN
-    corners = [a * b for a in (x.low, x.high) for b in (y.low, y.high)]
-    if any(map(math.isnan, corners)):
-        return UNKNOWN
-    return Interval(min(corners), max(corners))
-
-
-def _mul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _product(x[0], x[1]).widen(SLACK if t[0].dtype == "fixed" else 0)
-
-
-def _square(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    a, b = x[0].low * x[0].low, x[0].high * x[0].high
-    low = 0.0 if x[0].low <= 0 <= x[0].high else min(a, b)
-    return Interval(low, max(a, b)).widen(SLACK if t[0].dtype == "fixed" else 0)
-
-
-def _matmul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    one = _product(x[0], x[1])
-    return _times(one, t[0].shape[-1]).widen()
-
-
-def scaled(x: Interval, factor: float) -> Interval:
-    """The interval of x * factor."""
-    return _product(x, Interval(factor, factor)).widen()
-
-
-def _times(x: Interval, n: int) -> Interval:
-    return Interval(x.low * n, x.high * n) if n else Interval(0.0, 0.0)
-
-
-def _reduce_sum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _times(x[0], t[0].size // max(eqn.outputs[0].type.size, 1))
-
-
-def _cumsum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _times(x[0], t[0].shape[eqn.attrs["axis"]]).join(x[0])
-
-
-def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return of_array(eqn.attrs["value"])
-
-
-def _random(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return Interval(0.0, 1.0 if eqn.attrs["dtype"] == "fixed" else 2.0 ** eqn.attrs["bits"] - 1)
-
-
-def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return Interval(0.0, float(max(eqn.attrs["shape"][eqn.attrs["axis"]] - 1, 0)))
-
-
-def _within(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _meet(Interval(eqn.attrs["low"], eqn.attrs["high"]), x[0])
-
-
-def _monotone(function: Callable[[float], float]) -> Rule:
-    def rule(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-        return Interval(function(x[0].low), function(x[0].high)).roughly()
-
-    return rule
-
-
-def _exp(v: float) -> float:
-    return math.exp(v) if v < 700 else math.inf
-
-
-def _same(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return x[0]
-
-
-def _with_zero(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return x[0].join(Interval(0.0, 0.0))
-
-
-def _all(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _joined(x)
-
-
-def _index(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return Interval(0.0, float(max(t[0].shape[-1] - 1, 0)))  # an order has its axis at the end
-
-
-def _argument(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return Interval(0.0, float(t[0].shape[eqn.attrs["axis"]] - 1))
-
-
-def _bit(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return BIT if eqn.outputs[0].type.dtype == "bool" else UNKNOWN
-
-
-def _division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    y = x[1]
-    if y.low > SLACK or y.high < -SLACK:
-        return _product(x[0], Interval(1 / y.high, 1 / y.low)).roughly()
-    return UNKNOWN
-
-
-def _integer_division(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    m = max(x[0].magnitude, 1.0)  # x / 0 is -1
-    return Interval(-m, m)
-
-
-def _bit_and(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    """Up to a mask without a sign; else what the dtype holds, as the result has wrapped to it."""
-    info = np.iinfo(NUMPY[t[0].dtype])
-    masks = [m.high for m in x if m.low >= 0 and m.high <= info.max]
-    return Interval(0.0, min(masks)) if masks else Interval(float(info.min), float(info.max))
-
-
-_RULES: dict[str, Rule] = {
-    "add": lambda x, t, eqn: _add(x),
-    "sub": lambda x, t, eqn: _sub(x),
-    "neg": lambda x, t, eqn: Interval(-x[0].high, -x[0].low),
-    "mul": _mul,
-    "square": _square,
-    "div": _division,
-    "int_div": _integer_division,
-    "rem": _with_zero,
-    "bit_and": _bit_and,
-    "matmul": _matmul,
-    "reduce_sum": _reduce_sum,
-    "cumsum": _cumsum,
-    "const": _const,
-    "iota": _iota,
-    "random": _random,
-    "within": _within,
-    "exp": _monotone(_exp),
-    "sigmoid": lambda x, t, eqn: BIT.widen(),
-    **{name: lambda x, t, eqn: Interval(-1.0, 1.0).widen() for name in ("tanh", "erf", "sin", "cos")},
-    "floor": lambda x, t, eqn: x[0].widen(1.0),
-    "round": lambda x, t, eqn: x[0].widen(1.0),
-    "select": lambda x, t, eqn: x[1].join(x[2]),
-    "concat": _all,
-    "pad": _with_zero,
-    "take": _with_zero,
-    **{name: lambda x, t, eqn: x[0].join(x[2]) for name in ("put", "put_max", "put_min")},
-    "dynamic_update": lambda x, t, eqn: x[0].join(x[1]),
-    "argmax": _argument,
-    "index_of": _index,
-    "take_order": _same,
-    "argmin": _argument,
-    **{name: _bit for name in ("lt", "eq", "not", "and", "or", "xor", "reduce_and", "reduce_or")},
-    **{
-        name: _same
-        for name in (
-            "reshape",
-            "transpose",
-            "broadcast",
-            "slice",
-            "reverse",
-            "dynamic_slice",
-            "convert",
-            "share",
-            "reduce_max",
-            "reduce_min",
-            "cummax",
-            "cummin",
-        )
-    },
 }

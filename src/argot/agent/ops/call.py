@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ...devices import plain
-from ...devices.schema import describe, walk
-from ...errors import PermissionRefused
+from ...devices import plain, ranges
+from ...devices.schema import Schema, describe, same, walk, with_ranges
+from ...errors import InputError, PermissionRefused
 from ..context import Context, Results
 from ..failures import UserError, public
 from ..wire import Usage
@@ -46,7 +46,23 @@ def execute(context: Context) -> Results:
         raise UserError(error, _place(function, context)) from None
     context.usage = Usage(seconds=time.perf_counter() - start)
     (output,) = context.node.outputs
-    return {output.object: (value, describe(value))}
+    try:
+        schema = _schema(value, output.schema)
+    except InputError as error:
+        raise UserError(error, _place(function, context)) from None
+    return {output.object: (value, schema)}
+
+
+def _schema(value: Any, declared: Schema | None) -> Schema:
+    """The schema of a result, with the ranges that are declared of it. InputError for data outside of them.
+
+    Of a result that is not what was declared only the true schema is given: whoever keeps it refuses it.
+    """
+    found = describe(value)
+    if declared is None or not same(found, declared):
+        return found
+    ranges.check(value, declared)
+    return with_ranges(found, declared)
 
 
 def _place(function: Any, context: Context) -> str:

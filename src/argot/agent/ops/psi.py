@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...devices.schema import Columns, describe, is_frame, walk
+from ...devices.schema import Columns, Schema, Table, describe, is_frame, resolve, walk
 from ...errors import InputError
 from ...graph.lineage import table_of
 from ...psi import ecdh
@@ -73,4 +73,12 @@ def execute(context: Context) -> Results:
     if me > 1:
         return {}
     joined = table.take(np.asarray(found.rows))
-    return {node.outputs[me].object: (joined, describe(joined))}
+    return {node.outputs[me].object: (joined, _schema(context, joined))}
+
+
+def _schema(context: Context, joined: Columns) -> Schema:
+    """The schema of rows of the own table: ranges of its columns are theirs too."""
+    entry, binding, schema = context.inputs[context.rank], context.node.inputs[context.rank], describe(joined)
+    assert entry is not None and entry.schema is not None and isinstance(schema, Table)
+    whole = resolve(entry.schema, binding.path)
+    return Table(schema.columns, schema.rows, whole.ranges) if isinstance(whole, Table) else schema

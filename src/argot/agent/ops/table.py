@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from ...config import TableSource
+from ...devices import ranges
 from ...devices.plain import load_installed
-from ...devices.schema import Columns, describe
+from ...devices.schema import Columns, Table, describe, limits
 from ...errors import InputError, PermissionRefused
 from .. import bodies
 from ..context import Context, Results
@@ -51,8 +52,22 @@ def execute(context: Context) -> Results:
         columns = wanted.columns if wanted.columns is not None else source.columns
         table = load_installed(READER)(str(path), columns=columns, text=(*source.text, *wanted.text))
         value = Columns(table)
+        schema = _declared(value, wanted)
     except (InputError, OSError, ValueError) as error:
         raise UserError(error, context.node.where) from None
     context.usage = Usage(seconds=time.perf_counter() - start)
     (output,) = context.node.outputs
-    return {output.object: (value, describe(value))}
+    return {output.object: (value, schema)}
+
+
+def _declared(value: Columns, wanted: bodies.Table) -> Table:
+    """The schema with the declared limits. InputError for a column that is not there, or outside of its limits."""
+    schema = describe(value)
+    assert isinstance(schema, Table)
+    found = Table(
+        schema.columns,
+        schema.rows,
+        tuple((name, *limits(schema.dtype(name), low, high)) for name, low, high in wanted.ranges),
+    )
+    ranges.check(value, found)
+    return found

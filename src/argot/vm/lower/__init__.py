@@ -11,6 +11,7 @@ simplify.py     identities and cheaper forms
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +32,14 @@ from .public import watching
 
 @dataclass(frozen=True)
 class Spec:
-    """An input: shape, dtype (NumPy's names) and who knows it."""
+    """An input: shape, dtype (NumPy's names) and who knows it; and its range, as far as its owner has checked it."""
 
     shape: tuple[int, ...]
     dtype: str = "float64"
     visibility: Visibility = SECRET
     name: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def trace(
     with watching():
         jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
         b = Builder()
-        params = [b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility) for s in specs]
+        params = [_parameter(b, s) for s in specs]
         results = [b.operand(x) for x in only_reals(b, interpret(b, jaxpr, params), "a result")]
     title = name or flat.__name__
     names = tuple(s.name or f"input{i}" for i, s in enumerate(specs))
@@ -106,6 +109,15 @@ def secret_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
 def jax_module() -> Any:
     """The module `jax`, imported when it is needed. Raises MissingExtra."""
     return jax_adapter.jax()
+
+
+def _parameter(b: Builder, s: Spec) -> Ref:
+    """An input, within its range."""
+    x = b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility)
+    if s.low is s.high is None:
+        return x
+    low, high = -math.inf if s.low is None else float(s.low), math.inf if s.high is None else float(s.high)
+    return b.emit("within", x, low=low, high=high)
 
 
 def _is_leaf(value: Any) -> bool:

@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgotError, ProgramError
-from .. import ops, ranges
+from .. import ops
+from ..interval import UNKNOWN, Interval, of_array, scaled
+from ..interval_patterns import Known
+from ..interval_rules import result
 from ..ir import PUBLIC, SECRET, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
 from ..ops.base import PROMISES, Op
 from .public import name_of
@@ -82,7 +85,7 @@ class Builder:
     draws: int = 0
     made: dict[int, Ref] = field(default_factory=dict)
     made_by: dict[int, tuple[Equation, tuple[Ref, ...]]] = field(default_factory=dict)
-    intervals: dict[int, ranges.Interval] = field(default_factory=dict)
+    intervals: dict[int, Interval] = field(default_factory=dict)
 
     def capture(self, value: Any, type_: TensorType | None = None) -> Ref:
         """An array that the function brought along. Raises ProgramError if it is large and not declared public."""
@@ -131,12 +134,15 @@ class Builder:
         found = self.made_by.get(x.id)
         return ("", (), {}) if found is None or x.value is not None else (found[0].op, found[1], found[0].attrs)
 
-    def interval(self, x: Ref) -> ranges.Interval:
+    def interval(self, x: Ref) -> Interval:
         """What is known of the range of a value while the program is made."""
         if x.value is not None:
-            return ranges.of_array(x.value)
-        found = self.intervals.get(x.id, ranges.UNKNOWN)
-        return found if x.scale == 1.0 else ranges.scaled(found, x.scale)
+            return of_array(x.value)
+        found = self._interval(x.id)
+        return found if x.scale == 1.0 else scaled(found, x.scale)
+
+    def _interval(self, i: int) -> Interval:
+        return self.intervals.get(i, UNKNOWN)
 
     def _source(self, i: int) -> Equation | None:
         found = self.made_by.get(i)
@@ -248,7 +254,8 @@ class Builder:
         made = self._ref(out, scope)
         intervals = [self.interval(x) for x in operands]
         self.made_by[out.id] = (eqn, refs)
-        self.intervals[out.id] = ranges.result(eqn, intervals, [x.type for x in operands], self._source)
+        facts = Known(self._source, self._interval)
+        self.intervals[out.id] = result(eqn, intervals, [x.type for x in operands], facts)
         scope.memo[key] = made
         return made
 
@@ -297,7 +304,7 @@ class Builder:
         out = self._var(type_, PUBLIC)
         scope.equations.append(Equation("const", (), (out,), {"value": value, "name": name}, (), self.where))
         scope.memo[key] = self._ref(out, scope)
-        self.intervals[out.id] = ranges.of_array(value)
+        self.intervals[out.id] = of_array(value)
         return scope.memo[key]
 
     def _fold(self, rule: Op, refs: tuple[Ref, ...], attrs: Mapping[str, Any]) -> Ref | None:

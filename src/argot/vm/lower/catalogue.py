@@ -78,8 +78,10 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   `jax.scipy.stats` makes of them: a Chebyshev series that is found when the program is made, errors below 1e-4 except
   where they rise like a root. `jnp.nextafter` is an error: a program does not know the step of the device.
 - **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors.
-- **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
-  follow from constants, comparisons, sigmoid, tanh, erf, sin, cos, `x - max(x)` and arithmetic on those.
+- **Ranges.** `argot.spec(..., low=, high=)` declares a range of an owner's value, which its agent checks;
+  `argot.within(x, low, high)` promises one. Comparisons, exp, sigmoid and sorting cost less then, and the driver warns
+  where values may leave the ring. Ranges also follow from constants, comparisons, bounded functions, `maximum`, `clip`,
+  `abs`, softmax, loops that add something bounded, and arithmetic on those: `docs/concepts/ranges.md`.
 """
 
 
