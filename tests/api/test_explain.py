@@ -10,7 +10,7 @@ import pytest
 
 import argot
 from argot.api.trace import events
-from argot.errors import InputError
+from argot.errors import InputError, RangeWarning
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,15 @@ def test_a_schema_stands_for_a_secret(fed):
     assert found.estimate.rounds > 8
     assert found.seconds(links["slow"]) >= 0.5 * found.estimate.rounds
     assert "slow: " in str(found) and "10 Gbit/s" not in str(found)
+
+
+def test_what_may_overflow_is_in_it(fed):
+    square = argot.device(fed.place("shares"))(lambda x: x * x)
+    with pytest.warns(RangeWarning):
+        found = fed.explain(square, argot.spec((4,), low=0, high=1e5))
+    (overflow,) = found.overflows
+    assert overflow.high >= 1e10 and f"May overflow: {overflow}" in str(found)
+    assert not fed.explain(square, argot.spec((4,), low=0, high=1e3)).overflows
 
 
 def test_what_cannot_be_explained_is_named(fed):

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..graph.graph import Product, Ref
 from ..vm.estimate import Estimate, Link, estimate
 from ..vm.ir import SECRET, Program
+from ..vm.overflow import Overflow, overflows
 from .calls import slots, title
 from .handles import Handle
 from .places import MpcDevice
@@ -42,6 +43,7 @@ class Explanation:
         device: where it runs.
         program: what runs; `print(explanation.program)` shows its equations.
         estimate: what it will cost, exact in bytes.
+        overflows: values that may leave what the ring holds.
         links: networks to estimate times for.
         measured: what each line has cost, if it has run.
     """
@@ -50,6 +52,7 @@ class Explanation:
     device: str
     program: Program
     estimate: Estimate
+    overflows: tuple[Overflow, ...]
     links: Mapping[str, Link]
     measured: tuple[LineCost, ...] = ()
 
@@ -83,7 +86,7 @@ class Explanation:
         )
         if self.estimate.endless:
             text += f"\nOf `while` loops one round is counted: {', '.join(self.estimate.endless)}."
-        return text
+        return "\n".join([text, *(f"May overflow: {found}" for found in self.overflows)])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists, dicts, numbers and text."""
@@ -92,6 +95,7 @@ class Explanation:
             "device": self.device,
             **asdict(self.estimate),
             "bytes": self.estimate.bytes,
+            "overflows": [asdict(found) for found in self.overflows],
             "seconds_on": {name: self.seconds(link) for name, link in self.links.items()},
             "measured": [asdict(line) for line in self.measured],
         }
@@ -125,7 +129,7 @@ def explain(
     frozen = plain.freeze(function, slots((args, kwargs), found, function, (Handle, Tensor)))
     refs = [_ref(value, place.spec) for value in found]
     program = lower(frozen, title(function), refs, place.spec, returns).program
-    return Explanation(title(function), place.name, program, _estimate(program, place.spec), links or LINKS)
+    return _explained(title(function), program, place.spec, links or LINKS)
 
 
 def _of_run(handle: Handle, links: Mapping[str, Link]) -> Explanation:
@@ -134,12 +138,16 @@ def _of_run(handle: Handle, links: Mapping[str, Link]) -> Explanation:
     record = handle.ref.product.record
     if record.program is None:
         raise InputError(f"{record.name} runs in the clear", wanted="the handle of a call on an MPC device")
-    costs = _estimate(record.program, record.device)
-    return Explanation(record.title, record.device.name, record.program, costs, links, tuple(line_costs(record)))
+    return _explained(record.title, record.program, record.device, links, tuple(line_costs(record)))
 
 
-def _estimate(program: Program, device: DeviceSpec) -> Estimate:
-    return estimate(program, mpc.load(device.protocol), device.ring, device.fraction_bits)
+def _explained(
+    title: str, program: Program, device: DeviceSpec, links: Mapping[str, Link], measured: tuple[LineCost, ...] = ()
+) -> Explanation:
+    ring, fraction_bits = device.ring, device.fraction_bits
+    costs = estimate(program, mpc.load(device.protocol), ring, fraction_bits)
+    found = tuple(overflows(program, ring, fraction_bits))
+    return Explanation(title, device.name, program, costs, found, links, measured)
 
 
 def _ref(value: Handle | Tensor, device: DeviceSpec) -> Ref:
