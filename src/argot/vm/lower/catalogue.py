@@ -69,14 +69,14 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 - **Complex numbers** are pairs of reals inside a function: `jnp.fft`, `jax.lax.complex`, `.real`, `.imag`, `conj`,
   `abs`, `angle`, `exp`, `log`, products, quotients, matrix products, sums, reshapes, indexing. They are no inputs or
   results, nor carried by loops: take real and imaginary parts there. `jnp.abs(z)` needs |z| < 2^13 and is known to
-  0.004 where |z| is below 0.01 (`jnp.hypot(z.real, z.imag)` costs more and is not so limited); `jnp.abs(z) ** 2`
+  0.002 where |z| is below 0.01 (`jnp.hypot(z.real, z.imag)` costs more and is not so limited); `jnp.abs(z) ** 2`
   takes no root.
 - **Fourier transforms** of public sizes are products with public matrices: up to 64 points at once, more in stages of
   up to 64, each of which truncates once; a prime number of up to 1024 points at once. Each error is about 2^-17 times
   the root of the sum of |x|^2, plus a unit for each stage. `fft2`, `fftn` of up to three axes, and the inverses too.
 - **Distribution functions** with constant parameters from 0.5 up, `gammainc`, `gammaincc`, `betainc`, and what
-  `jax.scipy.stats` makes of them: a Chebyshev series that is found when the program is made, errors below 1e-4 except
-  where they rise like a root. `jnp.nextafter` is an error: a program does not know the step of the device.
+  `jax.scipy.stats` makes of them: a Chebyshev series that is found when the program is made, errors below 1e-4.
+  `jnp.nextafter` is an error: a program does not know the step of the device.
 - **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors.
 - **Ranges.** `argot.spec(..., low=, high=)` declares a range of an owner's value, which its agent checks;
   `argot.within(x, low, high)` promises one. Comparisons, exp, sigmoid and sorting cost less then, and the driver warns

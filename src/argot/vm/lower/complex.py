@@ -212,6 +212,21 @@ def integer_pow(b: Builder, x: Complex, *, y: int, **_: Any) -> Complex:
     return result
 
 
+@example(lambda J, x, y: J.jnp.power(J.lax.complex(x, y), 2.0).imag, reals(5), reals(5))
+def pow_(b: Builder, x: Value, y: Value, **_: Any) -> Complex:
+    """x to a constant whole power."""
+    exponent = known(y)
+    powers = [] if exponent is None else np.unique(exponent).tolist()
+    if len(powers) != 1 or powers[0] != round(powers[0].real) or not isinstance(x, Complex):
+        raise UnsupportedError(
+            "a power of complex numbers",
+            wanted="one whole number as the exponent",
+            todo="write jnp.exp(y * jnp.log(x))",
+            where=b.where or None,
+        )
+    return integer_pow(b, x, y=round(powers[0].real))
+
+
 @example(
     lambda J, x, y: (J.lax.complex(x, y) / J.lax.complex(y, x)).imag, reals(9, low=0.5), reals(9), rtol=1e-3, atol=1e-3
 )
@@ -233,7 +248,7 @@ def _norm(b: Builder, x: Complex) -> Ref:
 @example(lambda J, x, y: J.jnp.abs(J.lax.complex(x, y)), reals(9), reals(9), rtol=1e-3, atol=1e-3)
 @example(lambda J, x, y: J.jnp.abs(J.lax.complex(x, y)) ** 2, reals(9), reals(9))
 def abs_(b: Builder, x: Complex, **_: Any) -> Ref:
-    """|x| < 2^13, as the root of a sum of squares: below 0.01 it is known to 0.004 only. Its square costs no root."""
+    """|x| < 2^13, as the root of a sum of squares: below 0.01 it is known to 0.002 only. Its square costs no root."""
     return b.emit("sqrt", _norm(b, x))
 
 
@@ -265,6 +280,28 @@ def dot_general(b: Builder, x: Value, y: Value, *, dimension_numbers: Any, **_: 
     return Complex(real, imag, b.where)
 
 
+@example(lambda J, x, y: J.jnp.convolve(J.lax.complex(x, -x), J.lax.complex(y, x[:3])).imag, reals(5), reals(3))
+def conv_general_dilated(b: Builder, x: Complex, y: Complex, **params: Any) -> Complex:
+    """Convolutions: four of the parts."""
+    conv = partial(_do, b, "conv_general_dilated", **params)
+    real = b.emit("sub", conv(x.real, y.real), conv(x.imag, y.imag))
+    return Complex(real, b.emit("add", conv(x.real, y.imag), conv(x.imag, y.real)), b.where)
+
+
+@example(lambda J, x: J.jnp.fft.rfft(x).at[1:3].multiply(2).imag, reals(7))
+@example(lambda J, x: J.jax.scipy.signal.welch(x, nperseg=8)[1], reals(24))
+def scatter_mul(b: Builder, x: Complex, indices: Ref, updates: Complex, **params: Any) -> Complex:
+    """Elements times real numbers."""
+    if not _is_real(updates):
+        raise UnsupportedError(
+            "complex elements times complex numbers, in place",
+            wanted="real factors in `.at[i].multiply(y)`",
+            todo="write x.at[i].set(x[i] * y)",
+            where=b.where or None,
+        )
+    return _each_part(rules.every()["scatter_mul"], b, x, indices, updates.real, **params)
+
+
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +321,16 @@ def log(b: Builder, x: Complex, **_: Any) -> Complex:
     """log |x| + i times the angle of x."""
     half = b.constant(0.5, x.real.type)
     return Complex(b.emit("mul", b.emit("log", _norm(b, x)), half), _do(b, "atan2", x.imag, x.real), b.where)
+
+
+@example(lambda J, x, y: J.jnp.sqrt(J.lax.complex(x, y)).imag, reals(9), reals(9, low=0.5), rtol=1e-3, atol=1e-3)
+@example(lambda J, x, y: J.jnp.sqrt(J.lax.complex(x, -y)).real, reals(9), reals(9, low=0.5), rtol=1e-3, atol=1e-3)
+def sqrt(b: Builder, x: Complex, **_: Any) -> Complex:
+    """The root of which the real part is not below 0: roots of (|x| + a) / 2 and of (|x| - a) / 2, with b's sign."""
+    size, half = abs_(b, x), b.constant(0.5, x.real.type)
+    real, imag = (b.emit("sqrt", b.emit("mul", b.emit(op, size, x.real), half)) for op in ("add", "sub"))
+    below = _do(b, "lt", x.imag, b.constant(0.0, x.imag.type))
+    return Complex(real, b.emit("select", below, b.emit("neg", imag), imag), b.where)
 
 
 @example(lambda J, x, y: J.lax.complex(x * 1.0, y * 1.0) == (1 + 0j), bits(9), bits(9))

@@ -203,9 +203,9 @@ def _igamma(b: Builder, a: Ref, x: Ref) -> Callable[[Any, Any], Any]:
 
 
 @example(lambda J, x: J.jax.scipy.special.gammainc(2.5, x), reals(30, low=0, high=20))
-@example(lambda J, x: J.jax.scipy.special.gammainc(0.5, x), reals(30, low=0, high=2), atol=2e-3)
-@example(lambda J, x: J.jax.scipy.special.gammainc(1.2, x), reals(30, low=0, high=4), atol=5e-4)
-@example(lambda J, x: J.jax.scipy.stats.chi2.cdf(x, 200), reals(30, low=100, high=300), atol=5e-4)
+@example(lambda J, x: J.jax.scipy.special.gammainc(0.5, x), reals(30, low=0, high=2))
+@example(lambda J, x: J.jax.scipy.special.gammainc(1.2, x), reals(30, low=0, high=4))
+@example(lambda J, x: J.jax.scipy.stats.chi2.cdf(x, 200), reals(30, low=100, high=300))
 def igamma(b: Builder, a: Ref, x: Ref, **_: Any) -> list[Ref]:
     """The regularized incomplete Gamma function P(a, x) for a constant a >= 0.5, by a series in sqrt(x)."""
     return written(b, _igamma(b, a, x), _whole(b, x, a))
@@ -224,9 +224,9 @@ def _whole(b: Builder, x: Ref, *others: Ref) -> Ref:
     return b.emit("broadcast", x, shape=shape, dims=tuple(range(len(shape) - len(x.type.shape), len(shape))))
 
 
-@example(lambda J, x: J.jax.scipy.special.betainc(2.5, 1.5, x), reals(30, low=0, high=1), atol=5e-4)
-@example(lambda J, x: J.jax.scipy.special.betainc(0.5, 0.5, x), reals(30, low=0.01, high=0.99), atol=5e-4)
-@example(lambda J, x: J.jax.scipy.stats.beta.cdf(x, 40.0, 60.0), reals(30, low=0.2, high=0.7), atol=5e-4)
+@example(lambda J, x: J.jax.scipy.special.betainc(2.5, 1.5, x), reals(30, low=0, high=1))
+@example(lambda J, x: J.jax.scipy.special.betainc(0.5, 0.5, x), reals(30, low=0.01, high=0.99))
+@example(lambda J, x: J.jax.scipy.stats.beta.cdf(x, 40.0, 60.0), reals(30, low=0.2, high=0.7))
 def regularized_incomplete_beta(b: Builder, p: Ref, q: Ref, x: Ref, **_: Any) -> list[Ref]:
     """The regularized incomplete Beta function I_x(a, b) for constants a, b >= 0.5, by a series in asin(sqrt(x))."""
     first, second = _parameter(b, p, "a"), _parameter(b, q, "b")
