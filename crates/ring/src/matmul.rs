@@ -63,6 +63,8 @@ const LAID_OUT: usize = 16 << 20;
 const PIECE: usize = 1 << 19;
 /// Rows (or columns, if transposed) of such a piece at least, so that the right matrix is not laid out too often.
 const LEAST_RUN: usize = 256;
+/// Columns from which rows are added four at a time; shorter ones one by one, as memory is read in order then.
+const WIDE: usize = 256;
 
 /// `out = x @ y` for matrices that lie one after the other.
 pub fn matmul<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
@@ -70,8 +72,9 @@ pub fn matmul<T: Tiled>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes)
     accumulate(out, x, y, sizes);
 }
 
-/// `x0 @ y0 + x0 @ y1 + x1 @ y0`, as one product of twice the depth: `[x0 | x1] @ [y0 + y1 ; y0]`.
-/// `y0` and `y1` lie alike.
+/// `x0 @ y0 + x0 @ y1 + x1 @ y0`, as one product of twice the depth: `[x0 | x1] @ [y0 + y1 ; y0]`, or
+/// `[x0 + x1 | x0] @ [y0 ; y1]` where the left matrices are the smaller ones. `x0` and `x1` lie alike, and so do `y0` and
+/// `y1`.
 pub fn cross_matmul<T: Tiled>(
     out: &mut [T],
     [x0, x1]: [Matrix<T>; 2],
@@ -79,6 +82,14 @@ pub fn cross_matmul<T: Tiled>(
     sizes: Sizes,
 ) {
     out.fill(T::default());
+    if x0.data.len() < y0.data.len() {
+        with_strips(2, x0.data.len(), |sum: &mut [T]| {
+            elementwise::binary::<T, elementwise::Add>(sum, x0.data, x1.data);
+            accumulate(out, Matrix { data: sum, ..x0 }, y0, sizes);
+        });
+        accumulate(out, x0, y1, sizes);
+        return;
+    }
     with_strips(2, y0.data.len(), |sum: &mut [T]| {
         elementwise::binary::<T, elementwise::Add>(sum, y0.data, y1.data);
         accumulate(out, x0, Matrix { data: sum, ..y0 }, sizes);
@@ -244,6 +255,16 @@ fn dots<T: Ring>(out: &mut [T], x: Matrix<T>, y: Matrix<T>, sizes: Sizes) {
 fn weighted_rows<T: Ring>(out: &mut [T], x: Matrix<T>, y: &[T], sizes: Sizes) {
     let Sizes { m, k, n } = sizes;
     let (down, right) = if x.transposed { (1, m) } else { (k, 1) };
+    if n < WIDE {
+        let mut weights = vec![T::default(); k];
+        for (i, out) in out.chunks_mut(n).enumerate() {
+            for (p, weight) in weights.iter_mut().enumerate() {
+                *weight = x.data[i * down + p * right];
+            }
+            add_rows(out, &weights, y);
+        }
+        return;
+    }
     for p in (0..k).step_by(4) {
         let depth = (k - p).min(4);
         for (i, out) in out.chunks_mut(n).enumerate() {
