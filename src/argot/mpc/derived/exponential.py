@@ -28,6 +28,10 @@ def _powers(k: int) -> tuple[float, ...]:
     return WIDE_POWERS if k > 64 else POWERS
 
 
+def _terms(k: int) -> int:
+    return len(_powers(k))
+
+
 def _edges(k: int, f: int) -> tuple[int, float]:
     """Between which x log2(e) has a result that can be encoded."""
     return -(f + 1), math.log2((1 << (k - f - 2)) - 1) - f
@@ -66,7 +70,7 @@ W, D, Q = "_whole(k, f)", "_digits(k, f)", "_finer(k, f)"
 @derived(
     f"""
     gather(msb(l=_width(k, f, l, 0)), msb(l=_width(k, f, l, 1))) + gather(mul_bit(), mul_bit())
-    + trunc(d=f) + a2b(w={Q} + {W}) + gather(b2a(w={W}), two_to_the(w={W})) + polynomial(terms=len(_powers(k)), q={Q})
+    + trunc(d=f) + a2b(w={Q} + {W}) + gather(b2a(w={W}), two_to_the(w={W})) + polynomial(terms=_terms(k), q={Q})
     + trunc(d={Q} - {D}) + mul_trunc(d={D} + 1) + mul_bit() + mul_bit()
     """
 )

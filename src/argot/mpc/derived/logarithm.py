@@ -41,6 +41,10 @@ def _coefficients(k: int) -> tuple[float, ...]:
     return WIDE_COEFFICIENTS if k > 64 else COEFFICIENTS
 
 
+def _terms(k: int) -> int:
+    return len(_coefficients(k))
+
+
 def _digits(k: int) -> int:
     """Fraction bits of a mantissa and of ln 2, which is multiplied by up to k."""
     return 48 if k > 64 else min((k - 4) // 2, 28)
@@ -48,7 +52,7 @@ def _digits(k: int) -> int:
 
 @derived(
     f"""
-    normalised(q=_digits(k)) + polynomial(terms=len(_coefficients(k)), q=_digits(k)) + b2a(w={PLACE})
+    normalised(q=_digits(k)) + polynomial(terms=_terms(k), q=_digits(k)) + b2a(w={PLACE})
     + trunc(d=max(_digits(k) - f, 0)) + and_(w=1) + select()
     """
 )

@@ -28,8 +28,12 @@ def _coefficients(k: int) -> tuple[float, ...]:
     return WIDE_COEFFICIENTS if k > 64 else COEFFICIENTS
 
 
+def _terms(k: int) -> int:
+    return len(_coefficients(k))
+
+
 INVERSE = """
-normalised(q=_digits(k)) + polynomial(terms=len(_coefficients(k)), q=_digits(k)) + square_trunc(d=_digits(k))
+normalised(q=_digits(k)) + polynomial(terms=_terms(k), q=_digits(k)) + square_trunc(d=_digits(k))
 + mul_trunc(d=_digits(k)) + mul_trunc(d=_digits(k)+1) + and_(w=1)
 """
 SHIFTED = f"gather(mul_public_trunc(d=_digits(k)) + select(), two_to_the(w={PLACE} - 1))"
