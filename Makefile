@@ -2,7 +2,8 @@
 # make demo    the main job: two CSV files, three agents, one model
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
-# make bench   the table of ratios beside the peers (benchmarks/README.md)
+# make bench   the tables of ratios beside the peers (benchmarks/README.md)
+# make bench-wan   the operations over shaped links between network namespaces, as root
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 export JAX_PLATFORMS := cpu
 
-.PHONY: setup demo test test-slow check format bench clean
+.PHONY: setup demo test test-slow check format bench bench-wan clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.built $(VENV)/.dev
@@ -58,6 +59,10 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/peer_table.py
+
+bench-wan: setup
+	$(BIN)/python benchmarks/wan.py
 
 clean:
 	rm -rf target $(VENV) src/argot/_core*.so

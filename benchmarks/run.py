@@ -119,12 +119,17 @@ def middle(runs: list[dict]) -> dict:
     return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
 
 
+def in_turn(peer: list[str], ours: list[str], rounds: int) -> tuple[dict, dict]:
+    """The middle runs of the peer's script and of `argot bench`, with these arguments."""
+    theirs = [str(peer_python()), str(ROOT / "benchmarks" / "peers" / peer[0]), *peer[1:]]
+    mine = [str(Path(sys.executable).parent / "argot"), "bench", *ours, "--json"]
+    pairs = [(last_json(theirs), last_json(mine)) for _ in range(rounds)]
+    return middle([run for run, _ in pairs]), middle([run for _, run in pairs])
+
+
 def measure(row: Row, rounds: int) -> dict:
     """The peer's figures and ours, in turn."""
-    theirs = [str(peer_python()), str(ROOT / "benchmarks" / "peers" / row.peer[0]), *row.peer[1:]]
-    mine = [str(Path(sys.executable).parent / "argot"), "bench", *row.ours, "--json"]
-    pairs = [(last_json(theirs), last_json(mine)) for _ in range(rounds)]
-    peer, ours = (middle(list(runs)) for runs in zip(*pairs, strict=True))
+    peer, ours = in_turn(row.peer, row.ours, rounds)
     found = {"name": row.name, "work": row.work, "ours": ours, "peer": peer, "time_limit": row.time}
     found["ratio"] = ours["seconds"] / peer["seconds"]
     if row.bytes is not None:
@@ -170,12 +175,12 @@ def script(name: str) -> str:
     return done.stdout.strip("\n")
 
 
-def write(found: str) -> None:
-    """Put the measurements into README.md, between its marks."""
+def write(found: str, start: str = "<!-- measured -->", end: str = "<!-- end -->") -> None:
+    """Put the measurements into README.md, between these marks."""
     readme = ROOT / "benchmarks" / "README.md"
-    head, rest = readme.read_text(encoding="utf-8").split("<!-- measured -->", 1)
-    _, tail = rest.split("<!-- end -->", 1)
-    readme.write_text(f"{head}<!-- measured -->\n{found}\n<!-- end -->{tail}", encoding="utf-8")
+    head, rest = readme.read_text(encoding="utf-8").split(start, 1)
+    _, tail = rest.split(end, 1)
+    readme.write_text(f"{head}{start}\n{found}\n{end}{tail}", encoding="utf-8")
 
 
 def main() -> None:

@@ -4,11 +4,12 @@ import contextlib
 import json
 import sys
 
+import numpy as np
 import pytest
 
 import argot
 from argot import cli
-from argot.bench import mpc
+from argot.bench import mlp, mpc
 
 STEP = 2.0**-18
 # Of the absolute error: the documented ones (docs/reference/accuracy.md) rounded up, two steps for one truncation; what
@@ -19,6 +20,7 @@ BOUNDS = {
     "less": 0,
     "equal": 0,
     "where": 0,
+    "relu": 0,
     "exp": 2 * STEP,
     "log": 2 * STEP,
     "sigmoid": 1.9e-4,
@@ -70,6 +72,8 @@ def found(ran):
 def check_costs(figures):
     assert figures["seconds"] > 0 and figures["bytes_total"] > 0 and figures["rounds"] > 0
     assert isinstance(figures["bytes_total"], int) and isinstance(figures["rounds"], int)
+    if figures["op"] != "psi":
+        assert figures["bytes_total"] / 3 <= figures["bytes_busiest"] < figures["bytes_total"]
 
 
 @pytest.mark.parametrize("op", BOUNDS)
@@ -77,7 +81,18 @@ def test_an_operation(bench, together, op):
     size = "4,5,6" if op == "matmul" else "50"
     figures = found(bench("mpc", "--op", op, "--n", size, "--reps", "1", "--json"))
     assert list(figures) == [
-        *("op", "n", "protocol", "seconds", "bytes_total", "rounds", "max_abs_error", "max_rel_error", "assumed_range")
+        *(
+            "op",
+            "n",
+            "protocol",
+            "seconds",
+            "bytes_total",
+            "bytes_busiest",
+            "rounds",
+            "max_abs_error",
+            "max_rel_error",
+            "assumed_range",
+        )
     ]
     assert (figures["op"], figures["protocol"], figures["assumed_range"]) == (op, "aby3", None)
     assert figures["n"] == ([4, 5, 6] if op == "matmul" else 50)
@@ -148,7 +163,34 @@ def test_an_intersection(bench):
 
 def test_logistic_regression(bench):
     figures = found(bench("lr", "--rows", "200", "--cols", "4", "--batch", "64", "--reps", "1", "--json"))
-    assert list(figures) == ["op", "rows", "cols", "batch", "seconds", "bytes_total", "rounds", "auc"]
+    assert list(figures) == ["op", "rows", "cols", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "auc"]
     assert [figures[name] for name in ("op", "rows", "cols", "batch")] == ["lr", 200, 4, 64]
     check_costs(figures)
     assert 0.85 < figures["auc"] < 1
+
+
+def test_a_network(bench):
+    figures = found(bench("mlp", "--rows", "640", "--batch", "64", "--reps", "1", "--json"))
+    assert list(figures) == [
+        *("op", "rows", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "accuracy", "accuracy_plain")
+    ]
+    assert [figures[name] for name in ("op", "rows", "batch")] == ["mlp", 640, 64]
+    check_costs(figures)
+    assert 0.25 < figures["accuracy_plain"] < 0.95  # more than by chance, less than if nothing could go wrong
+    assert figures["accuracy"] == pytest.approx(figures["accuracy_plain"], abs=0.01)
+
+
+def test_images_and_labels_are_of_the_same_digits():
+    """Nearest picture, which knows neither network nor training."""
+    x, y = mlp.images(500, mlp.HELD_OUT), mlp.labels(500, mlp.HELD_OUT)
+    means = np.stack([mlp.images(5000, mlp.TRAINING)[mlp.digits(5000, mlp.TRAINING) == d].mean(0) for d in range(10)])
+    nearest = ((x[:, None] - means) ** 2).sum(2).argmin(1)
+    assert 0.7 < np.mean(nearest == y.argmax(1)) < 0.95
+
+
+def test_sharing(bench):
+    figures = found(bench("share", "--n", "1000", "--reps", "1", "--json"))
+    assert list(figures) == ["op", "n", "seconds", "bytes_total", "rounds", "max_abs_error"]
+    assert (figures["op"], figures["n"], figures["max_abs_error"]) == ("share", 1000, 0)
+    assert figures["seconds"] > 0 and figures["rounds"] > 0
+    assert figures["bytes_total"] >= 8 * 1000  # one addend of each number goes over at least

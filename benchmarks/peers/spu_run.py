@@ -6,9 +6,12 @@ Run by `benchmarks/run.py` inside the peer's own virtual environment; prints one
 
 Wall time runs from a link barrier to the slowest party's finish; compiling, sharing of inputs and revealing are
 outside the clock, and so is one first run. Bytes are the link's own counters, summed over the parties.
+
+`--op share` times the sharing itself, which the peer does in one process and sends to nobody; it has no bytes.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing as mp
 import os
@@ -33,6 +36,12 @@ def program(op, n):
     def uniform(*shape):
         return rng.uniform(-4, 4, shape).astype(np.float32)
 
+    def positive(*shape):
+        return rng.uniform(0.1, 10, shape).astype(np.float32)
+
+    def whole(limit, *shape):
+        return rng.integers(-limit, limit + 1, shape).astype(np.int32)
+
     def chain(x, y):
         for _ in range(100):
             x = x * y
@@ -44,13 +53,26 @@ def program(op, n):
     if op == "lr":
         rows, columns, batch = n
         return logistic_regression(rows, columns, batch)
+    if op == "mlp":
+        rows, batch = n
+        return network(rows, batch)
     (size,) = n
     return {
         "mul": (lambda x, y: x * y, (uniform(size), uniform(size))),
+        "imul": (lambda x, y: x * y, (whole(1000, size), whole(1000, size))),
         "less": (lambda x, y: x < y, (uniform(size), uniform(size))),
+        "equal": (lambda x, y: x == y, (whole(2, size), whole(2, size))),
         "where": (jnp.where, (rng.integers(0, 2, size).astype(bool), uniform(size), uniform(size))),
-        "sigmoid": (jax.nn.sigmoid, (uniform(size),)),
+        "relu": (jax.nn.relu, (uniform(size),)),
         "exp": (jnp.exp, (uniform(size),)),
+        "log": (jnp.log, (positive(size),)),
+        "reciprocal": (lambda x: 1.0 / x, (positive(size),)),
+        "sqrt": (jnp.sqrt, (positive(size),)),
+        "rsqrt": (jax.lax.rsqrt, (positive(size),)),
+        "sigmoid": (jax.nn.sigmoid, (uniform(size),)),
+        "tanh": (jnp.tanh, (uniform(size),)),
+        "softmax": (lambda x: jax.nn.softmax(x, axis=1), (uniform(size // 10, 10),)),
+        "max": (lambda x: jnp.max(x, axis=1), (uniform(size // 100, 100),)),
         "sort": (jnp.sort, (uniform(size),)),
         "chain": (chain, (np.full(size, 1.5, np.float32), np.full(size, 1.003, np.float32))),
     }[op]
@@ -80,6 +102,59 @@ def logistic_regression(rows, columns, batch):
         return jax.lax.scan(step, (jnp.zeros(columns), jnp.zeros(())), (xb, yb))[0]
 
     return fit, (x, y)
+
+
+def network(rows, batch):
+    """One epoch of 784 - 128 - 128 - 10: the schedule and the data of `argot bench mlp`."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    rng, widths = np.random.default_rng(13), (784, 128, 128, 10)
+    start = [
+        ((rng.normal(size=(a, b)) * np.sqrt(2 / a)).astype(np.float32), np.zeros(b, np.float32))
+        for a, b in itertools.pairwise(widths)
+    ]
+    pictures = np.random.default_rng(17).random((10, 784)) ** 3
+    digits = np.random.default_rng([23, 0]).integers(0, 10, rows)
+    rng = np.random.default_rng([19, 0])
+    own, other = rng.uniform(0.4, 1, (rows, 1)), rng.integers(0, 10, rows)
+    blend = own * pictures[digits] + (1 - own) * pictures[other]
+    x = np.clip(blend + rng.normal(0, 0.25, blend.shape), 0, 1).astype(np.float32)
+    y = np.eye(10, dtype=np.float32)[digits]
+    batches = rows // batch
+
+    def loss(params, x, y):
+        *hidden, (w, b) = params
+        for wide, bias in hidden:
+            x = jax.nn.relu(x @ wide + bias)
+        return -jnp.mean(jnp.sum(jax.nn.log_softmax(x @ w + b) * y, axis=1))
+
+    def fit(params, x, y):
+        def step(params, one):
+            gradients = jax.grad(loss)(params, *one)
+            return jax.tree_util.tree_map(lambda p, g: p - 0.1 * g, params, gradients), None
+
+        xb = x[: batches * batch].reshape(batches, batch, 784)
+        yb = y[: batches * batch].reshape(batches, batch, 10)
+        return jax.lax.scan(step, params, (xb, yb))[0]
+
+    return fit, (start, x, y)
+
+
+def sharing(n, reps):
+    """Seconds of making the shares of n reals, after one run that does not count."""
+    import numpy as np
+    import spu
+    from spu import libspu
+
+    x = np.random.default_rng(11).uniform(-4, 4, n).astype(np.float32)
+    io, walls = spu.Io(3, config()), []
+    for _ in range(reps + 1):
+        start = time.time()
+        io.make_shares(x, libspu.Visibility.VIS_SECRET)
+        walls.append(time.time() - start)
+    return walls[1:]
 
 
 def quiet(log):
@@ -230,7 +305,7 @@ def in_memory(executable, shares, reps):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--op", required=True)
-    parser.add_argument("--n", required=True, help="size; M,K,N for matmul; rows,columns,batch for lr")
+    parser.add_argument("--n", required=True, help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp")
     parser.add_argument("--link", choices=["tcp", "memory"], default="tcp")
     parser.add_argument("--reps", type=int, default=5)
     a = parser.parse_args()
@@ -239,25 +314,20 @@ def main():
     import spu
     from spu import libspu
 
-    fn, args = program(a.op, [int(v) for v in a.n.split(",")])
+    sizes = [int(v) for v in a.n.split(",")]
+    found = {"peer": f"spu {spu.__version__} aby3 fm64", "op": a.op, "n": a.n, "link": a.link}
+    if a.op == "share":
+        walls = sharing(*sizes, a.reps)
+        print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls}))
+        return
+    fn, args = program(a.op, sizes)
     executable, flat = compiled(fn, args)
     io = spu.Io(3, config())
     shares = [io.make_shares(x, libspu.Visibility.VIS_SECRET) for x in flat]
     runs = (over_tcp if a.link == "tcp" else in_memory)(executable, shares, a.reps)
     walls = [max(r[i][1] for r in runs) - min(r[i][0] for r in runs) for i in range(1, a.reps + 1)]
-    print(
-        json.dumps(
-            {
-                "peer": f"spu {spu.__version__} aby3 fm64",
-                "op": a.op,
-                "n": a.n,
-                "link": a.link,
-                "seconds": statistics.median(walls),
-                "runs": walls,
-                "bytes_total": sum(r[-1][2][0] for r in runs),
-            }
-        )
-    )
+    total = sum(r[-1][2][0] for r in runs)
+    print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls, "bytes_total": total}))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .api.reveal import within as within
     from .devices.schema import spec as spec
     from .errors import ArgotError as ArgotError
+    from .vm.estimate import Link as Link
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _HOME = {
     "ArgotError": "errors",
     "Federation": "api.federation",
     "Handle": "api.handles",
+    "Link": "vm.estimate",
     "MpcDevice": "api.places",
     "Party": "api.places",
     "connect": "api.connect",

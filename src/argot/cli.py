@@ -154,6 +154,33 @@ def bench_lr(
     _print(run(rows, cols, batch, reps, protocol), as_json)
 
 
+@bench.command("mlp")
+def bench_mlp(
+    rows: Annotated[int, typer.Option(min=1, help="Synthetic images.")],
+    batch: Annotated[int, typer.Option(min=1, help="Rows of one step.")] = 128,
+    reps: Reps = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """One epoch of a network of 784 - 128 - 128 - 10 on one party's images and another's labels."""
+    from .bench.mlp import bench as run
+
+    _print(run(rows, batch, reps, protocol), as_json)
+
+
+@bench.command("share")
+def bench_share(
+    n: Annotated[int, typer.Option(min=1, help="Reals of one party.")],
+    reps: Reps = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """A party's array becomes shares at all parties."""
+    from .bench.share import bench as run
+
+    _print(run(n, reps, protocol), as_json)
+
+
 @bench.command("overhead")
 def bench_overhead(as_json: AsJson = False) -> None:
     """The engine without arithmetic: microseconds per message, equation and round."""

@@ -9,6 +9,7 @@
     │   ├── UnsupportedError   an operation this device does not have
     │   ├── TraceError         a traced function raised
     │   ├── Deadlock           every party waits for a message that nobody sent
+    │   ├── ClearMismatch      a result on shares differs from the same in the clear
     │   └── ProgramMismatch    two agents were given different programs for one node
     ├── PermissionRefused      a party's policy says no
     │   └── MoveRefused        a value would go to a party that may not have it
@@ -111,6 +112,10 @@ class TraceError(ProgramError):
 
 class Deadlock(ProgramError):
     """Every party waits for a message that nobody sent; says who waits for what."""
+
+
+class ClearMismatch(ProgramError):
+    """A result on shares differs from the same in the clear; names the first line where they go apart."""
 
 
 class ProgramMismatch(ProgramError):

@@ -26,8 +26,10 @@ from .vm import lower
 class Optimizer(Protocol):
     """What `optax.GradientTransformation` is."""
 
-    init: Callable[[Any], Any]
-    update: Callable[..., tuple[Any, Any]]
+    @property
+    def init(self) -> Callable[[Any], Any]: ...
+    @property
+    def update(self) -> Callable[..., tuple[Any, Any]]: ...
 
 
 def fit(

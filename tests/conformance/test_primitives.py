@@ -1,7 +1,7 @@
 """Every lowering rule there is, by its own examples: on every protocol, against JAX in float64.
 
 A new rule in `argot/vm/lower/rules` is picked up by itself; a rule without an example fails. So are the kernels for
-functions of JAX in `argot/vm/lower/named.py`.
+functions of JAX in `argot/vm/lower/named.py` and those for complex numbers in `argot/vm/lower/complex.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from argot import mpc
 from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import NUMPY, PUBLIC, SECRET, ir_dtype, private
-from argot.vm.lower import Spec, named, rules, secret_random, trace, within
+from argot.vm.lower import Spec, complex, named, rules, secret_random, trace, within
 from argot.vm.lower.catalogue import ALIASES, table
 
 J = SimpleNamespace(jax=jax, jnp=jax.numpy, lax=jax.lax, within=within, draw=secret_random)
@@ -24,7 +24,11 @@ REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference" / "primit
 
 CASES = [
     pytest.param(example, i, id=f"{name}-{i}")
-    for name, rule in [*rules.every().items(), *((f"jnp.{name}", kernel) for name, kernel in named.every().items())]
+    for name, rule in [
+        *rules.every().items(),
+        *((f"jnp.{name}", kernel) for name, kernel in named.every().items()),
+        *((f"complex.{name}", kernel) for name, kernel in complex.every().items()),
+    ]
     for i, example in enumerate(getattr(rule, "examples", ()))
 ]
 PROTOCOLS = [name for name in mpc.names() if name != "plain"]

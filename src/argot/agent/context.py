@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from ..devices.schema import Schema
 from ..errors import UnknownNameError
 from ..graph.node import Node
+from ..runtime.meter import LINE
 from .store import Entry
 from .wire import Usage
 
 if TYPE_CHECKING:
     from ..config import AgentConfig
+    from ..runtime.meter import Span
     from ..runtime.party import Party
     from ..runtime.session import Meter, Session
     from .journal import Journal
@@ -51,6 +53,7 @@ class Context:
     prepared: Any = None
     usage: Usage = field(default_factory=Usage)
     notes: dict[str, Any] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
     _told: float = 0.0
 
     @property
@@ -70,6 +73,7 @@ class Context:
     def run(self, fn: Callable[[Party], Coroutine[Any, Any, Any]]) -> Any:
         """Run a protocol with the other parties; what it cost goes into `usage`."""
         result, meter = self.session.run(fn, node=self.node.digest(), label=self.label)
+        self.spans = meter.spans
         self.usage = Usage(
             seconds=meter.seconds,
             bytes_sent=meter.sent_bytes,
@@ -78,6 +82,10 @@ class Context:
             packets=meter.packets,
             rounds=meter.rounds,
             operations=_operations(meter),
+            lines=tuple(
+                (line.name.removeprefix(LINE), line.calls, line.ns / 1e9, line.total("bits") // 8, line.rounds)
+                for line in meter.record.lines
+            ),
         )
         return result
 
@@ -103,13 +111,14 @@ def _operations(meter: Meter) -> tuple[tuple[str, int, float, int, int], ...]:
     """A row for each path of operations. What was sent outside of all of them is the row `OTHER`, so that the bytes of
     the outermost rows add up to what the run sent; its seconds and rounds are those that the others leave.
     """
-    rows = [(row["path"], row["calls"], row["seconds"], row["bytes"], row["rounds"]) for row in meter.record.rows()]
+    record = meter.record.without_lines()
+    rows = [(row["path"], row["calls"], row["seconds"], row["bytes"], row["rounds"]) for row in record.rows()]
     rows = [row for row in rows if row[0]]
-    if meter.record.messages:
+    if record.messages:
         outer = [row for row in rows if "/" not in row[0]]
         seconds = max(meter.seconds - sum(row[2] for row in outer), 0.0)
         rounds = max(meter.rounds - sum(row[4] for row in outer), 0)
-        rows.append((OTHER, 1, seconds, meter.record.bits // 8, rounds))
+        rows.append((OTHER, 1, seconds, record.bits // 8, rounds))
     return tuple(rows)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from time import perf_counter_ns, time_ns
 from typing import Literal
 
 from ..config import User
@@ -10,6 +12,7 @@ from ..devices.schema import Schema, resolve
 from ..errors import ArgotError, InputError, PartyLost, PermissionRefused, ProgramMismatch
 from ..graph.lineage import Source
 from ..graph.node import Binding, DeviceSpec, Node
+from ..runtime.meter import Span
 from ..runtime.session import Session
 from .context import Context
 from .failures import public
@@ -17,6 +20,7 @@ from .lane import Lane
 from .rendezvous import Rendezvous
 from .store import Entry, ObjectStore
 
+TRACE = 50_000  # spans that an agent remembers of a job: the last ones
 MOST = 16  # nodes of a shared device at once, whatever it asks for; the same at every agent
 
 
@@ -32,6 +36,7 @@ class Run:
     doubles: bool = False
     state: Literal["waiting", "preparing", "agreeing", "running", "done"] = "waiting"
     context: Context = None  # type: ignore[assignment] # set by `prepare`
+    began: int = 0  # `perf_counter_ns`
 
     @property
     def key(self) -> tuple[str, int]:
@@ -54,6 +59,7 @@ class Job:
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     broken: dict[str, ArgotError] = field(default_factory=dict)  # devices that could not be opened, and why
     lost: str | None = None
+    trace: deque[tuple[str, *Span]] = field(default_factory=lambda: deque(maxlen=TRACE))
 
     def lane(self, device: DeviceSpec) -> Lane[Run]:
         """The lane of a device; the first node fixes what the name stands for."""
@@ -77,6 +83,17 @@ class Job:
         """PartyLost once a party of one of this job's devices is gone."""
         if self.lost is not None and len(node.parties) > 1:
             raise PartyLost(f"{self.lost} is gone", todo="start again once it is back", party=self.lost, node=node.name)
+
+    def note(self, run: Run) -> None:
+        """Remember when a node, and the equations of its program, began and ended."""
+        name = run.node.name
+        self.trace.extend((name, *span) for span in run.context.spans)
+        self.trace.append((name, name, run.node.where, run.began, perf_counter_ns()))
+
+    def spans(self) -> list[tuple[str, str, str, int, int]]:
+        """What is remembered: node, what, the user's line, begin and end in nanoseconds since 1970."""
+        offset = time_ns() - perf_counter_ns()
+        return [(node, what, line, begin + offset, end + offset) for node, what, line, begin, end in self.trace]
 
     def close(self) -> None:
         """Let go of the sessions of its devices."""

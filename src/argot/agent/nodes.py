@@ -9,6 +9,7 @@ itself, so that nobody waits for a party that will not come.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -199,7 +200,7 @@ class Nodes:
     # Running.
 
     def _execute(self, job: Job, run: Run) -> None:
-        run.state = "running"
+        run.state, run.began = "running", perf_counter_ns()
         operation = find(run.node.op)
         self.agent.logs.info("run", node=run.node.name, op=run.node.op, hash=short(run.hash))
         self._thread(job, run, lambda: operation.execute(run.context), lambda results: self._done(job, run, results))
@@ -254,6 +255,7 @@ class Nodes:
         ]
         schemas = {name: schema for name, (_, schema) in results.items()}
         context = run.context
+        job.note(run)
         self.agent.tell(job.driver, wire.Done(job.id, run.node.number, schemas, context.usage, context.notes))
         self._over(job, run, waiters)
 

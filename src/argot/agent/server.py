@@ -255,10 +255,12 @@ class Agent:
                 found: Any = self.journal.of_job(job.id)
             case "usage":
                 found = {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+            case "trace":
+                found = job.spans()
             case "saved" | "saved value":
                 self.policy.check_saved(message.name, job.user, job.driver)
                 kind: saved.Kind = "share" if message.what == "saved" else "value"
                 found = saved.read(self.directory, self.secret, kind, message.name).header
             case _:
-                raise failures.public(InputError(f"no question {message.what!r}", wanted="log, usage or saved"))
+                raise failures.public(InputError(f"no question {message.what!r}", wanted="log, usage, trace or saved"))
         return msgspec.msgpack.encode(found)

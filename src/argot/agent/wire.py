@@ -43,7 +43,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one node cost one agent; `operations` rows are (name, calls, seconds, bytes sent, rounds)."""
+    """What one node cost one agent. Rows of `operations`, and of `lines` of the user's program, are (name, calls,
+    seconds, bytes sent, rounds)."""
 
     seconds: float = 0.0
     bytes_sent: int = 0
@@ -52,6 +53,7 @@ class Usage(msgspec.Struct, frozen=True):
     packets: int = 0
     rounds: int = 0
     operations: tuple[tuple[str, int, float, int, int], ...] = ()
+    lines: tuple[tuple[str, int, float, int, int], ...] = ()
 
 
 # Driver to agent.
@@ -88,7 +90,7 @@ class Drop(msgspec.Struct, frozen=True, tag="drop"):
 
 
 class Query(msgspec.Struct, frozen=True, tag="query"):
-    """Asks for what the agent recorded: `log` of this job, `usage` of the process, or `saved` models."""
+    """Asks for what the agent recorded: `log` and `trace` of this job, `usage` of the process, or `saved` models."""
 
     job: bytes
     request: int

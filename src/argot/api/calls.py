@@ -11,6 +11,7 @@ from ..devices import plain
 from ..devices.schema import Schema, declared
 from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
 from ..graph.graph import Call, Lowered, Ref
+from .checking import check_call
 from .handles import Handle
 from .places import MpcDevice, Party
 from .public import SMALL, PublicConstant, is_large
@@ -44,6 +45,7 @@ def device(place: Party | MpcDevice, returns: Any = None) -> Callable[[Callable[
                 return _call_plain(place, function, schema, args, kwargs)
             return _call_mpc(place, function, schema, args, kwargs)
 
+        call.place, call.returns = place, schema  # type: ignore[attr-defined]  # what `explain` asks for
         return call
 
     return decorate
@@ -53,16 +55,16 @@ def _call_plain(
     party: Party, function: Callable[..., Any], schema: Schema | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Handle:
     handles: list[Handle] = []
-    arguments = _slots((args, kwargs), handles, function)
+    arguments = slots((args, kwargs), handles, function)
     for handle in handles:
         _check_move_to_party(handle, party, function)
     arguments = _open_public(arguments)
     federation = party.federation
     if federation.client.code.get(party.name) == "any":
-        title, body = _name(function), b"P" + plain.freeze(function, arguments)
+        name, body = title(function), b"P" + plain.freeze(function, arguments)
     else:
-        title, body = _installed(function, party), b"I" + plain.pack_arguments(arguments)
-    call = Call(party.spec, "call", title, lambda _: Lowered(body), handles, owners=[party.name], schema=schema)
+        name, body = _installed(function, party), b"I" + plain.pack_arguments(arguments)
+    call = Call(party.spec, "call", name, lambda _: Lowered(body), handles, owners=[party.name], schema=schema)
     return federation.submit(call)[0]
 
 
@@ -70,42 +72,45 @@ def _call_mpc(
     place: MpcDevice, function: Callable[..., Any], schema: Schema | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Handle:
     handles: list[Handle] = []
-    arguments = _slots((args, kwargs), handles, function)
+    arguments = slots((args, kwargs), handles, function)
     for handle in handles:
         _check_move_to_device(handle, place, function)
     frozen = plain.freeze(function, arguments)
 
     def lowered(refs: list[Ref]) -> Lowered:
-        return lower(frozen, _name(function), refs, place.spec, schema)
+        return lower(frozen, title(function), refs, place.spec, schema)
 
     call = Call(
         place.spec,
         "run",
-        _name(function),
+        title(function),
         lowered,
         handles,
         owners=[place.name],
         visibility="secret",
         needs_schemas=True,
     )
-    return place.federation.submit(call)[0]
+    handle = place.federation.submit(call)[0]
+    if place.check == "plain":
+        check_call(place, handles, handle)
+    return handle
 
 
-def _slots(value: Any, handles: list[Handle], function: Callable[..., Any]) -> Any:
-    """The arguments with slots for handles, which are collected. InputError for large raw arrays."""
-    if isinstance(value, Handle):
+def slots(value: Any, handles: list[Any], function: Callable[..., Any], kinds: Any = Handle) -> Any:
+    """The arguments with slots for handles (all `kinds`), which are collected. InputError for large raw arrays."""
+    if isinstance(value, kinds):
         handles.append(value)
         return plain.Slot(len(handles) - 1)
     if is_large(value):
         raise InputError(
-            f"{_name(function)} was given an array of shape {tuple(value.shape)} as it is",
+            f"{title(function)} was given an array of shape {tuple(value.shape)} as it is",
             wanted=f"a handle, or argot.public(x) for more than {SMALL} elements",
             todo="load private data in a function at its owner; wrap it in argot.public if everybody may know it",
         )
     if type(value) in (list, tuple):
-        return type(value)(_slots(item, handles, function) for item in value)
+        return type(value)(slots(item, handles, function, kinds) for item in value)
     if type(value) is dict:
-        return {key: _slots(item, handles, function) for key, item in value.items()}
+        return {key: slots(item, handles, function, kinds) for key, item in value.items()}
     return value
 
 
@@ -124,7 +129,7 @@ def _check_move_to_party(handle: Handle, party: Party, function: Callable[..., A
     if product.visibility == "private" and product.owner == party.name:
         return
     raise MoveRefused(
-        f"{_name(function)} at {party.name} was given {handle!r} of {product.owner}",
+        f"{title(function)} at {party.name} was given {handle!r} of {product.owner}",
         wanted=f"values of {party.name}",
         todo=f"argot.reveal(x, to={party.name}) if {party.name} may know it",
         party=product.owner,
@@ -136,7 +141,7 @@ def _check_move_to_device(handle: Handle, place: MpcDevice, function: Callable[.
     if product.owner == place.name or (product.visibility == "private" and product.owner in place.spec.parties):
         return
     raise MoveRefused(
-        f"{_name(function)} on {place.name} was given {handle!r} of {product.owner}",
+        f"{title(function)} on {place.name} was given {handle!r} of {product.owner}",
         wanted=f"values of {', '.join(place.spec.parties)} or of this device",
         todo="make the owner a party of the device, or reveal the value to one that is",
         party=product.owner,
@@ -148,7 +153,7 @@ def _installed(function: Callable[..., Any], party: Party) -> str:
     if name is None:
         raise public_error(
             PermissionRefused(
-                f"{party.name} runs no code from the driver (rule code); {_name(function)} is not installed",
+                f"{party.name} runs no code from the driver (rule code); {title(function)} is not installed",
                 wanted="a function at the top of an installed module",
                 party=party.name,
                 todo="move it into a package that is installed at the party and allowed by its configuration",
@@ -157,5 +162,6 @@ def _installed(function: Callable[..., Any], party: Party) -> str:
     return name
 
 
-def _name(function: Callable[..., Any]) -> str:
+def title(function: Callable[..., Any]) -> str:
+    """What reports call it."""
     return getattr(function, "__name__", type(function).__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as File
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from .. import mpc as protocols
 from ..agent import wire
@@ -18,11 +18,14 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
+from ..vm.estimate import Link
 from . import moves
 from .client import Client
+from .explain import Explanation, explain
 from .handles import Handle
 from .places import MpcDevice, Party
 from .report import Report, make_report
+from .trace import write_trace
 
 
 class Federation:
@@ -62,6 +65,7 @@ class Federation:
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
+        check: Literal["plain"] | None = None,
     ) -> MpcDevice:
         """A device on which these parties compute on secret shares.
 
@@ -71,11 +75,23 @@ class Federation:
             ring: 32, 64 or 128 bits.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
+            check: "plain" repeats every call in the clear, and raises ClearMismatch with the user's line where the two
+                go apart. Inputs and results are revealed for that, and calls wait: for tests of a federation that
+                `argot.local` started, and refused in any other.
 
         Raises:
             UnknownNameError: the protocol or a party does not exist.
-            ConfigError: not the protocol's number of parties, or not so many fraction bits in the ring.
+            ConfigError: not the protocol's number of parties, not so many fraction bits in the ring, or a check that
+                is not possible.
         """
+        if check not in (None, "plain"):
+            raise ConfigError(f"check={check!r}", wanted='"plain", or None')
+        if check is not None and not self.embedded:
+            raise ConfigError(
+                'check="plain" reveals all inputs',
+                wanted="a federation of argot.local",
+                todo="check there, on other data",
+            )
         names = tuple(self.name_of(party) for party in parties)
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
@@ -87,7 +103,7 @@ class Federation:
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)))
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)), check)
         self._devices[name] = device
         return device
 
@@ -245,6 +261,26 @@ class Federation:
     def report(self) -> Report:
         """What it cost and who learned what, checked against the agents' own journals."""
         return make_report(self)
+
+    def explain(
+        self, what: Callable[..., Any] | Handle, /, *args: Any, links: Mapping[str, Link] | None = None, **kwargs: Any
+    ) -> Explanation:
+        """What a function on a device costs, by lines of the user: rounds, bytes, and times over some networks.
+
+        Args:
+            what: a function decorated with `@argot.device(mpc)`, which does not run, and its arguments; or the handle
+                of a call, which is waited for: the estimate then stands beside what was measured.
+            args, kwargs: as for a call; `argot.spec(shape, dtype)` in the place of a handle stands for a secret.
+            links: networks by name, instead of `argot.api.explain.LINKS`: `{"ours": argot.Link(1e9, 0.002)}`.
+
+        Raises what tracing the function raises. It takes about as long as every different equation takes once.
+        """
+        return explain(self, what, args, kwargs, links)
+
+    def trace(self, file: File | str) -> File:
+        """Write when every node, and every equation of its program, ran at each party, in Chrome's format: for
+        https://ui.perfetto.dev. Agents remember the last 50,000 spans of a job."""
+        return write_trace(self, File(file))
 
     def close(self) -> None:
         """End the job; embedded agents stop. Safe to call twice."""

@@ -48,8 +48,8 @@ class Party:
 class MpcDevice:
     """Parties that compute on secret shares."""
 
-    def __init__(self, federation: Federation, spec: DeviceSpec) -> None:
-        self.federation, self.spec = federation, spec
+    def __init__(self, federation: Federation, spec: DeviceSpec, check: str | None = None) -> None:
+        self.federation, self.spec, self.check = federation, spec, check
 
     @property
     def name(self) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 EMBEDDED = "The driver started the agents and acts for every party: it is trusted by all of them."
 
+SHOWN = 20
+"""Lines of user programs that the printed report has; `Report.lines` has them all."""
+
 LAST_WORDS = 10.0
 """Seconds to wait for what agents say of a node that another has ended."""
 
@@ -50,6 +53,19 @@ class OperationCost:
 
 
 @dataclass(frozen=True)
+class LineCost:
+    """One line of the user's program on a device: calls and seconds at the slowest agent, bytes of all, and the rounds
+    of all its calls in a row, which may overlap with those of other lines."""
+
+    node: str
+    where: str
+    calls: int
+    seconds: float
+    bytes: int
+    rounds: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines.
 
@@ -65,6 +81,7 @@ class Report:
     shapes_seen_by_driver: tuple[str, ...]
     nodes: tuple[NodeCost, ...]
     operations: tuple[OperationCost, ...]
+    lines: tuple[LineCost, ...]
     peak_memory: dict[str, float]
     unchecked: tuple[str, ...]
     graph_hash: str
@@ -108,17 +125,31 @@ class Report:
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
         """Titles, heads and rows of the cost tables."""
         nodes = [
-            [n.node, n.device, _seconds(n.seconds), _bytes(n.bytes), str(n.rounds), str(n.packets), n.where]
+            [n.node, n.device, in_seconds(n.seconds), in_bytes(n.bytes), str(n.rounds), str(n.packets), n.where]
             for n in self.nodes
         ]
         operations = [
-            [o.operation, str(o.calls), _seconds(o.seconds), _bytes(o.bytes), str(o.rounds)] for o in self.operations
+            [o.operation, str(o.calls), in_seconds(o.seconds), in_bytes(o.bytes), str(o.rounds)]
+            for o in self.operations
+        ]
+        lines = [
+            [
+                line.where or "-",
+                line.node,
+                str(line.calls),
+                in_seconds(line.seconds),
+                in_bytes(line.bytes),
+                str(line.rounds),
+            ]
+            for line in self.lines[:SHOWN]
         ]
         memory = [[party, f"{size:.0f} MB"] for party, size in self.peak_memory.items()]
-        total = f"Cost by node (sum: {_bytes(self.bytes_total)}, {self.rounds} rounds)"
+        shown = f" (the {SHOWN} that sent most of {len(self.lines)})" if len(self.lines) > SHOWN else ""
+        total = f"Cost by node (sum: {in_bytes(self.bytes_total)}, {self.rounds} rounds)"
         return [
             (total, ["node", "device", "seconds", "bytes", "rounds", "packets", "line"], nodes),
             ("Cost by operation", ["operation", "calls", "seconds", "bytes", "rounds"], operations),
+            (f"Cost by line{shown}", ["line", "node", "calls", "seconds", "bytes", "rounds"], lines),
             ("Peak memory", ["party", "resident"], memory),
         ]
 
@@ -138,9 +169,7 @@ class Report:
             parts.append(f"<h4>{_escape(title)}</h4><ul>{items}</ul>")
         for title, head, rows in self.tables():
             if rows:
-                cells = "".join(f"<th>{_escape(name)}</th>" for name in head)
-                body = "".join(f"<tr>{''.join(f'<td>{_escape(c)}</td>' for c in row)}</tr>" for row in rows)
-                parts.append(f"<h4>{_escape(title)}</h4><table><tr>{cells}</tr>{body}</table>")
+                parts.append(html_table(title, head, rows))
         return "".join(parts)
 
 
@@ -169,6 +198,7 @@ def make_report(federation: Federation) -> Report:
         shapes_seen_by_driver=tuple(shapes(graph)),
         nodes=tuple(_node_cost(record) for record in graph),
         operations=tuple(_operation_costs(graph.records)),
+        lines=tuple(sorted((line for record in graph for line in line_costs(record)), key=lambda line: -line.bytes)),
         peak_memory=memory,
         unchecked=tuple(unchecked),
         graph_hash=graph.digest(),
@@ -284,6 +314,23 @@ def _operation_costs(records: list[Record]) -> list[OperationCost]:
     return sorted(found, key=lambda cost: -cost.bytes)
 
 
+def line_costs(record: Record) -> list[LineCost]:
+    """What each line of a call's program cost, in the order in which the lines were first run."""
+    found: dict[str, LineCost] = {}
+    for usage in record.done_at.values():
+        for where, calls, seconds, sent, rounds in usage.lines:
+            before = found.get(where, LineCost(record.name, where, 0, 0.0, 0, 0))
+            found[where] = LineCost(
+                record.name,
+                where,
+                max(before.calls, calls),
+                max(before.seconds, seconds),
+                before.bytes + sent,
+                max(before.rounds, rounds),
+            )
+    return list(found.values())
+
+
 def text_table(title: str, head: list[str], rows: list[list[str]]) -> str:
     """A table of `Report.tables` in columns."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
@@ -294,11 +341,19 @@ def text_table(title: str, head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([title, *lines])
 
 
-def _seconds(value: float) -> str:
+def html_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    """The same for notebooks."""
+    cells = "".join(f"<th>{_escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{_escape(c)}</td>' for c in row)}</tr>" for row in rows)
+    return f"<h4>{_escape(title)}</h4><table><tr>{cells}</tr>{body}</table>"
+
+
+def in_seconds(value: float) -> str:
+    """Seconds for people, without their unit: 0.012."""
     return f"{value:.3f}" if value < 100 else f"{value:.0f}"
 
 
-def _bytes(value: float) -> str:
+def in_bytes(value: float) -> str:
     """Bytes for people: 1.2 MB."""
     for unit in ("B", "kB", "MB"):
         if value < 1000:

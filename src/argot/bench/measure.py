@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..api.handles import Handle
 
@@ -16,11 +16,13 @@ class Cost:
     Attributes:
         seconds: from the agents' agreement on the node to the slowest party's end.
         bytes_total: payload sent by all parties together.
+        bytes_busiest: payload sent by the party that sent most.
         rounds: longest chain of dependent messages, as measured at the party that saw most.
     """
 
     seconds: float
     bytes_total: int
+    bytes_busiest: int
     rounds: int
 
 
@@ -28,9 +30,8 @@ def cost(handle: Handle) -> Cost:
     """What the call behind a handle cost; waits for it."""
     handle.wait()
     usages = handle.ref.product.record.done_at.values()
-    return Cost(
-        max(u.seconds for u in usages), sum(u.bytes_sent for u in usages), max((u.rounds for u in usages), default=0)
-    )
+    sent = [u.bytes_sent for u in usages]
+    return Cost(max(u.seconds for u in usages), sum(sent), max(sent), max(u.rounds for u in usages))
 
 
 def median(call: Callable[[], Handle], reps: int) -> tuple[Cost, Handle]:
@@ -40,4 +41,4 @@ def median(call: Callable[[], Handle], reps: int) -> tuple[Cost, Handle]:
     for _ in range(reps):
         handle = call()
         costs.append(cost(handle))
-    return Cost(statistics.median(c.seconds for c in costs), costs[-1].bytes_total, costs[-1].rounds), handle
+    return replace(costs[-1], seconds=statistics.median(c.seconds for c in costs)), handle

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..api.calls import device as at
+from ..api.federation import Federation
 from ..api.handles import Handle
 from ..api.local import local
 from ..api.places import MpcDevice, Party
@@ -67,6 +69,7 @@ def operations() -> dict[str, Operation]:
         "less": Operation(lambda x, y: x < y, np.less, two),
         "equal": Operation(lambda x, y: x == y, np.equal, lambda n: [("int", -2, 3, [n])] * 2),
         "where": Operation(jnp.where, np.where, lambda n: [("bool", 0, 2, [n]), *two(n)]),
+        "relu": Operation(jax.nn.relu, lambda x: np.maximum(x, 0), one),
         "exp": Operation(jnp.exp, np.exp, one),
         "log": Operation(jnp.log, np.log, positive),
         "sigmoid": Operation(jax.nn.sigmoid, lambda x: 1 / (1 + np.exp(-x)), one),
@@ -84,16 +87,27 @@ def operations() -> dict[str, Operation]:
     }
 
 
-def bench(protocol: str, op: str, n: str, reps: int = 5, bounds: str | None = None, ring: int = 64) -> dict[str, Any]:
-    """Run one operation with three agents on this machine, one process each, over TLS.
+def bench(
+    protocol: str,
+    op: str,
+    n: str,
+    reps: int = 5,
+    bounds: str | None = None,
+    ring: int = 64,
+    agents: Federation | None = None,
+) -> dict[str, Any]:
+    """Run one operation with three agents, one process each, over TLS.
 
     Args:
         op: a name of `operations`.
         n: number of elements; M,K,N for matmul.
         bounds: a promise about the inputs, "LIMIT" for |x| < LIMIT or "LOW,HIGH"; none by default.
+        agents: those of alice, bob and carol, where the driver acts for alice; by default ones of this machine, started
+            for this run.
 
     Returns:
-        op, n, seconds (median), bytes_total, rounds, max_abs_error, max_rel_error, assumed_range.
+        op, n, seconds (median), bytes_total, bytes_busiest (party), rounds, max_abs_error, max_rel_error,
+        assumed_range.
     """
     known = operations()
     if op not in known:
@@ -101,7 +115,7 @@ def bench(protocol: str, op: str, n: str, reps: int = 5, bounds: str | None = No
     operation, declared = known[op], _bounds(bounds)
     sizes = _sizes(n, operation.sizes)
     arguments = operation.arguments(*sizes)
-    with local("alice", "bob", "carol") as federation:
+    with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
         alice, bob, carol = federation.parties
         device = federation.mpc(alice, bob, carol, protocol=protocol, ring=ring)
         secret = [_secret(device, alice, bob, argument, i) for i, argument in enumerate(arguments)]
@@ -117,6 +131,7 @@ def bench(protocol: str, op: str, n: str, reps: int = 5, bounds: str | None = No
         "protocol": protocol,
         "seconds": measured.seconds,
         "bytes_total": measured.bytes_total,
+        "bytes_busiest": measured.bytes_busiest,
         "rounds": measured.rounds,
         "max_abs_error": float(error.max()),
         "max_rel_error": float((error / np.maximum(np.abs(want), 1e-3)).max()),

@@ -67,6 +67,17 @@ Number = int | Fraction
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
+LINE = "line "
+"""Begins the names of records that stand for a line of the user's program; they are at the top of the tree."""
+
+
+Span = tuple[str, str, int, int]
+"""Something that took time: what, the user's line, begin and end by `perf_counter_ns`."""
+
+SPANS = 4096
+"""Spans that are kept of a run: the last ones."""
+
+
 class Record:
     """What was measured on one path: a tree, a node for each decorated operation called from the node above.
 
@@ -118,6 +129,31 @@ class Record:
             for path, record in self.walk()
         ]
 
+    @property
+    def lines(self) -> list[Record]:
+        """What was measured at each line of the user's program: see `LINE`."""
+        return [record for name, record in self.children.items() if name.startswith(LINE)]
+
+    def without_lines(self) -> Record:
+        """The tree by operations alone: those of different lines together."""
+        found = Record(self.name)
+        found._add(self)
+        for record in self.lines:
+            del found.children[record.name]
+        for record in self.lines:
+            found.messages += record.messages
+            found.bits += record.bits
+            for name, child in record.children.items():
+                found.child(name)._add(child)
+        return found
+
+    def _add(self, other: Record) -> None:
+        """What the same party did elsewhere."""
+        for what in ("calls", "messages", "bits", "rounds", "ns"):
+            setattr(self, what, getattr(self, what) + getattr(other, what))
+        for name, child in other.children.items():
+            self.child(name)._add(child)
+
     def merge(self, other: Record) -> Record:
         """Add what another party measured: traffic adds up, rounds and time are the larger ones."""
         self.calls = max(self.calls, other.calls)
@@ -134,8 +170,12 @@ class Record:
 def scope(party: Party, name: str) -> Iterator[Record]:
     """Count what the current task does inside under `name`: `with scope(self.party, "epoch"): ...`.
 
-    Tasks spawned inside inherit the path. The task that enters must be the one that leaves.
+    Tasks spawned inside inherit the path. The task that enters must be the one that leaves. Where no task runs, as for
+    a reference in the clear, nothing is counted.
     """
+    if not party.started:
+        yield Record(name)
+        return
     task = party.task
     outer = task.record
     task.record = inner = outer.child(name)

@@ -20,6 +20,7 @@ Arrays given to `send` are not copied when large: do not write to them afterward
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -31,7 +32,7 @@ import numpy as np
 
 from .._core import mail, prf
 from ..errors import FrameError, ProgramError, ProgramMismatch
-from .meter import Record
+from .meter import SPANS, Record, Span
 from .scheduler import Scheduler, Task, readable
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -86,6 +87,7 @@ class Party:
         "rank",
         "record",
         "running",
+        "spans",
     )
 
     def __init__(
@@ -103,6 +105,7 @@ class Party:
     ) -> None:
         self.rank, self.n = rank, n
         self.record = Record()
+        self.spans: deque[Span] = deque(maxlen=SPANS)
         self.flush, self.flush_bytes = flush, flush_bytes
         self.compute_ns = compute_ns
         self.debug = debug

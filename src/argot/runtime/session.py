@@ -60,7 +60,7 @@ from ..errors import (
     ProgramMismatch,
     by_code,
 )
-from .meter import Record
+from .meter import Record, Span
 from .party import Job, Packet, Party, check_leftovers
 
 T = TypeVar("T")
@@ -146,6 +146,7 @@ class Meter:
         sent_bytes: payload sent; `wire_bytes` with headers and padding, before TLS.
         messages, packets: sent. Packets depend on the timing, messages do not.
         record: calls, rounds, bytes and seconds by path of operations.
+        spans: when equations of a program began and ended.
     """
 
     rounds: int
@@ -156,6 +157,7 @@ class Meter:
     messages: int
     packets: int
     record: Record
+    spans: tuple[Span, ...] = ()
 
 
 # --------------------------------------------------------------------------------------------------------- keys
@@ -478,6 +480,7 @@ class _Run:
             messages=record.total("messages"),
             packets=sum(self.sent),
             record=record,
+            spans=tuple(party.spans),
         )
         return result, meter
 

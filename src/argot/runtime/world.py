@@ -63,13 +63,15 @@ class World:
         seed: of all keys and of the delivery.
         delivery: None for lock step.
         intercept: called with (sender, receiver, packet); returns the packets that arrive instead.
+        debug: whether parties check names of messages and draws, and that nothing changes once it is sent.
 
     Attributes:
         protocols: the protocol objects of the last run.
         rounds, bits, messages: of the last run; bits are payload over all parties.
         packets: of the last run; they depend on the delivery, the other figures do not.
-        traffic: {(sender, receiver, path): (messages, bits)} of the last run.
+        traffic (if `debug`): {(sender, receiver, path): (messages, bits)} of the last run.
         record: the last run's record by operations, parties merged.
+        sent: payload bytes that each party sent in the last run.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class World:
         seed: int = 0,
         delivery: Delivery | None = None,
         intercept: Intercept | None = None,
+        debug: bool = True,
     ) -> None:
-        self.factory, self.n, self.seed = factory, n, seed
+        self.factory, self.n, self.seed, self.debug = factory, n, seed, debug
         self.delivery, self.intercept = delivery, intercept
         self.random = random.Random(seed)
         self.keys = _keys(n, seed)
@@ -90,6 +93,7 @@ class World:
         self.rounds = self.bits = self.messages = self.packets = 0
         self.traffic: dict[tuple[int, int, str], tuple[int, int]] = {}
         self.record = Record()
+        self.sent = [0] * n
         self.protocols = _Run(self, []).protocols
 
     def run(self, fn: Program, *per_party: Sequence[Any], **same: Any) -> list[Any]:
@@ -205,7 +209,7 @@ class World:
             flush_bytes=1 << 60 if behaviour is None else behaviour.flush_bytes[rank % len(behaviour.flush_bytes)],
             patience=None if behaviour is None else behaviour.patience[rank % len(behaviour.patience)],
             compute_ns=None if behaviour is None else behaviour.compute_ns[rank % len(behaviour.compute_ns)],
-            debug=True,
+            debug=self.debug,
         )
         return party
 
@@ -222,11 +226,11 @@ class World:
                 if earlier != (run.number, name):
                     raise ProgramError(f"runs {earlier[0]} and {run.number} drew the same key", wanted="fresh keys")
         self.traffic = {key: (messages, bits) for key, (messages, bits) in sorted(traffic.items())}
-        self.messages = sum(messages for messages, _ in self.traffic.values())
-        self.bits = sum(bits for _, bits in self.traffic.values())
+        self.sent = [sum(run.parties[rank].record.total("bits") for run in runs) // 8 for rank in range(self.n)]
         self.record = Record()
         for party in (party for run in runs for party in run.parties):
             self.record.merge(party.record)
+        self.messages, self.bits = self.record.total("messages"), self.record.total("bits")
 
 
 class _Run:

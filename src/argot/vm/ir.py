@@ -56,7 +56,12 @@ def ir_dtype(dtype: Any) -> str:
             return name
     if dtype.kind == "f" or dtype.name == "bfloat16":
         return "fixed"
-    raise ProgramError(f"dtype {dtype.name}", wanted="bool, an integer of up to 64 bits, or a float")
+    parts = "pass real and imaginary parts; inside of a function, jax.lax.complex(real, imag)"
+    raise ProgramError(
+        f"dtype {dtype.name}",
+        wanted="bool, an integer of up to 64 bits, or a float",
+        todo=parts if dtype.kind == "c" else "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

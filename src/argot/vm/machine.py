@@ -18,12 +18,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgotError, InputError, ProgramError
 from ..mpc.protocol import Arith, Protocol
+from ..runtime.meter import LINE, scope
 from ..runtime.scheduler import Scheduler, Task, join, spawn
 from . import ops
 from .engine import Engine
@@ -113,6 +115,7 @@ class _Step:
     types: tuple[TensorType, ...]
     kind: str  # "public", "private", "share", "secret", "control"
     local: bool | None  # whether a secret one needs no messages; None: public operands decide
+    line: str  # its record
     most: int  # unfinished equations beside this one: memory bounds large ones
     last: tuple[int, ...]  # values that nothing after this equation uses
     dead: tuple[int, ...]  # outputs that nothing uses
@@ -247,13 +250,16 @@ class _Machine:
 
     async def step(self, step: _Step, values: list[Value]) -> Value:
         """An equation that needs messages."""
+        party, began = self.protocol.party, perf_counter_ns()
         try:
-            if step.kind == "share":
-                share = await self.share(values[0], step)
-            else:
-                share = await step.op.share(self.secret, *map(_operand, values), **step.eqn.attrs)
+            with scope(party, step.line):
+                if step.kind == "share":
+                    share = await self.share(values[0], step)
+                else:
+                    share = await step.op.share(self.secret, *map(_operand, values), **step.eqn.attrs)
         except (ArgotError, ValueError, TypeError, IndexError) as error:
             raise _located(error, step) from error
+        party.spans.append((step.eqn.op, step.eqn.where, began, perf_counter_ns()))
         return Secret(share, step.out.type)  # type: ignore[union-attr]
 
     def bring(self, slot: _Slot, value: Value, depth: int) -> None:
@@ -397,7 +403,8 @@ def _plan(block: Block) -> _Plan:
         types = tuple(known[i].type for i in eqn.inputs)
         most = max(2, LARGE // max([1, *(v.type.size for v in eqn.outputs)]))
         op, kind = ops.find(eqn.op), _kind(eqn)
-        steps.append(_Step(eqn, op, out, types, kind, _locality(op, eqn, known), most, last, dead))
+        local = _locality(op, eqn, known)
+        steps.append(_Step(eqn, op, out, types, kind, local, LINE + eqn.where, most, last, dead))
     unused = tuple(p.id for p in block.params if p.id not in seen)
     steps.reverse()
     steps.sort(key=lambda step: step.eqn.op != "const")  # they are there anyway, and would only stand between

@@ -4,6 +4,7 @@ jax_adapter.py  the only contact with JAX
 interpret.py    walks a jaxpr
 rules/          one function for each primitive, found by name
 named.py        kernels for named calls
+complex.py      complex numbers, as pairs
 builder.py      equations, constants, delayed factors, hoisting
 simplify.py     identities and cheaper forms
 """
@@ -22,6 +23,7 @@ from ..visibility import place
 from . import jax_adapter
 from .builder import CAPTURED as CAPTURED
 from .builder import Builder, Ref
+from .complex import only_reals
 from .interpret import interpret
 from .public import PublicConstant as PublicConstant
 from .public import watching
@@ -79,7 +81,7 @@ def trace(
         jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
         b = Builder()
         params = [b.parameter(TensorType(ir_dtype(s.dtype), tuple(s.shape)), s.visibility) for s in specs]
-        results = [b.operand(x) for x in interpret(b, jaxpr, params)]
+        results = [b.operand(x) for x in only_reals(b, interpret(b, jaxpr, params), "a result")]
     title = name or flat.__name__
     names = tuple(s.name or f"input{i}" for i, s in enumerate(specs))
     return Traced(_finish(b, title, names, results), tree, out_tree, inputs)

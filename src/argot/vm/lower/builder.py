@@ -268,7 +268,12 @@ class Builder:
             return self.settle(x)
         scope = scope or self.scope
         if x.value.dtype.kind == "f" and bool(np.isnan(x.value).any()):
-            raise ProgramError("a NaN that reaches a computation", wanted="finite constants", where=self.where or None)
+            raise ProgramError(
+                "a NaN that reaches a computation",
+                wanted="finite constants",
+                todo="choose a number that means nothing instead, and a boolean that says so",
+                where=self.where or None,
+            )
         if x.value.shape == x.type.shape or (rule is not None and rule.form == "elementwise"):
             return self._state(x.value, scope)
         if x.type.size <= SMALL:

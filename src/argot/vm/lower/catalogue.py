@@ -30,10 +30,13 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
 
 - **Numbers.** Every float is the device's fixed point (18 fraction bits in a ring of 64 by default); integers and
   booleans are exact. A shared integer wraps at its own width when it is revealed, and at the ring's width before: it
-  is compared and converted as if it had not wrapped. Comparisons need |x - y| < 2^63 in the ring.
+  is compared and converted as if it had not wrapped. Comparisons of 64-bit integers are exact over all 64 bits, at two
+  or three times the cost of those in a promised range (`argot.within`); their maxima along an axis, `argmax` and
+  running maxima, and numbers of the other dtypes, need |x - y| < 2^63 in the ring.
 - **Special functions.** `lgamma`, `digamma` of x > 0, `erf_inv` of |x| < 1 and Bessel functions are approximations to
-  about 1e-4. `gcd` of secret integers takes some 20 rounds for each of their bits: promise a range. A shift by a secret
-  number costs one product of words for each bit of the number.
+  about 1e-4, and so is `log_ndtr`, also far down. `frexp` needs |x| < 2^17. `gcd` of secret integers takes some 20
+  rounds for each of their bits: promise a range. A shift by a secret number costs one product of words for each bit of
+  the number.
 - **Division of integers** is exact, with the signs of JAX: `//` and `%` floor, `lax.div` and `lax.rem` round towards
   zero, x / 0 is -1. It needs |x|, |y| < 2^62 (2^(k-2) in a ring of k bits), which narrower dtypes always have: they
   wrap before they are divided, and so do operands of `&`, `|`, `^` and `>>`. Beyond that results are wrong, without an
@@ -63,8 +66,18 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.
 - **Secret random numbers** come from `argot.random`: `uniform`, `normal`, `bernoulli`, `permutation`. Nobody knows
   them, and each run, and each round of a loop, draws anew.
-- **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors. Complex numbers
-  do not exist.
+- **Complex numbers** are pairs of reals inside a function: `jnp.fft`, `jax.lax.complex`, `.real`, `.imag`, `conj`,
+  `abs`, `angle`, `exp`, `log`, products, quotients, matrix products, sums, reshapes, indexing. They are no inputs or
+  results, nor carried by loops: take real and imaginary parts there. `jnp.abs(z)` needs |z| < 2^13 and is known to
+  0.004 where |z| is below 0.01 (`jnp.hypot(z.real, z.imag)` costs more and is not so limited); `jnp.abs(z) ** 2`
+  takes no root.
+- **Fourier transforms** of public sizes are products with public matrices: up to 64 points at once, more in stages of
+  up to 64, each of which truncates once; a prime number of up to 1024 points at once. Each error is about 2^-17 times
+  the root of the sum of |x|^2, plus a unit for each stage. `fft2`, `fftn` of up to three axes, and the inverses too.
+- **Distribution functions** with constant parameters from 0.5 up, `gammainc`, `gammaincc`, `betainc`, and what
+  `jax.scipy.stats` makes of them: a Chebyshev series that is found when the program is made, errors below 1e-4 except
+  where they rise like a root. `jnp.nextafter` is an error: a program does not know the step of the device.
+- **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors.
 - **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
   follow from constants, comparisons, sigmoid, tanh, erf, sin, cos, `x - max(x)` and arithmetic on those.
 """

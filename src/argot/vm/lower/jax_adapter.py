@@ -69,6 +69,7 @@ def jax() -> Any:
         import jax.extend.core
         import jax.extend.source_info_util
         import jax.numpy
+        import jax.scipy.special
     except ImportError as error:
         raise MissingExtra(
             "tracing a function needs JAX", todo="pip install 'argot[lab]' where the driver runs"
@@ -104,7 +105,8 @@ _ADVICE = {
     "TracerBoolConversionError": "use jnp.where or jax.lax.cond instead of `if`, `and`, `or`, `not` on array values",
     "TracerIntegerConversionError": "use a Python integer for shapes and static indices",
     "TracerArrayConversionError": "use jax.numpy instead of numpy on array values",
-    "ConcretizationTypeError": "use jax.numpy functions, or pass the value as a plain Python argument",
+    "ConcretizationTypeError": "use jax.numpy functions, or pass the value as a plain Python argument; where the "
+    "length of a result depends on values, say it: size=",
     "NonConcreteBooleanIndexError": "boolean masks have no fixed shape: use jnp.where",
     "UnexpectedTracerError": "do not keep traced arrays outside of the function",
 }
@@ -205,6 +207,12 @@ def evaluate(eqn: Eqn, operands: Sequence[Array]) -> list[Array]:
         return [_array(x) for x in (found if source.primitive.multiple_results else [found])]
 
 
+def in_64_bits(fn: Callable[..., Any], *arrays: Array) -> Array:
+    """What a function of JAX gives for these arrays."""
+    with _x64():
+        return np.asarray(fn(*map(jax().numpy.asarray, arrays)))
+
+
 def _line(eqn: Any) -> str:
     try:
         text = jax().extend.source_info_util.summarize(eqn.source_info)
@@ -214,10 +222,11 @@ def _line(eqn: Any) -> str:
     return f"{Path(found[1]).name}:{found[2]}" if found else ""
 
 
-def is_of_jax(jaxpr: Any) -> bool:
-    """Whether JAX itself defines the function that was traced: a user's may have the same name."""
+def name_in_jax(jaxpr: Any) -> str:
+    """The name of the function that was traced, if JAX itself defines it: a user's may have the same name. Else ""."""
     info = getattr(getattr(jaxpr, "jaxpr", jaxpr), "debug_info", None)
-    return "/jax/_src/" in str(getattr(info, "func_src_info", "")).replace("\\", "/")
+    name, _, path = str(getattr(info, "func_src_info", "")).replace("\\", "/").partition(" at ")
+    return name if "/jax/_src/" in path else ""
 
 
 def numbers(params: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Kernels for functions of JAX that it traces as one named call, where they beat the body.
 
-A kernel is a public function here with the name of the call; it returns a list of results, or None to have the body
-interpreted after all. Its examples (`@example`) are run by the conformance suite, as those of the rules are.
+A kernel is a public function here with the name of the call; it gets the dtype of the first result beside the operands,
+and returns a list of results, or None to have the body interpreted after all. Its examples (`@example`) are run by the
+conformance suite, as those of the rules are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..ir import PUBLIC
 from .builder import Builder, Ref
-from .example import example, ints, reals
+from .example import bits, example, ints, reals
 from .jax_adapter import jax
 from .written import written
 
@@ -36,26 +37,33 @@ def find(name: str) -> Kernel | None:
 
 
 @example(lambda J, x, y: x // y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x // y, *2 * (ints(30, low=0, high=9, dtype="uint8"),))
+@example(lambda J, x, y: x // y, ints(9, low=-99, dtype="int8"), ints(9, low=-200, high=200, dtype="int16"))
+@example(lambda J, x, y: (x // 2, x // y), bits(9), ints(9, low=1))
 @example(lambda J, x, y: x // y, reals(2, 3), reals(3, low=0.5))
-def floor_divide(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
-    """`x // y`: of shared reals the floor of the quotient; of integers exact, -1 or -2 for y = 0 as JAX has it."""
+def floor_divide(b: Builder, x: Ref, y: Ref, *, dtype: str) -> list[Ref] | None:
+    """`x // y`: of shared reals the floor of the quotient; of integers exact, and for y = 0 what JAX has: -1 or -2, the
+    largest number of unsigned ones."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
         return None
-    x, y = _alike(b, x, y)
+    x, y = _alike(b, x, y, dtype)
     if x.type.dtype == "fixed":
         return [_quotient(b, x, y)]
+    if x.type.dtype.startswith("u"):
+        return [divided(b, wrapped(b, x), wrapped(b, y))[0]]
     quotient, left, wrong, none = _floored(b, x, y)
     wrong = b.emit("and", b.emit("not", b.emit("eq", left, _zero(b, x))), b.emit("or", wrong, none))
     return [b.emit("sub", quotient, b.emit("convert", wrong, dtype=x.type.dtype))]
 
 
 @example(lambda J, x, y: x % y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
+@example(lambda J, x, y: x % y, ints(9, low=-99, dtype="int16"), ints(9, low=2**16, high=2**20, dtype="uint32"))
 @example(lambda J, x, y: x % y, reals(2, 3), reals(3, low=0.5))
-def remainder(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
+def remainder(b: Builder, x: Ref, y: Ref, *, dtype: str) -> list[Ref] | None:
     """`x % y`, with y's sign: x - y floor(x / y); of integers exact, 0 for y = 0 as JAX has it."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
         return None
-    x, y = _alike(b, x, y)
+    x, y = _alike(b, x, y, dtype)
     if x.type.dtype == "fixed":
         return [b.emit("sub", x, b.settle(b.emit("mul", _quotient(b, x, y), y)))]
     _, left, wrong, none = _floored(b, x, y)
@@ -94,10 +102,9 @@ def _zero(b: Builder, like: Ref) -> Ref:
     return b.constant(0, like.type)
 
 
-def _alike(b: Builder, x: Ref, y: Ref) -> tuple[Ref, Ref]:
-    """Both with one shape and dtype, as the body would make them."""
+def _alike(b: Builder, x: Ref, y: Ref, dtype: str) -> tuple[Ref, Ref]:
+    """Both with one shape and this dtype, as the body would make them."""
     shape = np.broadcast_shapes(x.type.shape, y.type.shape)
-    dtype = next((v.type.dtype for v in (x, y) if v.type.dtype == "fixed"), x.type.dtype)
     first, second = (
         b.emit("broadcast", v, shape=shape, dims=tuple(range(len(shape) - len(v.type.shape), len(shape))))
         for v in (x, y)
@@ -116,7 +123,7 @@ MOST_ROWS = 64
 
 @example(lambda J, a, y: J.jnp.linalg.solve(a + 6 * J.jnp.eye(4), y), reals(4, 4), reals(4), rtol=1e-3, atol=1e-3)
 @example(lambda J, a: J.jnp.linalg.inv(a), reals(3, 3), rtol=2e-2, atol=2e-2)
-def solve(b: Builder, a: Ref, y: Ref) -> list[Ref] | None:
+def solve(b: Builder, a: Ref, y: Ref, **_: Any) -> list[Ref] | None:
     """`jnp.linalg.solve` of one system, by Gauss-Jordan elimination, pivots (the largest of a column) found in secret.
 
     Elements, results and products on the way must be below 2^(k - 2f - 3); a singular matrix gives numbers that mean
@@ -162,14 +169,14 @@ def _columns(b: Builder, x: Ref, start: int, stop: int) -> Ref:
 
 @example(lambda J, x: J.jnp.signbit(x))
 @example(lambda J, x, y: J.jnp.copysign(x, y), reals(9), reals(9))
-def signbit(b: Builder, x: Ref) -> list[Ref]:
+def signbit(b: Builder, x: Ref, **_: Any) -> list[Ref]:
     """Whether x is below 0; zero has no sign here."""
     return [b.emit("lt", x, _zero(b, x))]
 
 
 @example(lambda J, x, n: J.jnp.ldexp(x, n), reals(30), ints(30, low=-17, high=20), rtol=1e-5, atol=1e-5)
 @example(lambda J, x, n: J.jnp.ldexp(x, n), reals(9), ints(9, public=True), rtol=1e-5, atol=1e-5)
-def ldexp(b: Builder, x: Ref, n: Ref) -> list[Ref]:
+def ldexp(b: Builder, x: Ref, n: Ref, **_: Any) -> list[Ref]:
     """x * 2^n; of secret n those from -20 to 25."""
 
     def fn(jnp: Any, x: Any, n: Any) -> Any:
@@ -184,12 +191,13 @@ def ldexp(b: Builder, x: Ref, n: Ref) -> list[Ref]:
 @example(lambda J, x, y: J.jnp.gcd(x, y), ints(40, low=-60, high=60), ints(40, low=-60, high=60))
 @example(lambda J, x, y: J.jnp.gcd(6 * J.within(x, 0, 99), 4 * J.within(y, 0, 99)), *2 * (ints(9, low=0, high=99),))
 @example(lambda J, x, y: J.jnp.lcm(x, y), ints(9, low=-60, high=60, dtype="int32"), ints(9, low=-60, dtype="int32"))
+@example(lambda J, x, y: J.jnp.gcd(x, y), ints(5, dtype="int8"), ints(5, low=100, high=300, dtype="int16"))
 @example(lambda J, x, y: J.jnp.gcd(x, y), ints(5, low=-(2**61), high=2**61), ints(5, low=-(2**61), high=2**61))
-def gcd(b: Builder, x: Ref, y: Ref) -> list[Ref] | None:
+def gcd(b: Builder, x: Ref, y: Ref, *, dtype: str) -> list[Ref] | None:
     """The greatest common divisor, by Stein's algorithm (1967): about 20 rounds for each bit of x and of y."""
     if x.visibility == y.visibility == PUBLIC:
         return None
-    x, y = _alike(b, wrapped(b, x), wrapped(b, y))
+    x, y = (wrapped(b, v) for v in _alike(b, x, y, dtype))
     largest = max(b.interval(x).magnitude, b.interval(y).magnitude)
     width = 8 * x.type.numpy.itemsize
     steps = 2 * min(int(largest).bit_length() if np.isfinite(largest) else width, width)
@@ -215,3 +223,58 @@ def _gcd(jnp: Any, x: Any, y: Any, steps: int) -> Any:
 
     _, b = lax.fori_loop(0, steps, step, (a, b))
     return b << twos
+
+
+@example(lambda J, x: J.jnp.frexp(x), reals(30, low=-9, high=9))
+@example(lambda J, x: J.jnp.frexp(x), reals(30, low=-(2**17), high=2**17))
+@example(lambda J, n: J.jnp.frexp(n * 2.0**-17), ints(30, low=-20, high=20))
+@example(lambda J, x: J.jnp.frexp(J.jnp.round(x)), reals(30))
+def frexp(b: Builder, x: Ref, **_: Any) -> list[Ref]:
+    """x as m 2^e with 0.5 <= |m| < 1, for |x| < 2^17; (0, 0) for 0. Of digits beyond the 18th nothing is known."""
+
+    def fn(jnp: Any, x: Any) -> tuple[Any, Any]:
+        size = jnp.abs(x)
+        small = size < 1
+        whole = jnp.where(small, jnp.where(small, size, 0.0) * 2**18, size).astype("int64")
+        exponent = 64 - jax().lax.clz(whole) - jnp.where(small, 18, 0)
+        exponent = jnp.where(whole == 0, 0, exponent).astype("int32")
+        return jnp.ldexp(x, -exponent), exponent
+
+    return written(b, fn, b.emit("convert", x, dtype="fixed"))
+
+
+@example(lambda J, x: J.jax.scipy.special.gammasgn(x))
+@example(lambda J, x: J.jax.scipy.special.gamma(x), reals(9, low=0.1, high=8), rtol=1e-3, atol=1e-3)
+def gammasgn(b: Builder, x: Ref, **_: Any) -> list[Ref]:
+    """The sign of Gamma(x): -1 where x is below 0 and its floor odd."""
+
+    def fn(jnp: Any, x: Any) -> Any:
+        odd = (jnp.floor(x).astype("int64") & 1) == 1
+        return jnp.where((x < 0) & odd, -1.0, 1.0)
+
+    return written(b, fn, x)
+
+
+# erfc(z) = t exp(-z^2 + p(t)) for z >= 0 and t = 1 / (1 + z / 2), relative error 1.2e-7 (Press et al., Numerical
+# Recipes in C, 2nd ed., section 6.2).
+_ERFC = (
+    0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+    -1.26551223,
+)  # fmt: skip
+
+
+@example(lambda J, x: J.jax.scipy.special.log_ndtr(x), reals(30, low=-40, high=9), rtol=2e-4, atol=2e-4)
+@example(lambda J, x: J.jax.scipy.stats.norm.logcdf(x), reals(30, low=-6, high=3), rtol=2e-4, atol=2e-4)
+def log_ndtr(b: Builder, x: Ref, **_: Any) -> list[Ref]:
+    """The logarithm of the normal distribution function: what is small of it is found as a logarithm."""
+
+    def fn(jnp: Any, x: Any) -> Any:
+        z = jnp.abs(x) * 2**-0.5
+        t = 1 / (1 + z / 2)
+        p = jnp.full_like(t, _ERFC[0])
+        for c in _ERFC[1:]:
+            p = p * t + c
+        lower = jnp.log(t) - z * z + p - np.log(2.0)
+        return jnp.where(x < 0, lower, jnp.log(1 - jnp.exp(lower)))
+
+    return written(b, fn, x)

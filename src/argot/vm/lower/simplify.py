@@ -66,6 +66,12 @@ def _mul(b: Builder, x: Ref, y: Ref) -> Ref | None:
     return _masked(b, x, y) or _masked(b, y, x)
 
 
+def _square(b: Builder, x: Ref) -> Ref | None:
+    """The square of a root, where that is not of a negative number."""
+    op, operands, _ = b.producer(x)
+    return operands[0] if op == "sqrt" and x.scale == 1.0 and b.interval(operands[0]).low >= 0 else None
+
+
 def _masked(b: Builder, x: Ref, y: Ref) -> Ref | None:
     """x * number(bit) as a choice: cheaper than a product."""
     op, operands, _ = b.producer(y)
@@ -241,6 +247,7 @@ _RULES: dict[str, Any] = {
     "slice": _slice,
     "concat": _concat,
     "exp": _exp,
+    "square": _square,
     "reduce_sum": _reduce_sum,
     "reduce_max": _reduce,
     "reduce_min": _reduce,

@@ -148,4 +148,6 @@ NUMBERS = (*INTEGERS, "fixed")
 
 def whole(array: Array) -> bool:
     """Whether public reals are all integers small enough to multiply by without truncating."""
+    if array.size and not float(array.flat[-1]).is_integer():  # most factors
+        return False
     return bool(np.all(np.abs(array) < 2**16)) and bool(np.array_equal(np.rint(array), array))

@@ -431,7 +431,7 @@ def take_array(x: Array, index: Array) -> Array:
     flat, inside = x.reshape(-1), (index >= 0) & (index < x.size)
     if not flat.size:
         return np.zeros(index.shape, x.dtype)
-    out = flat[np.where(inside, index, 0)]
+    out = np.asarray(flat[np.where(inside, index, 0)])  # an index without axes makes a NumPy scalar
     return out if inside.all() else np.where(inside, out, np.zeros((), x.dtype))
 
 

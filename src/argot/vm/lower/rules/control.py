@@ -11,22 +11,27 @@ from ....errors import UnsupportedError
 from ...ir import PUBLIC, Block, Visibility
 from .. import named
 from ..builder import Builder, Ref, Scope
+from ..complex import Value, only_reals
 from ..example import example, ints, reals
 from ..interpret import interpret
-from ..jax_adapter import Jaxpr, is_of_jax, read
+from ..jax_adapter import Jaxpr, name_in_jax, read
 
 
 @example(lambda J, x: J.jax.jit(lambda v: v * 2)(x))
 @example(lambda J, x: J.jnp.clip(x, -1, 1))
-def jit(b: Builder, *args: Ref, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
+def jit(b: Builder, *args: Value, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
     """A compiled function: its body, or a kernel for one of JAX's."""
-    kernel = named.find(name) if is_of_jax(jaxpr) else None
-    found = kernel(b, *args) if kernel is not None else None
-    return found if found is not None else interpret(b, read(jaxpr), args)
+    body = read(jaxpr)
+    kernel = named.find(name) if name_in_jax(jaxpr) else None
+    if kernel is not None and body.results[0].type is not None:
+        found = kernel(b, *args, dtype=body.results[0].type.dtype)
+        if found is not None:
+            return found
+    return interpret(b, body, args)
 
 
 @example(lambda J, x: J.jax.jit(lambda v: v * 2)(x))
-def pjit(b: Builder, *args: Ref, **params: Any) -> list[Ref]:
+def pjit(b: Builder, *args: Value, **params: Any) -> list[Ref]:
     """A compiled function, as JAX before 0.7 calls it."""
     return jit(b, *args, **params)
 
@@ -34,9 +39,9 @@ def pjit(b: Builder, *args: Ref, **params: Any) -> list[Ref]:
 @example(lambda J, x: J.jax.nn.relu(x))
 @example(lambda J, x: J.jnp.logaddexp(x, 0.0), rtol=1e-3, atol=1e-3)
 @example(lambda J, x: J.jax.nn.softplus(x), rtol=1e-3, atol=1e-3)
-def custom_jvp_call(b: Builder, *args: Ref, call_jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
+def custom_jvp_call(b: Builder, *args: Value, call_jaxpr: Any, **_: Any) -> list[Ref]:
     """A function with its own derivative: its body, or a kernel for one of JAX's."""
-    return jit(b, *args, jaxpr=call_jaxpr, name=name)
+    return jit(b, *args, jaxpr=call_jaxpr, name=name_in_jax(call_jaxpr))
 
 
 def _cube(jax: Any) -> Any:
@@ -48,33 +53,35 @@ def _cube(jax: Any) -> Any:
 
 @example(lambda J, x: _cube(J.jax)(x))
 @example(lambda J, x: J.jax.grad(lambda v: _cube(J.jax)(v).sum())(x))
-def custom_vjp_call(b: Builder, *args: Ref, call_jaxpr: Any = None, fun_jaxpr: Any = None, **_: Any) -> list[Ref]:
+def custom_vjp_call(b: Builder, *args: Value, call_jaxpr: Any = None, fun_jaxpr: Any = None, **_: Any) -> list[Ref]:
     """A function with its own derivative: its body."""
     return jit(b, *args, jaxpr=call_jaxpr if call_jaxpr is not None else fun_jaxpr)
 
 
-def custom_vjp_call_jaxpr(b: Builder, *args: Ref, **params: Any) -> list[Ref]:
+def custom_vjp_call_jaxpr(b: Builder, *args: Value, **params: Any) -> list[Ref]:
     """A function with its own derivative, as older versions of JAX call it."""
     return custom_vjp_call(b, *args, **params)
 
 
 @example(lambda J, x: J.jax.grad(J.jax.checkpoint(lambda v: (v * v * v).sum()))(x))
-def remat2(b: Builder, *args: Ref, jaxpr: Any, **_: Any) -> list[Ref]:
+def remat2(b: Builder, *args: Value, jaxpr: Any, **_: Any) -> list[Ref]:
     """A function whose derivative computes it again: its body."""
     return interpret(b, read(jaxpr), args)
 
 
-def checkpoint(b: Builder, *args: Ref, **params: Any) -> list[Ref]:
+def checkpoint(b: Builder, *args: Value, **params: Any) -> list[Ref]:
     """A function whose derivative computes it again, under its other name."""
     return remat2(b, *args, **params)
 
 
-def closed_call(b: Builder, *args: Ref, call_jaxpr: Any, **_: Any) -> list[Ref]:
+def closed_call(b: Builder, *args: Value, call_jaxpr: Any, **_: Any) -> list[Ref]:
     """A function: its body."""
     return interpret(b, read(call_jaxpr), args)
 
 
 # ---- loops ----------------------------------------------------------------------------------------------------------
+
+_CARRIED, _CHOSEN = "what a loop carries", "an operand or a result of a branch"
 
 
 @example(lambda J, x: J.lax.scan(lambda c, r: (c + r, c * r), J.jnp.zeros(4), x))
@@ -82,19 +89,19 @@ def closed_call(b: Builder, *args: Ref, call_jaxpr: Any, **_: Any) -> list[Ref]:
 @example(lambda J, x: J.lax.scan(lambda c, r: (c + r, c), 0.0, x, reverse=True)[1], reals(5))
 @example(lambda J, x: J.jax.grad(lambda v: J.lax.fori_loop(0, 3, lambda i, a: a * 0.5 + v.sum(), 0.0))(x))
 def scan(
-    b: Builder, *args: Ref, jaxpr: Any, length: int, reverse: bool, num_consts: int, num_carry: int, **_: Any
+    b: Builder, *args: Value, jaxpr: Any, length: int, reverse: bool, num_consts: int, num_carry: int, **_: Any
 ) -> list[Ref]:
     """A loop of known length: `lax.scan`, and `fori_loop` between static bounds."""
     body = read(jaxpr)
     consts = args[:num_consts]
-    start = [b.operand(x) for x in args[num_consts : num_consts + num_carry]]
-    rows = [b.operand(x) for x in args[num_consts + num_carry :]]
+    given = [b.operand(x) for x in only_reals(b, args[num_consts:], _CARRIED)]
+    start, rows = given[:num_carry], given[num_carry:]
     carried = [x.visibility for x in start]
     while True:
         with b.block(hoist=True) as scope:
             carry = [b.parameter(x.type, v) for x, v in zip(start, carried, strict=True)]
             row = [b.parameter(x.type.with_shape(x.type.shape[1:]), x.visibility) for x in rows]
-            results = [b.operand(x) for x in interpret(b, body, [*consts, *carry, *row])]
+            results = [b.operand(x) for x in only_reals(b, interpret(b, body, [*consts, *carry, *row]), _CARRIED)]
             block, captured = b.close(scope, results)
         joined = [v.join(x.visibility) for v, x in zip(carried, results, strict=False)]
         if joined == carried:
@@ -116,12 +123,12 @@ def scan(
 )
 @example(lambda J, x, n: J.lax.fori_loop(0, n, lambda i, v: v + i, x), reals(3), ints(low=1, high=5, public=True))
 def while_(
-    b: Builder, *args: Ref, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **_: Any
+    b: Builder, *args: Value, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **_: Any
 ) -> list[Ref]:
     """A loop with a public condition: `lax.while_loop`, and `fori_loop` between public bounds."""
     test, body = read(cond_jaxpr), read(body_jaxpr)
     first, second = args[:cond_nconsts], args[cond_nconsts : cond_nconsts + body_nconsts]
-    start = [b.operand(x) for x in args[cond_nconsts + body_nconsts :]]
+    start = [b.operand(x) for x in only_reals(b, args[cond_nconsts + body_nconsts :], _CARRIED)]
     carried = [x.visibility for x in start]
     while True:
         block, captured, results = _body(b, body, second, start, carried)
@@ -145,11 +152,11 @@ def while_(
 
 
 def _body(
-    b: Builder, jaxpr: Jaxpr, consts: Sequence[Ref], start: Sequence[Ref], carried: Sequence[Visibility]
+    b: Builder, jaxpr: Jaxpr, consts: Sequence[Value], start: Sequence[Ref], carried: Sequence[Visibility]
 ) -> tuple[Block, list[Ref], list[Ref]]:
     with b.block(hoist=True) as scope:
         carry = [b.parameter(x.type, v) for x, v in zip(start, carried, strict=True)]
-        results = [b.operand(x) for x in interpret(b, jaxpr, [*consts, *carry])]
+        results = [b.operand(x) for x in only_reals(b, interpret(b, jaxpr, [*consts, *carry]), _CARRIED)]
         block, captured = b.close(scope, results)
     return block, captured, results
 
@@ -164,20 +171,20 @@ def _body(
     ints(low=0, high=3, public=True),
 )
 @example(lambda J, x, i: J.lax.switch(i, [lambda v: v * 2, lambda v: -v, lambda v: v + 7], x), reals(3), ints())
-def cond(b: Builder, index: Ref, *args: Ref, branches: Any, **_: Any) -> list[Ref]:
+def cond(b: Builder, index: Ref, *args: Value, branches: Any, **_: Any) -> list[Ref]:
     """Branches: the one that a public value selects, or all of them and a choice."""
     bodies = [read(branch) for branch in branches]
     if index.uniform is not None:
         chosen = min(max(int(index.uniform), 0), len(bodies) - 1)
         return interpret(b, bodies[chosen], args)
     if index.visibility != PUBLIC:
-        return _choose(b, index, [interpret(b, body, args) for body in bodies])
-    operands = [b.operand(x) for x in args]
+        return _choose(b, index, [only_reals(b, interpret(b, body, args), _CHOSEN) for body in bodies])
+    operands = [b.operand(x) for x in only_reals(b, args, _CHOSEN)]
     done: list[tuple[Scope, list[Ref]]] = []
     for body in bodies:
         with b.block(hoist=False) as scope:
             params = [b.parameter(x.type, x.visibility) for x in operands]
-            done.append((scope, [b.operand(x) for x in interpret(b, body, params)]))
+            done.append((scope, [b.operand(x) for x in only_reals(b, interpret(b, body, params), _CHOSEN)]))
     return _branch(b, index, operands, done)
 
 

@@ -226,6 +226,7 @@ def svd(b: Builder, x: Ref, *, full_matrices: bool, compute_uv: bool, **_: Any) 
         raise UnsupportedError(
             "a singular value decomposition with bases of the whole space",
             wanted="full_matrices=False",
+            todo="jnp.linalg.svd(x, full_matrices=False); further columns of a basis: jnp.linalg.qr of the rest",
             where=b.where or None,
         )
 

@@ -175,8 +175,28 @@ def _less(b: Builder, x: Ref, y: Ref) -> Ref:
         return _bit(b, known, x, y)
     if not _is_shared(x, y) or x.type.dtype == "bool":
         return b.emit("lt", x, y)
+    if _may_overflow(b, x, y):
+        return _less_in_full(b, x, y)
     difference = b.emit("sub", x, y)
     return b.emit("lt", difference, _scalar(b, 0, difference))
+
+
+def _may_overflow(b: Builder, x: Ref, y: Ref) -> bool:
+    """Whether x - y of 64-bit integers may need another bit; narrower ones have room in the ring."""
+    if x.type.dtype == "i64" and y.is_uniform(0):
+        return False
+    p, q = b.interval(x), b.interval(y)
+    return x.type.dtype in ("i64", "u64") and not max(p.high - q.low, q.high - p.low) < 2.0**63
+
+
+def _less_in_full(b: Builder, x: Ref, y: Ref) -> Ref:
+    """x < y over all 64 bits: by the signs where they differ, else by the difference, which then does not overflow."""
+    signed = x.type.dtype == "i64"
+    x, y = b.emit("convert", x, dtype="i64"), b.emit("convert", y, dtype="i64")
+    zero = _scalar(b, 0, x)
+    above, below = b.emit("lt", x, zero), b.emit("lt", y, zero)  # the highest bits
+    difference = b.emit("lt", b.emit("sub", x, y), zero)
+    return b.emit("select", b.emit("xor", above, below), above if signed else below, difference)
 
 
 def _beyond(x: Ref, y: Ref) -> bool | None:
@@ -303,6 +323,8 @@ def max_(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
     for p, q in ((x, y), (y, x)):
         if p.value is not None and not math.isfinite(p.uniform or 0.0):
             return q if (p.uniform or 0.0) < 0 else p
+    if _may_overflow(b, x, y):
+        return b.emit("select", _less_in_full(b, x, y), y, x)
     return b.emit("add", y, _rectify(b, b.emit("sub", x, y)))
 
 
@@ -316,6 +338,8 @@ def min_(b: Builder, x: Ref, y: Ref, **_: Any) -> Ref:
     for p, q in ((x, y), (y, x)):
         if p.value is not None and not math.isfinite(p.uniform or 0.0):
             return q if (p.uniform or 0.0) > 0 else p
+    if _may_overflow(b, x, y):
+        return b.emit("select", _less_in_full(b, x, y), x, y)
     return b.emit("sub", x, _rectify(b, b.emit("sub", x, y)))
 
 

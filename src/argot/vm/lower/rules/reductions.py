@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 from ...ir import ir_dtype
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
+from ..jax_adapter import jax
+from ..written import written
 
 
 def _axes(axes: Any) -> tuple[int, ...]:
@@ -62,22 +66,54 @@ def _arg(b: Builder, op: str, x: Ref, axes: Any, dtype: Any) -> Ref:
 
 
 @example(lambda J, x: J.jnp.prod(x, 0), reals(5, 2, low=-2, high=2))
+@example(lambda J, x: J.jnp.nanprod(x, 0), reals(0, 2))
 def reduce_prod(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
-    """Products over axes, by a tree."""
+    """Products over axes, by a tree; 1 of nothing."""
+    if 0 in (x.type.shape[i] for i in _axes(axes)):
+        return b.constant(1, x.type.with_shape([n for i, n in enumerate(x.type.shape) if i not in _axes(axes)]))
     return b.emit("reduce_prod", x, axes=_axes(axes))
 
 
 @example(lambda J, x: x.all(1), bits(9, 3))
 @example(lambda J, x: x.all(), bits(1))
-def reduce_and(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
-    """Whether all are true."""
+@example(lambda J, x: J.jnp.bitwise_and.reduce(x), ints(5, 3))
+def reduce_and(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref | list[Ref]:
+    """Whether all are true; of integers bit by bit."""
+    if x.type.dtype != "bool":
+        return _tree(b, operator.and_, -1, x, axes)
     return b.emit("reduce_and", x, axes=_axes(axes))
 
 
 @example(lambda J, x: x.any(0), bits(5, 9))
-def reduce_or(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref:
-    """Whether one is true."""
+@example(lambda J, x: J.jnp.bitwise_or.reduce(x, 1), ints(3, 6, dtype="int32"))
+def reduce_or(b: Builder, x: Ref, *, axes: Any, **_: Any) -> Ref | list[Ref]:
+    """Whether one is true; of integers bit by bit."""
+    if x.type.dtype != "bool":
+        return _tree(b, operator.or_, 0, x, axes)
     return b.emit("reduce_or", x, axes=_axes(axes))
+
+
+@example(lambda J, x: J.jnp.bitwise_xor.reduce(x), ints(7, 3))
+@example(lambda J, x: J.jnp.logical_xor.reduce(x, 1), bits(5, 9))
+def reduce_xor(b: Builder, x: Ref, *, axes: Any, **_: Any) -> list[Ref]:
+    """The parity of booleans; of integers bit by bit."""
+    return _tree(b, operator.xor, 0, x, axes)
+
+
+def _tree(b: Builder, op: Callable[[Any, Any], Any], neutral: int, x: Ref, axes: Any) -> list[Ref]:
+    """A reduction by halves."""
+
+    def fn(jnp: Any, x: Any) -> Any:
+        kept = [a for a in range(x.ndim) if a not in axes]
+        x = jnp.transpose(x, (*map(int, axes), *kept)).reshape((-1, *(x.shape[a] for a in kept)))
+        if not len(x):
+            return jnp.full(x.shape[1:], neutral, x.dtype)
+        while len(x) > 1:
+            half = len(x) // 2
+            x = jnp.concatenate([op(x[:half], x[half : 2 * half]), x[2 * half :]])
+        return x[0]
+
+    return written(b, fn, x)
 
 
 @example(lambda J, x: J.jnp.cumsum(x, 1))
@@ -108,6 +144,14 @@ def cummax(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
 def cummin(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> Ref:
     """The smallest so far, log2(n) deep."""
     return b.emit("cummin", x, axis=int(axis), reverse=bool(reverse))
+
+
+@example(lambda J, x: J.lax.cumlogsumexp(x, 1), reals(3, 7), rtol=1e-3, atol=1e-3)
+@example(lambda J, x: J.lax.cumlogsumexp(9 * x, 0, reverse=True), reals(5, 2), rtol=1e-3, atol=1e-3)
+def cumlogsumexp(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> list[Ref]:
+    """Logarithms of running sums of e^x, log2(n) deep, each relative to the largest so far."""
+    lax = jax().lax
+    return written(b, lambda jnp, x: lax.associative_scan(jnp.logaddexp, x, reverse=bool(reverse), axis=int(axis)), x)
 
 
 @example(lambda J, x, y: x @ y, reals(3, 4), reals(4, 2))

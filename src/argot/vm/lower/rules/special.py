@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from ..builder import Builder, Ref
+import numpy as np
+from numpy.polynomial.chebyshev import chebinterpolate, chebval
+
+from ....errors import UnsupportedError
+from ..builder import Array, Builder, Ref
 from ..example import example, reals
+from ..jax_adapter import in_64_bits, jax
 from ..written import written
 
 
@@ -139,3 +145,95 @@ def bessel_i0e(b: Builder, x: Ref, **_: Any) -> list[Ref]:
 def bessel_i1e(b: Builder, x: Ref, **_: Any) -> list[Ref]:
     """e^-|x| I1(x), the modified Bessel function of order 1."""
     return written(b, _bessel_i1e, x)
+
+
+# ---- distribution functions with constant parameters ----------------------------------------------------------------
+
+# A Chebyshev series that is found when the program is made. In these variables, sqrt(x) and asin(sqrt(x)), the
+# distributions have nearly the same width whatever the parameters, and halves and whole numbers for parameters make the
+# functions analytic.
+MOST_TERMS = 48
+_TAIL_OF = 2.0**-20  # what is left out at either end of the range, and of the series
+
+
+def _series(f: Callable[[Array], Array], end: float) -> tuple[float, float, Array]:
+    """low, high, and the Chebyshev coefficients there of a function that rises from 0 to 1 on [0, end]."""
+    t = np.linspace(0, end, 5000)
+    values = f(t)
+    low = t[max(int(np.argmax(values > _TAIL_OF)) - 1, 0)]
+    high = t[-1] if values[-1] <= 1 - _TAIL_OF else t[int(np.argmax(values > 1 - _TAIL_OF))]
+    middle, half = (low + high) / 2, (high - low) / 2
+    c: Array = chebinterpolate(lambda u: f(middle + half * u), MOST_TERMS - 1)
+    c = c[: 1 + int(np.flatnonzero(abs(c) > _TAIL_OF)[-1])]
+    u = np.linspace(-1, 1, 5000)
+    if abs(chebval(u, c) - f(middle + half * u)).max() > 1e-4:
+        raise UnsupportedError(
+            "a distribution function of these parameters", wanted="parameters from 0.5 up", todo="take larger ones"
+        )
+    return float(low), float(high), c
+
+
+def _chebyshev(jnp: Any, t: Any, low: float, high: float, c: Array) -> Any:
+    """The series at t, moved into [low, high]: T_(k+j) = 2 T_k T_j - T_(k-j), so it is log2 of the terms deep."""
+    u = (jnp.clip(t, low, high) - (low + high) / 2) * (2 / (high - low))
+    terms = jnp.stack([jnp.ones_like(u), u])
+    while len(terms) < len(c):
+        k = len(terms) - 1
+        terms = jnp.concatenate([terms, 2 * (terms[k] * terms[1:]) - terms[k - 1 :: -1]])
+    return c[0] + jnp.tensordot(c[1:], terms[1 : len(c)], 1)
+
+
+def _parameter(b: Builder, x: Ref, name: str) -> float:
+    value = x.uniform
+    if value is None or not value > 0:
+        raise UnsupportedError(
+            f"a parameter {name} that is not one positive constant",
+            wanted="a Python number: the approximation is found when the program is made",
+            todo="call the function once for each parameter",
+            where=b.where or None,
+        )
+    return float(value)
+
+
+def _igamma(b: Builder, a: Ref, x: Ref) -> Callable[[Any, Any], Any]:
+    shape = _parameter(b, a, "a")
+    exact = jax().scipy.special.gammainc
+    series = _series(lambda t: in_64_bits(exact, np.full(t.shape, shape), t * t), math.sqrt(shape) + 5)
+    return lambda jnp, v: _chebyshev(jnp, jnp.sqrt(v), *series)
+
+
+@example(lambda J, x: J.jax.scipy.special.gammainc(2.5, x), reals(30, low=0, high=20))
+@example(lambda J, x: J.jax.scipy.special.gammainc(0.5, x), reals(30, low=0, high=2), atol=2e-3)
+@example(lambda J, x: J.jax.scipy.special.gammainc(1.2, x), reals(30, low=0, high=4), atol=5e-4)
+@example(lambda J, x: J.jax.scipy.stats.chi2.cdf(x, 200), reals(30, low=100, high=300), atol=5e-4)
+def igamma(b: Builder, a: Ref, x: Ref, **_: Any) -> list[Ref]:
+    """The regularized incomplete Gamma function P(a, x) for a constant a >= 0.5, by a series in sqrt(x)."""
+    return written(b, _igamma(b, a, x), _whole(b, x, a))
+
+
+@example(lambda J, x: J.jax.scipy.special.gammaincc(3.0, x), reals(30, low=0, high=20))
+def igammac(b: Builder, a: Ref, x: Ref, **_: Any) -> list[Ref]:
+    """Q(a, x) = 1 - P(a, x) for a constant a >= 0.5."""
+    lower = _igamma(b, a, x)
+    return written(b, lambda jnp, v: 1 - lower(jnp, v), _whole(b, x, a))
+
+
+def _whole(b: Builder, x: Ref, *others: Ref) -> Ref:
+    """x with the shape of the result."""
+    shape = np.broadcast_shapes(x.type.shape, *(v.type.shape for v in others))
+    return b.emit("broadcast", x, shape=shape, dims=tuple(range(len(shape) - len(x.type.shape), len(shape))))
+
+
+@example(lambda J, x: J.jax.scipy.special.betainc(2.5, 1.5, x), reals(30, low=0, high=1), atol=5e-4)
+@example(lambda J, x: J.jax.scipy.special.betainc(0.5, 0.5, x), reals(30, low=0.01, high=0.99), atol=5e-4)
+@example(lambda J, x: J.jax.scipy.stats.beta.cdf(x, 40.0, 60.0), reals(30, low=0.2, high=0.7), atol=5e-4)
+def regularized_incomplete_beta(b: Builder, p: Ref, q: Ref, x: Ref, **_: Any) -> list[Ref]:
+    """The regularized incomplete Beta function I_x(a, b) for constants a, b >= 0.5, by a series in asin(sqrt(x))."""
+    first, second = _parameter(b, p, "a"), _parameter(b, q, "b")
+    exact = jax().scipy.special.betainc
+    series = _series(
+        lambda t: in_64_bits(exact, np.full(t.shape, first), np.full(t.shape, second), np.sin(t) ** 2), math.pi / 2
+    )
+    return written(
+        b, lambda jnp, v: _chebyshev(jnp, jnp.arctan2(jnp.sqrt(v), jnp.sqrt(1 - v)), *series), _whole(b, x, p, q)
+    )
