@@ -80,7 +80,7 @@ CLAIMS = [
     ("exp", np.linspace(8, 18.02, 300), 1.5, 1e-4),
     ("exp", np.linspace(-40, -12, 300), 1.5, 0.0),
     ("sigmoid", np.linspace(-20, 20, 1000), 14, 0.0),
-    ("tanh", np.linspace(-12, 12, 1000), 13, 0.0),
+    ("tanh", np.linspace(-12, 12, 1000), 15, 0.0),
     ("erf", np.linspace(-5, 5, 1000), 8, 0.0),
     ("sin", np.linspace(-100, 100, 1000), 2, 0.0),
     ("cos", np.linspace(-(2.0**22), 2.0**22, 1001), 3, 0.0),
@@ -102,6 +102,14 @@ def test_errors_are_as_documented(name, x, steps, relative):
 def test_general_functions(name, x):
     x = grid(x)
     check(evaluate(general(name), x), TRUTH[name](x), 27 if name == "tanh" else 6, 4e-5)
+
+
+@pytest.mark.parametrize(("k", "f"), [(64, 4), (64, 8), (64, 13), (128, 8), (128, 48)])
+def test_general_reciprocals_under_other_fraction_bits(k, f, monkeypatch):
+    """Many digits of a mantissa, of which products must not leave the ring, and few."""
+    monkeypatch.setitem(FRACTION, k, f)
+    x = spread(2.0**-f, 2.0 ** min(f, k // 2 - f - 2), 100, k)
+    check(evaluate(general("reciprocal"), x, k=k), 1 / x, 2, 1e-7, k)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
