@@ -1,11 +1,11 @@
-"""The coefficients in src/argot/mpc/derived/series.py and their largest errors. Needs NumPy alone.
+"""The coefficients in src/argot/mpc/derived/ and their largest errors. Needs NumPy and SciPy.
 
     python benchmarks/fit_series.py
 
 Each function is fitted on an interval by a trigonometric sum whose period is longer than the interval: between the
 interval's end and the period's the sum may do what it likes, which makes it converge geometrically although the
 function is not periodic (a Fourier extension). The fit minimises the largest error, by Lawson's reweighted least
-squares.
+squares. So do the polynomials of the general functions.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import erfcx
 
 Array = np.ndarray
 
@@ -52,6 +53,20 @@ def step(
     return minimax(basis, function(x), np.ones(len(x)), rounds)
 
 
+def polynomial(function: Callable[[Array], Array], terms: int) -> tuple[Array, float]:
+    """f(t) for t in [-1, 1]; fitted in Chebyshev's polynomials, which stay independent where powers do not."""
+    t = np.cos(np.linspace(0, np.pi, 1000))
+    c, error = minimax(np.polynomial.chebyshev.chebvander(t, terms - 1), function(t), np.ones(len(t)), 400)
+    return np.polynomial.chebyshev.cheb2poly(c), error
+
+
+def tail_of_erf(slope: float, reach: float, terms: int) -> tuple[Array, float]:
+    """e^(x^2) erfc(x) = t P(t), t = 1 / (1 + slope x), for 0 <= x <= reach; the error is that of erf."""
+    x = reach / 2 * (1 - np.cos(np.linspace(0, np.pi, 1200)))
+    t = 1 / (1 + slope * x)
+    return minimax(t[:, None] ** np.arange(1, terms + 1), erfcx(x), np.exp(-x * x), 400)
+
+
 def show(name: str, numbers: Array) -> None:
     print(f"    {name}=(")
     for number in numbers:
@@ -61,8 +76,9 @@ def show(name: str, numbers: Array) -> None:
 
 def main() -> None:
     for name, odd, reach, harmonics, longest in (
-        ("sigmoid - 1/2", lambda x: 0.5 * np.tanh(x / 2), 9.25, 10, 3.2),
-        ("erf / 2", lambda x: 0.5 * np.vectorize(math.erf)(x), 3.25, 8, 4.2),
+        ("sigmoid - 1/2", lambda x: 0.5 * np.tanh(x / 2), 10.25, 11, 3.2),
+        ("tanh / 2", lambda x: 0.5 * np.tanh(x), 5.5, 13, 3.2),
+        ("erf / 2", lambda x: 0.5 * np.vectorize(math.erf)(x), 3.125, 7, 4.2),
     ):
         periods = np.linspace(2.3 * reach, longest * reach, 37)
         period = min(periods, key=lambda p: step(odd, reach, float(p), harmonics, 400)[1])
@@ -80,6 +96,17 @@ def main() -> None:
         print(f"# {name}: {'relative ' if relative else ''}error {error:.1e}\n    constant={float(c[0])!r},")
         show("cos", c[1 : k + 1])
         show("sin", c[k + 1 :])
+    for name, function, terms in (
+        ("2^((1+t)/2)", lambda t: 2 ** ((1 + t) / 2), 9),
+        ("log((3+t)/4)", lambda t: np.log((3 + t) / 4), 13),
+        ("1/sqrt((3+t)/4)", lambda t: 2 / np.sqrt(3 + t), 7),
+    ):
+        c, error = polynomial(function, terms)
+        print(f"# {name}: error {error:.1e}")
+        show("polynomial", c)
+    c, error = tail_of_erf(0.275, 5.0, 9)
+    print(f"# e^(x^2) erfc(x): error {error:.1e}")
+    show("tail", c)
 
 
 if __name__ == "__main__":

@@ -159,38 +159,51 @@ class _Step:
 
 STEPS = {
     "sigmoid": _Step(series.SIGMOID, round(8 * series.SIGMOID_REACH), series.SIGMOID_PERIOD, 0),
-    "tanh": _Step(series.SIGMOID, round(4 * series.SIGMOID_REACH), series.SIGMOID_PERIOD / 2, 1),
+    "tanh": _Step(series.TANH, round(8 * series.TANH_REACH), series.TANH_PERIOD, 1),
     "erf": _Step(series.ERF, round(8 * series.ERF_REACH), series.ERF_PERIOD, 1),
 }
+
+
+POINT = 29
+"""Fraction bits of a step in Z_2^32."""
+
+
+def _step_bytes(f: int) -> int:
+    """Bytes of the products of sines and cosines.
+
+    Both factors of a product of size s are rounded: in 2^-p each has about p/2 digits, and the results are off by up to
+    sqrt(2 s) 2^(-p/2) for each harmonic. In four bytes p is 29, which is enough for small grids; in five p is 37.
+    """
+    return 4 if f <= 12 else 5
 
 
 def _cost_of_step(name: str) -> str:
     """Both comparisons and the sum at once, then the choice; within reach the sum alone."""
     s = STEPS[name]
-    sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=4)"
+    sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=_step_bytes(f))"
     test = f"_at_least(drop=max(f-{3 + s.doubling}, 0))"
     return f"""
     derived.{name}.general() if k == 128 else
     ({sum_} if _within(f, l, {s.eighths}) else gather({test}, {test}, {sum_}) + _choose())
-    + _narrowed(scale={29 - s.doubling})
+    + _narrowed(scale={POINT - s.doubling})
     """
 
 
 @cost(_cost_of_step("sigmoid"))
 async def sigmoid(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
-    """[1 / (1 + e^-x)], exactly 0 below -9.25 and 1 from 9.25 on."""
+    """[1 / (1 + e^-x)], exactly 0 below -10.25 and 1 from 10.25 on."""
     return await _step_of(p, x, bound, "sigmoid")
 
 
 @cost(_cost_of_step("tanh"))
 async def tanh(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
-    """[tanh x] = 2 sigmoid(2x) - 1, exactly -1 below -4.625 and 1 from 4.625 on."""
+    """[tanh x], exactly -1 below -5.5 and 1 from 5.5 on."""
     return await _step_of(p, x, bound, "tanh")
 
 
 @cost(_cost_of_step("erf"))
 async def erf(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
-    """[2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x], exactly -1 below -3.25 and 1 from 3.25 on."""
+    """[2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x], exactly -1 below -3.125 and 1 from 3.125 on."""
     return await _step_of(p, x, bound, "erf")
 
 
@@ -216,18 +229,20 @@ async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
     """[2^d g(x)].
 
     Two comparisons in 2^-(3+d), each off by at most two, decide between 0, the sum and 1, so that in a zone of that
-    width either may be taken: 1 - sigmoid(9) = 1.24e-4. A bound within the sum's reach leaves them out: there is
-    nothing to decide, and the differences from the limits would not fit its bits. All this in Z_2^32, with 29 fraction
-    bits; one conversion at the end brings the result to the ring.
+    width either may be taken: 1 - sigmoid(10) = 4.5e-5. A bound within the sum's reach leaves them out: there is
+    nothing to decide, and the differences from the limits would not fit its bits. The sum's finest digits are dropped
+    from both halves, then all this is in Z_2^32, with 29 fraction bits; one conversion at the end brings the result to
+    the ring.
     """
-    f, scale, width, bits = p.fraction_bits, 29, 32, bound or p.k
+    f, bits, size = p.fraction_bits, bound or p.k, _step_bytes(p.fraction_bits)
+    finer = 8 * size - 32
     eighths = max(f - 3 - s.doubling, 0)
     edge = _end(f, s.eighths) >> eighths
     slack = 2 if eighths else 0
     phase = _circle(p, x, 1 / s.period)
-    sum_ = _scaled(s.series, scale, width)
+    sum_ = _scaled(s.series, POINT + finer, 8 * size)
     if _within(f, bits, s.eighths):
-        chosen = await _fourier(p, phase, sum_)
+        chosen = _coarser(await _fourier(p, phase, sum_), finer)
     else:
         over, reached, half = await gather(
             _at_least(p, x, eighths, edge - slack, bits),
@@ -235,8 +250,13 @@ async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
             _fourier(p, phase, sum_),
         )
         inside = p.xor(over, reached)
-        chosen = await _choose(p, _flags(p, inside), _flags(p, over), half, 1 << scale, x.size)
-    return await _narrowed(p, chosen, scale - s.doubling, x.shape)
+        chosen = await _choose(p, _flags(p, inside), _flags(p, over), _coarser(half, finer), 1 << POINT, x.size)
+    return await _narrowed(p, chosen, POINT - s.doubling, x.shape)
+
+
+def _coarser(half: Array | None, drop: int) -> Array | None:
+    """Halves of z / 2^drop, less 0 or 1, in Z_2^32 from halves of z in Z_2^(32 + drop): a wrap of z remains one."""
+    return half if half is None else ring.shr(half, drop)
 
 
 @cost("_lift(width=32, drop=max(scale-f, 1))")

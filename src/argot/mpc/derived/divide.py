@@ -8,11 +8,15 @@ from .compare import mirrored
 from .dispatch import derived
 from .mantissa import normalised
 
-STEPS = 3
-"""Newton steps: the first guess is off by at most 1/17, and each step squares that."""
+START = (420 / 99, -576 / 99, 256 / 99)
+"""1/m = START[0] + START[1] m + START[2] m^2 in [1/2, 1], off by at most 1/99: m times it is 1 + T3(4m - 3) / 99."""
+
+INVERSE = "normalised() + mul_public_trunc(d=q) + mul_trunc(d=q) + 2 * _steps(q) * mul_trunc(d=q)"
 
 
-INVERSE = f"normalised() + mul_public_trunc(d=q) + {2 * STEPS} * mul_trunc(d=q)"
+def _steps(q: int) -> int:
+    """Newton steps for q fraction bits: each squares the error, to 2^-26.5 and 2^-53."""
+    return 2 if q <= 26 else 3
 
 
 def _guard(k: int) -> int:
@@ -20,8 +24,8 @@ def _guard(k: int) -> int:
 
 
 def _digits(k: int, f: int) -> int:
-    """Fraction bits of the inverse mantissa of a reciprocal."""
-    return min(k - 4 - 2 * f - _guard(k), 40)
+    """Fraction bits of the inverse mantissa of a reciprocal. Products of two must not leave the ring."""
+    return min(k - 4 - 2 * f - _guard(k), k // 2 - 4, 40)
 
 
 def _room(k: int, f: int, bound_x: int) -> int:
@@ -67,8 +71,10 @@ async def divide(p: Protocol, x: Arith, y: Arith, bound: int | None = None, boun
 async def _inverse(p: Protocol, x: Arith, bound: int | None, q: int) -> tuple[Arith, Arith, Bool]:
     """(1/m with q fraction bits, c, [x < 0]) for |x| c = m 2^(k-3)."""
     m, c, _, _, negative = await normalised(p, x, bound, q)
-    w = p.add_public(p.neg(await p.mul_public_trunc(m, round(32 / 17 * 2**q), q)), round(48 / 17 * 2**q))
-    for _ in range(STEPS):
+    c0, c1, c2 = (round(c * 2**q) for c in START)
+    slope = p.add_public(await p.mul_public_trunc(m, c2, q), c1)
+    w = p.add_public(await p.mul_trunc(slope, m, q), c0)
+    for _ in range(_steps(q)):
         error = p.add_public(p.neg(await p.mul_trunc(m, w, q)), 1 << q)
         w = p.add(w, await p.mul_trunc(w, error, q))
     return w, c, negative

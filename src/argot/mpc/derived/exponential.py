@@ -9,8 +9,27 @@ from ..protocol import Arith, Protocol
 from .dispatch import derived
 from .mantissa import polynomial, two_to_the
 
-# 2^((1 + t) / 2) for t in [-1, 1], error 2.7e-9.
+# 2^((1 + t) / 2) for t in [-1, 1], error 2.7e-9, and 1.1e-12 for wide rings (benchmarks/fit_series.py).
 POWERS = (1.4142135623, 0.4901290902, 0.0849328979, 0.009811685, 0.0008501214, 5.92221e-05, 3.4184e-06)
+WIDE_POWERS = (
+    1.4142135623731,
+    0.49012907172436,
+    0.0849328960442,
+    0.0098118330372847,
+    0.00085013054998552,
+    5.8926083133112e-05,
+    3.4037052469293e-06,
+    1.691541197113e-07,
+    7.3274334377871e-09,
+)
+
+
+def _powers(k: int) -> tuple[float, ...]:
+    return WIDE_POWERS if k > 64 else POWERS
+
+
+def _terms(k: int) -> int:
+    return len(_powers(k))
 
 
 def _edges(k: int, f: int) -> tuple[int, float]:
@@ -51,7 +70,7 @@ W, D, Q = "_whole(k, f)", "_digits(k, f)", "_finer(k, f)"
 @derived(
     f"""
     gather(msb(l=_width(k, f, l, 0)), msb(l=_width(k, f, l, 1))) + gather(mul_bit(), mul_bit())
-    + trunc(d=f) + a2b(w={Q} + {W}) + gather(b2a(w={W}), two_to_the(w={W})) + polynomial(terms={len(POWERS)}, q={Q})
+    + trunc(d=f) + a2b(w={Q} + {W}) + gather(b2a(w={W}), two_to_the(w={W})) + polynomial(terms=_terms(k), q={Q})
     + trunc(d={Q} - {D}) + mul_trunc(d={D} + 1) + mul_bit() + mul_bit()
     """
 )
@@ -83,7 +102,7 @@ async def exp(
     integer = bits.bits_at(q, q + whole)
     number, power = await gather(p.b2a(integer), two_to_the(p, integer))
     t = p.add_public(p.shl(p.sub(y, p.shl(number, q)), 1), -1 << q)
-    fraction = await polynomial(p, t, POWERS, q)
+    fraction = await polynomial(p, t, _powers(p.k), q)
     # fraction * power * 2^bottom * 2^f / 2^digits, and bottom + f = -1.
     result = await p.mul_trunc(await p.trunc(fraction, q - digits), power, digits + 1)
     result = p.sub(result, await p.mul_bit(under, result))

@@ -8,7 +8,7 @@ from ..protocol import Arith, Protocol
 from .dispatch import derived
 from .mantissa import PLACE, normalised, polynomial
 
-# log((3 + t) / 4) for t in [-1, 1], error 3.4e-8.
+# log((3 + t) / 4) for t in [-1, 1], error 3.4e-8, and 1.8e-11 for wide rings (benchmarks/fit_series.py).
 COEFFICIENTS = (
     -0.2876820768,
     0.333333083,
@@ -20,16 +20,39 @@ COEFFICIENTS = (
     8.00299e-05,
     -2.40292e-05,
 )
+WIDE_COEFFICIENTS = (
+    -0.28768207245726,
+    0.3333333331164,
+    -0.055555555093919,
+    0.012345685028585,
+    -0.003086426221024,
+    0.00082299777354365,
+    -0.00022858931364435,
+    6.5480697334675e-05,
+    -1.9139381620451e-05,
+    5.3875333956058e-06,
+    -1.5799537003702e-06,
+    7.0611309669656e-07,
+    -2.2785880711418e-07,
+)
+
+
+def _coefficients(k: int) -> tuple[float, ...]:
+    return WIDE_COEFFICIENTS if k > 64 else COEFFICIENTS
+
+
+def _terms(k: int) -> int:
+    return len(_coefficients(k))
 
 
 def _digits(k: int) -> int:
-    """Fraction bits of a mantissa."""
-    return min((k - 4) // 2, 28)
+    """Fraction bits of a mantissa and of ln 2, which is multiplied by up to k."""
+    return 48 if k > 64 else min((k - 4) // 2, 28)
 
 
 @derived(
     f"""
-    normalised(q=_digits(k)) + polynomial(terms={len(COEFFICIENTS)}, q=_digits(k)) + b2a(w={PLACE})
+    normalised(q=_digits(k)) + polynomial(terms=_terms(k), q=_digits(k)) + b2a(w={PLACE})
     + trunc(d=max(_digits(k) - f, 0)) + and_(w=1) + select()
     """
 )
@@ -39,7 +62,7 @@ async def log(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     q = _digits(p.k)
     m, _, place, found, negative = await normalised(p, x, bound, q)
     t = p.add_public(p.shl(m, 2), -3 << q)
-    mantissa = await polynomial(p, t, COEFFICIENTS, q)
+    mantissa = await polynomial(p, t, _coefficients(p.k), q)
     # x = m 2^(place - 2) grid steps
     whole = p.mul_public(await p.b2a(place), round(math.log(2) * 2**q))
     value = p.add_public(p.add(mantissa, whole), -round((2 + f) * math.log(2) * 2**q))

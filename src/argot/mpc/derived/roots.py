@@ -12,8 +12,28 @@ from .mantissa import PLACE, normalised, polynomial, two_to_the
 # 1 / sqrt((3 + t) / 4) for t in [-1, 1], error 1.6e-5; a Newton step leaves 4e-10.
 COEFFICIENTS = (1.1547138687, -0.1924648438, 0.0478772002, -0.0132490927, 0.0045016806, -0.0013906079)
 
-INVERSE = f"""
-normalised(q=_digits(k)) + polynomial(terms={len(COEFFICIENTS)}, q=_digits(k)) + square_trunc(d=_digits(k))
+# Error 2.2e-6; a Newton step leaves 8e-12 (benchmarks/fit_series.py).
+WIDE_COEFFICIENTS = (
+    1.1546998371048,
+    -0.19246484634864,
+    0.048129768757189,
+    -0.013249082126494,
+    0.0038281638329654,
+    -0.0013906167275863,
+    0.00044901150391734,
+)
+
+
+def _coefficients(k: int) -> tuple[float, ...]:
+    return WIDE_COEFFICIENTS if k > 64 else COEFFICIENTS
+
+
+def _terms(k: int) -> int:
+    return len(_coefficients(k))
+
+
+INVERSE = """
+normalised(q=_digits(k)) + polynomial(terms=_terms(k), q=_digits(k)) + square_trunc(d=_digits(k))
 + mul_trunc(d=_digits(k)) + mul_trunc(d=_digits(k)+1) + and_(w=1)
 """
 SHIFTED = f"gather(mul_public_trunc(d=_digits(k)) + select(), two_to_the(w={PLACE} - 1))"
@@ -64,7 +84,7 @@ async def _inverse_root(p: Protocol, x: Arith, bound: int | None, q: int) -> tup
     """(m, 1 / sqrt m, place, [x > 0]) for |x| = m 2^(place - 2) grid steps."""
     m, _, place, found, negative = await normalised(p, x, bound, q)
     t = p.add_public(p.shl(m, 2), -3 << q)
-    y = await polynomial(p, t, COEFFICIENTS, q)
+    y = await polynomial(p, t, _coefficients(p.k), q)
     square = await p.square_trunc(y, q)
     correction = p.add_public(p.neg(await p.mul_trunc(m, square, q)), 3 << q)
     y = await p.mul_trunc(y, correction, q + 1)
