@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 
@@ -191,7 +192,7 @@ def of_all_values(program):
 
 
 def check_intervals(program, arrays, run):
-    """Runs a program, and says whether it could be checked: whether nothing overflows."""
+    """Every value of a program, as `run` computes it, lies in its interval."""
     everything, numbers = of_all_values(program)
     found = ranges.intervals(program)
     for i, values in zip(numbers, run(everything, arrays), strict=True):
@@ -227,9 +228,8 @@ def test_values_on_shares_lie_in_their_intervals(name):
     program = trace(UNARY[name], [Spec((4,), low=-1.5, high=2.2)]).program
     for ring, fraction in ((64, 18), (32, 8)):
         if not overflows(program, ring, fraction):
-            check_intervals(
-                program, [x], lambda p, a, r=ring, f=fraction: on_world(Aby3, p, a, ring=r, fraction_bits=f)[0]
-            )
+            run = functools.partial(on_world, Aby3, ring=ring, fraction_bits=fraction)
+            check_intervals(program, [x], lambda p, a, run=run: run(p, a)[0])
 
 
 # ---- what is known of the usual ------------------------------------------------------------------------------------
@@ -327,6 +327,32 @@ def test_deep_loops_are_walked_once():
     start = time.monotonic()
     trace(lambda x: deep(x, 12), [Spec((), low=0, high=1)])
     assert time.monotonic() - start < 10
+
+
+def test_public_integers_that_wrap_say_nothing():
+    """Neither sums over rounds, nor comparisons of differences."""
+
+    def summed(n, x):
+        return jax.lax.fori_loop(0, 4, lambda i, c: c + jnp.int32(2**30), jnp.int32(0)) * n + 0 * x.sum()
+
+    n = Spec((), "int32", PUBLIC)
+    program = trace(lambda n, x: (n - n + summed(n, x)) * 1.0 + x, [n, Spec((3,), low=0, high=1)]).program
+    check_intervals(program, [np.int32(1), np.ones(3)], on_plain)
+
+    def below(n, m, x):
+        return jnp.where(n - m < 0, n, 0) * 1.0 + x
+
+    inputs = [Spec((), "uint8", PUBLIC, low=0, high=5), Spec((), "uint8", PUBLIC), Spec((), low=0, high=1)]
+    program = trace(below, inputs).program
+    check_intervals(program, [np.uint8(3), np.uint8(200), 0.5], on_plain)
+
+
+def test_numbers_that_are_cut_off_lie_in_their_intervals():
+    for function in (lambda x: jnp.exp(x) - 1, lambda x: x + 1e9, lambda x: jnp.where(x > 31, 1e9, -jnp.inf) * 2):
+        program = trace(function, [Spec((3,), low=30, high=33)]).program
+        for ring, fraction in ((64, 18), (32, 8), (128, 40)):
+            run = functools.partial(on_plain, ring=ring, fraction_bits=fraction)
+            check_intervals(program, [np.array([30.0, 32, 33])], run)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .interval import ZERO, Interval
-from .interval_rules import MOVES
+from .interval_rules import MOVES, wraps
 from .ir import Equation
 
 Near = Mapping[int, Interval]
@@ -25,9 +25,12 @@ def after(eqn: Equation, near: Callable[[int], Near], interval: Callable[[int], 
     match eqn.op:
         case "add":
             x, y = eqn.inputs
-            return shifted(near(y), interval(x)) | shifted(near(x), interval(y))
+            if not wraps(interval(x) + interval(y), eqn.outputs[0]):
+                return shifted(near(y), interval(x)) | shifted(near(x), interval(y))
         case "sub":
-            return shifted(near(eqn.inputs[0]), -interval(eqn.inputs[1]))
+            x, y = eqn.inputs
+            if not wraps(interval(x) - interval(y), eqn.outputs[0]):
+                return shifted(near(x), -interval(y))
         case "select":
             return either([near(i) for i in eqn.inputs[1:]])
         case "concat":

@@ -7,11 +7,11 @@ arithmetic takes the two x for different numbers; here they are recognised. All 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from .interval import SLACK, UNKNOWN, ZERO, Interval
-from .ir import Equation, attr_key
+from .ir import INTEGERS, PUBLIC, Equation, attr_key
 
 STEPS = 8
 """How far back a pattern looks, so that no program makes this expensive."""
@@ -19,10 +19,11 @@ STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Values by number: which equation of the same block made one, and its interval."""
+    """Values by number: which equation of the same block made one, and its interval; of constants also as factors."""
 
     source: Callable[[int], Equation | None]
     interval: Callable[[int], Interval]
+    factors: Mapping[int, Interval] = field(default_factory=dict)
 
 
 def refined(eqn: Equation, known: Known) -> Interval:
@@ -199,18 +200,24 @@ def _origin(i: int, known: Known) -> int:
 
 
 def _made(i: int, known: Known) -> Equation | None:
-    return known.source(_origin(i, known))
+    """What made a value, unless it may have wrapped: then sums and differences say nothing of their operands."""
+    made = known.source(_origin(i, known))
+    if made is None or made.op not in ("sub", "neg", "mul"):
+        return made
+    out = made.outputs[0]
+    return None if out.visibility == PUBLIC and out.type.dtype in INTEGERS else made
 
 
 def _same(i: int, j: int, known: Known) -> bool:
-    """Whether two values are equal: the same one, or equal constants."""
+    """Whether two values are equal: the same one, or equal constants of one element."""
     i, j = _origin(i, known), _origin(j, known)
     if i == j:
         return True
     a, b = known.source(i), known.source(j)
     if a is None or b is None or a.op != "const" or b.op != "const":
         return False
-    return bool(attr_key(a.attrs["value"]) == attr_key(b.attrs["value"]))
+    x, y = a.attrs["value"], b.attrs["value"]
+    return x.size == y.size == 1 and bool(attr_key(x) == attr_key(y))
 
 
 def _unshaped(i: int, known: Known) -> int:

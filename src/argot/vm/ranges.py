@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import ProgramError
 from . import interval_growth as growth
-from .interval import GRID, UNKNOWN, Interval, joined
+from .interval import GRID, UNKNOWN, Interval, joined, of_array
 from .interval_growth import Near
 from .interval_patterns import Known
 from .interval_rules import of_type, result, tidy
@@ -79,7 +79,8 @@ class _Walk:
         for place, p in enumerate(block.params):
             self.known[p.id] = of_type(p) if given is None else of_type(p).meet(given[place])
             self.near[p.id] = growth.of_parameter(place) if self.depth else {}
-        known = Known(source.get, self.known.__getitem__)
+        factors: dict[int, Interval] = {}
+        known = Known(source.get, self.known.__getitem__, factors)
         equations = []
         for eqn in block.equations:
             made, found, near = self.equation(eqn, [types[i] for i in eqn.inputs], known)
@@ -88,6 +89,8 @@ class _Walk:
                 self.known[out.id] = of_type(out).meet(tidy(interval, out))
                 self.near[out.id] = distance
                 source[out.id] = eqn
+            if eqn.op == "const":
+                factors[eqn.outputs[0].id] = of_array(eqn.attrs["value"])
         return _Done(
             Block(block.params, tuple(equations), block.results),
             [self.known[i] for i in block.results],
