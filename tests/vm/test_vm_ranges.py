@@ -355,6 +355,14 @@ def test_numbers_that_are_cut_off_lie_in_their_intervals():
             check_intervals(program, [np.array([30.0, 32, 33])], run)
 
 
+def test_what_patience_ends_is_unknown(monkeypatch):
+    """Driver and agents give up at the same place, so that what one writes the others prove."""
+    function = lambda x: jax.lax.fori_loop(0, 9, lambda i, c: c + jnp.tanh(x), jnp.zeros(3))  # noqa: E731
+    assert bounds(lambda x: jnp.exp(function(x)), "exp", (3,)) == [4]
+    monkeypatch.setattr(ranges, "PATIENCE", 0)
+    assert bounds(lambda x: jnp.exp(function(x)), "exp", (3,)) == [None]
+
+
 # ---- agents ---------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from .ir import Block, Equation, Program, TensorType
 MAX_BOUND = 64  # wider bounds say nothing in any ring
 ATTEMPTS = 6  # to find intervals that hold in every round of a loop; then what does not hold is given up
 DEEPEST = 3  # loops within loops of which carries are looked for: each level multiplies the attempts
+PATIENCE = 2_000_000  # equations to look at, those of a loop in each attempt; then all carries are given up
 
 
 def annotate(program: Program) -> Program:
@@ -70,10 +71,11 @@ class _Walk:
         self.write = write
         self.known: dict[int, Interval] = {}
         self.near: dict[int, Near] = {}
-        self.depth = 0
+        self.depth = self.seen = 0
 
     def block(self, block: Block, given: Sequence[Interval] | None) -> _Done:
         """A block whose parameters are in the given intervals. What was known of its values before is forgotten."""
+        self.seen += len(block.equations)
         source: dict[int, Equation] = {}
         types = {i: v.type for i, v in block.vars().items()}
         for place, p in enumerate(block.params):
@@ -157,7 +159,7 @@ class _Walk:
         used side by side.
         """
         assumed, self.depth = list(start), self.depth + 1
-        if self.depth > DEEPEST:
+        if self.depth > DEEPEST or self.seen > PATIENCE:
             assumed = [UNKNOWN] * len(start)
         for attempt in range(ATTEMPTS):
             done = walk(assumed)
