@@ -142,6 +142,10 @@ UNARY = {
     "sqrt": jnp.sqrt,
     "rsqrt": lambda x: jax.lax.rsqrt(jnp.abs(x) + 0.3),
     "reciprocal": lambda x: 1 / (jnp.abs(x) + 0.4),
+    "softplus": lambda x: jnp.logaddexp(0.0, x),
+    "logistic": jax.grad(lambda x: jnp.logaddexp(0.0, x).sum()),
+    "log of sum": jax.grad(lambda x: jnp.logaddexp(x, x[::-1]).sum()),
+    "not above": lambda x: jnp.minimum(x, 0.0) - jnp.maximum(0.0, x),
     "divided": lambda x: x / (1 + x * x),
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
@@ -250,6 +254,11 @@ def interval(function, *limits):
         (lambda x: jnp.clip(x, -1, 1), -1, 1, 0.0),
         (jnp.abs, 0, 4, 0.02),
         (jax.nn.relu, 0, 4, 0.0),
+        (lambda x: jnp.maximum(0.0, x), 0, 4, 0.0),
+        (lambda x: jnp.minimum(x, 0.0), -2, 0, 0.0),
+        (lambda x: jnp.minimum(0.0, x), -2, 0, 0.0),
+        (jax.grad(lambda x: jnp.logaddexp(0.0, x).sum()), 0.0025, 1, 0.1),
+        (lambda x: jnp.exp(x[:3] - jnp.logaddexp(x[:3], x[3:])), 0.00123, 1, 0.1),
         (lambda x: jnp.where(x > 1, x, 3), 1, 4, 0.0),
         (lambda x: jnp.where(x <= 1, x, 0), -2, 1, 0.0),
         (lambda x: x * x, 0, 16, 0.02),
@@ -299,6 +308,21 @@ def test_a_training_loop_is_bounded():
     found = ranges.intervals(program)[program.body.results[0]]
     assert 10 <= found.high <= 11 and found.low == -found.high
     assert all(b is not None for b in bounds_of(program, "sigmoid"))
+
+
+def test_a_training_loop_with_a_penalty_is_bounded():
+    """What a round adds grows with the weights themselves, but slowly."""
+
+    def train(x, y):
+        def loss(w):
+            z = x @ w
+            return jnp.mean(jnp.logaddexp(0.0, z) - y * z) + 0.01 * jnp.sum(w * w)
+
+        return jax.lax.fori_loop(0, 100, lambda i, w: w - 0.1 * jax.grad(loss)(w), jnp.zeros(3))
+
+    program = trace(train, [Spec((8, 3), low=-4, high=4), Spec((8,), low=0, high=1)]).program
+    found = ranges.intervals(program)[program.body.results[0]]
+    assert 40 < found.high < 200
 
 
 def test_what_a_round_adds_without_bound_is_unknown():

@@ -195,14 +195,15 @@ def _end_by_end(assumed: Interval, found: Interval, summed: Interval, attempt: i
 
 
 def _end(assumed: float, found: float, summed: float, attempt: int) -> float:
-    """An upper end, where a round leads to `found` and all of them to `summed`: the sum; or what was found, then
-    powers of two above it, then none."""
+    """An upper end, where a round leads to `found` and all of them to `summed`: the sum, and beyond it while it grows
+    with the end; or what was found, then powers of two above it; then none.
+    """
     if assumed >= min(found, summed):
         return assumed
     if attempt >= ATTEMPTS - 2 or found == math.inf:
         return math.inf
     if summed < math.inf:
-        return summed
+        return summed + 2 * max(attempt - 1, 0) * (summed - assumed)
     if attempt == 0 or found <= 0:
         return found if attempt == 0 else 0.0
     return 2.0 ** (max(math.frexp(found)[1], -8) + 8 * attempt - 6)
