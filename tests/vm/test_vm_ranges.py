@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 
@@ -141,6 +142,10 @@ UNARY = {
     "sqrt": jnp.sqrt,
     "rsqrt": lambda x: jax.lax.rsqrt(jnp.abs(x) + 0.3),
     "reciprocal": lambda x: 1 / (jnp.abs(x) + 0.4),
+    "softplus": lambda x: jnp.logaddexp(0.0, x),
+    "logistic": jax.grad(lambda x: jnp.logaddexp(0.0, x).sum()),
+    "log of sum": jax.grad(lambda x: jnp.logaddexp(x, x[::-1]).sum()),
+    "not above": lambda x: jnp.minimum(x, 0.0) - jnp.maximum(0.0, x),
     "divided": lambda x: x / (1 + x * x),
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
@@ -191,7 +196,7 @@ def of_all_values(program):
 
 
 def check_intervals(program, arrays, run):
-    """Runs a program, and says whether it could be checked: whether nothing overflows."""
+    """Every value of a program, as `run` computes it, lies in its interval."""
     everything, numbers = of_all_values(program)
     found = ranges.intervals(program)
     for i, values in zip(numbers, run(everything, arrays), strict=True):
@@ -227,9 +232,8 @@ def test_values_on_shares_lie_in_their_intervals(name):
     program = trace(UNARY[name], [Spec((4,), low=-1.5, high=2.2)]).program
     for ring, fraction in ((64, 18), (32, 8)):
         if not overflows(program, ring, fraction):
-            check_intervals(
-                program, [x], lambda p, a, r=ring, f=fraction: on_world(Aby3, p, a, ring=r, fraction_bits=f)[0]
-            )
+            run = functools.partial(on_world, Aby3, ring=ring, fraction_bits=fraction)
+            check_intervals(program, [x], lambda p, a, run=run: run(p, a)[0])
 
 
 # ---- what is known of the usual ------------------------------------------------------------------------------------
@@ -250,6 +254,11 @@ def interval(function, *limits):
         (lambda x: jnp.clip(x, -1, 1), -1, 1, 0.0),
         (jnp.abs, 0, 4, 0.02),
         (jax.nn.relu, 0, 4, 0.0),
+        (lambda x: jnp.maximum(0.0, x), 0, 4, 0.0),
+        (lambda x: jnp.minimum(x, 0.0), -2, 0, 0.0),
+        (lambda x: jnp.minimum(0.0, x), -2, 0, 0.0),
+        (jax.grad(lambda x: jnp.logaddexp(0.0, x).sum()), 0.0025, 1, 0.1),
+        (lambda x: jnp.exp(x[:3] - jnp.logaddexp(x[:3], x[3:])), 0.00123, 1, 0.1),
         (lambda x: jnp.where(x > 1, x, 3), 1, 4, 0.0),
         (lambda x: jnp.where(x <= 1, x, 0), -2, 1, 0.0),
         (lambda x: x * x, 0, 16, 0.02),
@@ -301,6 +310,21 @@ def test_a_training_loop_is_bounded():
     assert all(b is not None for b in bounds_of(program, "sigmoid"))
 
 
+def test_a_training_loop_with_a_penalty_is_bounded():
+    """What a round adds grows with the weights themselves, but slowly."""
+
+    def train(x, y):
+        def loss(w):
+            z = x @ w
+            return jnp.mean(jnp.logaddexp(0.0, z) - y * z) + 0.01 * jnp.sum(w * w)
+
+        return jax.lax.fori_loop(0, 100, lambda i, w: w - 0.1 * jax.grad(loss)(w), jnp.zeros(3))
+
+    program = trace(train, [Spec((8, 3), low=-4, high=4), Spec((8,), low=0, high=1)]).program
+    found = ranges.intervals(program)[program.body.results[0]]
+    assert 40 < found.high < 200
+
+
 def test_what_a_round_adds_without_bound_is_unknown():
     for body in (lambda i, c: c + c, lambda i, c: c + 0.1 * c, lambda i, c: c * c + 1):
         found = interval(lambda x, body=body: jax.lax.fori_loop(0, 10, body, x), (-2, 4))
@@ -327,6 +351,40 @@ def test_deep_loops_are_walked_once():
     start = time.monotonic()
     trace(lambda x: deep(x, 12), [Spec((), low=0, high=1)])
     assert time.monotonic() - start < 10
+
+
+def test_public_integers_that_wrap_say_nothing():
+    """Neither sums over rounds, nor comparisons of differences."""
+
+    def summed(n, x):
+        return jax.lax.fori_loop(0, 4, lambda i, c: c + jnp.int32(2**30), jnp.int32(0)) * n + 0 * x.sum()
+
+    n = Spec((), "int32", PUBLIC)
+    program = trace(lambda n, x: (n - n + summed(n, x)) * 1.0 + x, [n, Spec((3,), low=0, high=1)]).program
+    check_intervals(program, [np.int32(1), np.ones(3)], on_plain)
+
+    def below(n, m, x):
+        return jnp.where(n - m < 0, n, 0) * 1.0 + x
+
+    inputs = [Spec((), "uint8", PUBLIC, low=0, high=5), Spec((), "uint8", PUBLIC), Spec((), low=0, high=1)]
+    program = trace(below, inputs).program
+    check_intervals(program, [np.uint8(3), np.uint8(200), 0.5], on_plain)
+
+
+def test_numbers_that_are_cut_off_lie_in_their_intervals():
+    for function in (lambda x: jnp.exp(x) - 1, lambda x: x + 1e9, lambda x: jnp.where(x > 31, 1e9, -jnp.inf) * 2):
+        program = trace(function, [Spec((3,), low=30, high=33)]).program
+        for ring, fraction in ((64, 18), (32, 8), (128, 40)):
+            run = functools.partial(on_plain, ring=ring, fraction_bits=fraction)
+            check_intervals(program, [np.array([30.0, 32, 33])], run)
+
+
+def test_what_patience_ends_is_unknown(monkeypatch):
+    """Driver and agents give up at the same place, so that what one writes the others prove."""
+    function = lambda x: jax.lax.fori_loop(0, 9, lambda i, c: c + jnp.tanh(x), jnp.zeros(3))  # noqa: E731
+    assert bounds(lambda x: jnp.exp(function(x)), "exp", (3,)) == [4]
+    monkeypatch.setattr(ranges, "PATIENCE", 0)
+    assert bounds(lambda x: jnp.exp(function(x)), "exp", (3,)) == [None]
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------

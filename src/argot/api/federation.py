@@ -72,7 +72,7 @@ class Federation:
         Args:
             parties: in the order of their ranks.
             protocol: a file of `argot/mpc`, such as "aby3".
-            ring: 32, 64 or 128 bits.
+            ring: 32, 64 or 128 bits. `argot.errors.RangeWarning` says where numbers may need more.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
             check: "plain" repeats every call in the clear, and raises ClearMismatch with the user's line where the two

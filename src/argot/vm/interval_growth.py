@@ -7,13 +7,16 @@ carry that ends a round near itself by d lies, after n rounds, within n d of whe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from .interval import ZERO, Interval
-from .interval_rules import MOVES
+from .interval_rules import MOVES, wraps
 from .ir import Equation
 
 Near = Mapping[int, Interval]
-"""By parameter; empty where nothing is known. Only finite distances are kept."""
+"""By parameter; empty where nothing is known. Only finite distances are kept, and few of a sum of many parameters."""
+
+MOST = 8
 
 
 def of_parameter(i: int) -> Near:
@@ -25,9 +28,13 @@ def after(eqn: Equation, near: Callable[[int], Near], interval: Callable[[int], 
     match eqn.op:
         case "add":
             x, y = eqn.inputs
-            return shifted(near(y), interval(x)) | shifted(near(x), interval(y))
+            if not wraps(interval(x) + interval(y), eqn.outputs[0]):
+                found = shifted(near(y), interval(x)) | shifted(near(x), interval(y))
+                return dict(islice(found.items(), MOST))
         case "sub":
-            return shifted(near(eqn.inputs[0]), -interval(eqn.inputs[1]))
+            x, y = eqn.inputs
+            if not wraps(interval(x) - interval(y), eqn.outputs[0]):
+                return shifted(near(x), -interval(y))
         case "select":
             return either([near(i) for i in eqn.inputs[1:]])
         case "concat":

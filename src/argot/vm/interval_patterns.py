@@ -7,11 +7,11 @@ arithmetic takes the two x for different numbers; here they are recognised. All 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from .interval import SLACK, UNKNOWN, ZERO, Interval
-from .ir import Equation, attr_key
+from .ir import INTEGERS, PUBLIC, Equation, attr_key
 
 STEPS = 8
 """How far back a pattern looks, so that no program makes this expensive."""
@@ -19,10 +19,11 @@ STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Values by number: which equation of the same block made one, and its interval."""
+    """Values by number: which equation of the same block made one, and its interval; of constants also as factors."""
 
     source: Callable[[int], Equation | None]
     interval: Callable[[int], Interval]
+    factors: Mapping[int, Interval] = field(default_factory=dict)
 
 
 def refined(eqn: Equation, known: Known) -> Interval:
@@ -112,37 +113,73 @@ def _rectified(r: int, known: Known) -> int | None:
     return d if above.low >= 0 and below.high <= 0 else None
 
 
-def _difference(r: int, known: Known) -> tuple[int, int] | None:
-    """(x, y), if r is max(x - y, 0)."""
+def _is_larger(m: int, x: int, known: Known) -> Interval | None:
+    """The other one's interval, if m is the larger one of x and another: y + max(x - y, 0), or max(x, 0)."""
+    top = _rectified(m, known)
+    if top is not None and _same(top, x, known):
+        return ZERO
+    made = _made(m, known)
+    if made is None or made.op != "add":
+        return None
+    first, second = made.inputs
+    for y, r in ((first, second), (second, first)):
+        others = _compared_with(y, r, known)
+        if others is not None and _same(x, y, known):
+            return others[1]
+        if others is not None and others[0] is not None and _same(x, others[0], known):
+            return known.interval(y)
+    return None
+
+
+def _compared_with(y: int, r: int, known: Known) -> tuple[int | None, Interval] | None:
+    """(x, its interval), if r is max(x - y, 0); x is None if it is 0 and not there."""
     d = _rectified(r, known)
     made = None if d is None else _made(d, known)
-    return None if made is None or made.op != "sub" else (made.inputs[0], made.inputs[1])
+    if made is not None and made.op == "neg" and _same(made.inputs[0], y, known):
+        return None, ZERO
+    if made is not None and made.op == "sub" and _same(made.inputs[1], y, known):
+        return made.inputs[0], known.interval(made.inputs[0])
+    return None
 
 
 def _add(eqn: Equation, known: Known) -> Interval:
     """y + max(x - y, 0) is the larger one."""
     first, second = eqn.inputs
     for y, r in ((first, second), (second, first)):
-        found = _difference(r, known)
-        if found is not None and _same(found[1], y, known):
-            a, b = known.interval(found[0]), known.interval(y)
+        found = _compared_with(y, r, known)
+        if found is not None:
+            a, b = found[1], known.interval(y)
             return Interval(max(a.low, b.low), max(a.high, b.high))
     return UNKNOWN
 
 
 def _sub(eqn: Equation, known: Known) -> Interval:
-    """x - max(x - y, 0) is the smaller one; 2 max(x, 0) - x is |x|; x - max(x) is not above 0."""
-    x, r = eqn.inputs
-    found = _difference(r, known)
-    if found is not None and _same(found[0], x, known):
-        a, b = known.interval(x), known.interval(found[1])
-        return Interval(min(a.low, b.low), min(a.high, b.high))
+    """x - max(x - y, 0) is the smaller one; 2 max(x, 0) - x is |x|; x less a maximum, or more, is not above 0."""
+    x, y = eqn.inputs
+    d = _rectified(y, known)
+    made = None if d is None else _made(d, known)
+    if d is not None and _same(d, x, known):
+        return _smaller(known.interval(x), ZERO)
+    if made is not None and made.op == "sub" and _same(made.inputs[0], x, known):
+        return _smaller(known.interval(x), known.interval(made.inputs[1]))
     twice = _made(x, known)
     if twice is not None and twice.op == "mul" and known.interval(twice.inputs[1]) == Interval(2.0, 2.0):
         top = _rectified(twice.inputs[0], known)
-        if top is not None and _same(top, r, known):
-            return absolute(known.interval(r)).widen()
-    return Interval(-math.inf, SLACK) if own_maximum(x, r, known) else UNKNOWN
+        if top is not None and _same(top, y, known):
+            return absolute(known.interval(y)).widen()
+    if own_maximum(x, y, known):
+        return Interval(-math.inf, SLACK)
+    total = _made(y, known)
+    if total is not None and total.op == "add":
+        first, second = total.inputs
+        for m, rest in ((first, second), (second, first)):
+            if _is_larger(m, x, known):
+                return Interval(-math.inf, -known.interval(rest).low)
+    return UNKNOWN
+
+
+def _smaller(x: Interval, y: Interval) -> Interval:
+    return Interval(min(x.low, y.low), min(x.high, y.high))
 
 
 def absolute(x: Interval) -> Interval:
@@ -199,18 +236,24 @@ def _origin(i: int, known: Known) -> int:
 
 
 def _made(i: int, known: Known) -> Equation | None:
-    return known.source(_origin(i, known))
+    """What made a value, unless it may have wrapped: then sums and differences say nothing of their operands."""
+    made = known.source(_origin(i, known))
+    if made is None or made.op not in ("sub", "neg", "mul"):
+        return made
+    out = made.outputs[0]
+    return None if out.visibility == PUBLIC and out.type.dtype in INTEGERS else made
 
 
 def _same(i: int, j: int, known: Known) -> bool:
-    """Whether two values are equal: the same one, or equal constants."""
+    """Whether two values are equal: the same one, or equal constants of one element."""
     i, j = _origin(i, known), _origin(j, known)
     if i == j:
         return True
     a, b = known.source(i), known.source(j)
     if a is None or b is None or a.op != "const" or b.op != "const":
         return False
-    return bool(attr_key(a.attrs["value"]) == attr_key(b.attrs["value"]))
+    x, y = a.attrs["value"], b.attrs["value"]
+    return x.size == y.size == 1 and bool(attr_key(x) == attr_key(y))
 
 
 def _unshaped(i: int, known: Known) -> int:

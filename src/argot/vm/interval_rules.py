@@ -16,6 +16,9 @@ from .interval import BIT, GRID, SLACK, UNKNOWN, ZERO, Interval, joined, of_arra
 from .interval_patterns import Known, absolute, chosen, is_own_product, refined
 from .ir import INTEGERS, NUMPY, PUBLIC, Equation, TensorType, Var
 
+LARGEST = 2.0**14 - 2.0**-8
+"""The largest number of the smallest ring, of 32 bits with 8 of fraction."""
+
 LOG_OF_NOTHING = -34.0
 """Of shared x <= 0: log of the smallest positive number, 2^-48 at most."""
 
@@ -28,7 +31,7 @@ def result(eqn: Equation, operands: list[Interval], types: list[TensorType], kno
     else:
         rule = _RULES.get(eqn.op)
         if eqn.op in FACTORS:
-            operands = [_precise(i, x, known) for i, x in zip(eqn.inputs, operands, strict=True)]
+            operands = [known.factors.get(i, x) for i, x in zip(eqn.inputs, operands, strict=True)]
         found = UNKNOWN if rule is None else rule(operands, types, eqn)
         if eqn.op == "mul" and is_own_product(eqn.inputs[0], eqn.inputs[1], known):
             found = found.meet(_square(operands, types, eqn))
@@ -37,13 +40,7 @@ def result(eqn: Equation, operands: list[Interval], types: list[TensorType], kno
 
 
 FACTORS = ("mul", "matmul", "div")
-"""Of these public operands are not rounded to the grid."""
-
-
-def _precise(i: int, x: Interval, known: Known) -> Interval:
-    """The interval of a factor: of a constant as it is."""
-    made = known.source(i)
-    return of_array(made.attrs["value"]) if made is not None and made.op == "const" else x
+"""Of these, public operands are not rounded to the grid, nor cut off at the largest number."""
 
 
 def of_type(v: Var) -> Interval:
@@ -58,11 +55,12 @@ def of_type(v: Var) -> Interval:
 
 def tidy(x: Interval, out: Var) -> Interval:
     """Unknown instead of NaN, and for public integers that may have wrapped."""
-    if math.isnan(x.low) or math.isnan(x.high):
-        return UNKNOWN
-    if out.type.dtype in INTEGERS and out.visibility == PUBLIC and not of_type(out).contains(x):
-        return UNKNOWN
-    return x
+    return UNKNOWN if math.isnan(x.low) or math.isnan(x.high) or wraps(x, out) else x
+
+
+def wraps(x: Interval, out: Var) -> bool:
+    """Whether a public integer, computed without end in this interval, may have left its dtype."""
+    return out.type.dtype in INTEGERS and out.visibility == PUBLIC and not of_type(out).contains(x)
 
 
 Rule = Callable[[list[Interval], list[TensorType], Equation], Interval]
@@ -159,8 +157,14 @@ def _monotone(function: Callable[[float], float]) -> Rule:
     return rule
 
 
-def _exp(v: float) -> float:
-    return math.exp(v) if v < 700 else math.inf
+def _exp(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    low, high = (math.exp(v) if v < 700 else math.inf for v in (x[0].low - GRID, x[0].high + GRID))
+    return _cut_off(Interval(low, high).roughly())
+
+
+def _cut_off(x: Interval) -> Interval:
+    """Of numbers that become the largest one of the ring where they are beyond it, which is LARGEST or more."""
+    return Interval(min(x.low, LARGEST), max(x.high, -LARGEST))
 
 
 def _sqrt(v: float) -> float:
@@ -215,16 +219,14 @@ def _iota(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return Interval(0.0, float(max(eqn.attrs["shape"][eqn.attrs["axis"]] - 1, 0)))
 
 
-def _on_grid(x: Interval, dtype: str) -> Interval:
-    return x.encoded() if dtype == "fixed" else x
-
-
 def _const(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return _on_grid(of_array(eqn.attrs["value"]), eqn.outputs[0].type.dtype)
+    dtype, found = eqn.outputs[0].type.dtype, of_array(eqn.attrs["value"])
+    return _cut_off(found.encoded()) if dtype == "fixed" else found
 
 
 def _within(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
-    return x[0].meet(_on_grid(Interval(eqn.attrs["low"], eqn.attrs["high"]), t[0].dtype))
+    promised = Interval(eqn.attrs["low"], eqn.attrs["high"])
+    return x[0].meet(promised.encoded() if t[0].dtype == "fixed" else promised)
 
 
 def _index(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
@@ -281,7 +283,7 @@ _RULES: dict[str, Rule] = {
     "rsqrt": _rsqrt,
     "int_div": _integer_division,
     "rem": _with_zero,
-    "exp": _monotone(_exp),
+    "exp": _exp,
     "log": _log,
     "sqrt": _monotone(_sqrt),
     "sigmoid": _monotone(_sigmoid),

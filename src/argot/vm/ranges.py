@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import ProgramError
 from . import interval_growth as growth
-from .interval import GRID, UNKNOWN, Interval, joined
+from .interval import GRID, UNKNOWN, Interval, joined, of_array
 from .interval_growth import Near
 from .interval_patterns import Known
 from .interval_rules import of_type, result, tidy
@@ -26,6 +26,7 @@ from .ir import Block, Equation, Program, TensorType
 MAX_BOUND = 64  # wider bounds say nothing in any ring
 ATTEMPTS = 6  # to find intervals that hold in every round of a loop; then what does not hold is given up
 DEEPEST = 3  # loops within loops of which carries are looked for: each level multiplies the attempts
+PATIENCE = 2_000_000  # equations to look at, those of a loop in each attempt; then all carries are given up
 
 
 def annotate(program: Program) -> Program:
@@ -70,16 +71,18 @@ class _Walk:
         self.write = write
         self.known: dict[int, Interval] = {}
         self.near: dict[int, Near] = {}
-        self.depth = 0
+        self.depth = self.seen = 0
 
     def block(self, block: Block, given: Sequence[Interval] | None) -> _Done:
         """A block whose parameters are in the given intervals. What was known of its values before is forgotten."""
+        self.seen += len(block.equations)
         source: dict[int, Equation] = {}
         types = {i: v.type for i, v in block.vars().items()}
         for place, p in enumerate(block.params):
             self.known[p.id] = of_type(p) if given is None else of_type(p).meet(given[place])
             self.near[p.id] = growth.of_parameter(place) if self.depth else {}
-        known = Known(source.get, self.known.__getitem__)
+        factors: dict[int, Interval] = {}
+        known = Known(source.get, self.known.__getitem__, factors)
         equations = []
         for eqn in block.equations:
             made, found, near = self.equation(eqn, [types[i] for i in eqn.inputs], known)
@@ -88,6 +91,8 @@ class _Walk:
                 self.known[out.id] = of_type(out).meet(tidy(interval, out))
                 self.near[out.id] = distance
                 source[out.id] = eqn
+            if eqn.op == "const":
+                factors[eqn.outputs[0].id] = of_array(eqn.attrs["value"])
         return _Done(
             Block(block.params, tuple(equations), block.results),
             [self.known[i] for i in block.results],
@@ -154,7 +159,7 @@ class _Walk:
         used side by side.
         """
         assumed, self.depth = list(start), self.depth + 1
-        if self.depth > DEEPEST:
+        if self.depth > DEEPEST or self.seen > PATIENCE:
             assumed = [UNKNOWN] * len(start)
         for attempt in range(ATTEMPTS):
             done = walk(assumed)
@@ -190,14 +195,15 @@ def _end_by_end(assumed: Interval, found: Interval, summed: Interval, attempt: i
 
 
 def _end(assumed: float, found: float, summed: float, attempt: int) -> float:
-    """An upper end, where a round leads to `found` and all of them to `summed`: the sum; or what was found, then
-    powers of two above it, then none."""
+    """An upper end, where a round leads to `found` and all of them to `summed`: the sum, and beyond it while it grows
+    with the end; or what was found, then powers of two above it; then none.
+    """
     if assumed >= min(found, summed):
         return assumed
     if attempt >= ATTEMPTS - 2 or found == math.inf:
         return math.inf
     if summed < math.inf:
-        return summed
+        return summed + 2 * max(attempt - 1, 0) * (summed - assumed)
     if attempt == 0 or found <= 0:
         return found if attempt == 0 else 0.0
     return 2.0 ** (max(math.frexp(found)[1], -8) + 8 * attempt - 6)
