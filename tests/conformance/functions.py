@@ -244,6 +244,11 @@ ELEMENTARY = [
     elementwise("special.erf", special.erf, error=1e-4),
     elementwise("special.erfc", special.erfc, error=1e-4),
     elementwise("special.erfinv", special.erfinv, reals(low=-0.95, high=0.95), error=1e-3),
+    elementwise("jnp.frexp", jnp.frexp, error=FEW),
+    elementwise("special.gammainc", lambda x: special.gammainc(2.0, x), reals(low=0, high=20), error=2e-4),
+    elementwise("special.gammaincc", lambda x: special.gammaincc(3.5, x), reals(low=0, high=20), error=2e-4),
+    elementwise("special.betainc", lambda x: special.betainc(2.0, 3.0, x), reals(low=0, high=1), error=2e-4),
+    elementwise("special.gamma", special.gamma, reals(low=1, high=4), error=1e-2),
     elementwise("special.gammaln", special.gammaln, reals(low=0.2, high=20), error=2e-4),
     elementwise("special.digamma", special.digamma, reals(low=0.2, high=20), error=2e-4),
     elementwise("special.betaln", special.betaln, reals(low=0.3), reals(low=0.3), error=1e-3),
@@ -970,6 +975,29 @@ TRANSFORMATIONS = [
     function("jnp.vectorize", on(jnp.vectorize(lambda x, y: x + 2 * y), reals(3, 1), reals(4))),
 ]
 
+SPECTRA = [
+    function(
+        "jnp.fft.rfft, irfft",
+        on(lambda x: (jnp.fft.rfft(x).real, jnp.fft.rfft(x, 12, axis=0).imag), reals(7, 3)),
+        on(lambda x: jnp.fft.irfft(jnp.fft.rfft(x)), reals(16)),
+        error=1e-3,
+    ),
+    function(
+        "jnp.fft.fft, ifft, fft2",
+        on(lambda x: jnp.fft.ifft(jnp.fft.fft(x) * jnp.exp(0.5j)).imag, reals(10)),
+        on(lambda x: jnp.abs(jnp.fft.fft2(x)) ** 2, reals(4, 3)),
+        error=1e-2,
+    ),
+    function(
+        "complex numbers",
+        on(lambda x, y: (jnp.abs(x + 1j * y), jnp.angle(x + 1j * y)), reals(5, low=1), reals(5)),
+        on(lambda x, y: ((x + 1j * y) * (y - 2j) / (x + 4 + 1j)).real, reals(5, low=0), reals(5)),
+        on(lambda x, y: jnp.conj((x + 1j * y.T) @ (y + 1j * x.T)).imag, reals(2, 3), reals(3, 2)),
+        error=2e-3,
+        note="inside of a function; no inputs or results",
+    ),
+]
+
 SECTIONS = {
     "Arithmetic": ARITHMETIC,
     "Elementary and special functions": ELEMENTARY,
@@ -980,26 +1008,23 @@ SECTIONS = {
     "Shapes": SHAPING,
     "Indices": INDEXING,
     "Linear algebra": LINEAR_ALGEBRA,
+    "Spectra and complex numbers": SPECTRA,
     "Networks": NETWORKS,
     "Transformations and control": TRANSFORMATIONS,
 }
 FUNCTIONS = [function for functions in SECTIONS.values() for function in functions]
 
 MISSING = [
+    Missing("a complex result", lambda x: x + 1j, (reals(3),), "real"),
     Missing("jnp.nextafter", lambda x: jnp.nextafter(x, 9.0), (reals(3),), "nextafter"),
-    Missing("jnp.frexp", jnp.frexp, (reals(3),), "bitcast"),
     Missing("x.view", lambda x: x.view(jnp.int64), (reals(3),), "bitcast"),
-    Missing("complex numbers", lambda x: jnp.abs(x + 1j), (reals(3),), "complex"),
     Missing("jnp.linalg.eig", jnp.linalg.eig, (reals(3, 3),), "eig"),
     Missing("special.polygamma", lambda x: special.polygamma(1, x), (reals(3, low=1),), "polygamma"),
-    Missing("special.gammainc", lambda x: special.gammainc(2.0, x), (reals(3, low=1),), "igamma"),
-    Missing("special.betainc", lambda x: special.betainc(2.0, 3.0, x), (reals(3, low=0, high=1),), "incomplete_beta"),
     Missing("x[mask] without size", lambda x: x[x > 0], (reals(3),), "jnp.where"),
     Missing("jnp.unique without size", lambda x: jnp.unique(x), (ints(3),), "size="),
     Missing("jnp.nonzero without size", lambda x: jnp.nonzero(x), (ints(3),), "size="),
     Missing("jnp.nan where a secret chooses", lambda x: jnp.where(x > 0, x, jnp.nan), (reals(3),), "NaN"),
     Missing("jnp.var, where=", lambda x, m: jnp.var(x, where=m), (reals(3), bits(3)), "NaN"),
-    Missing("special.gamma", lambda x: special.gamma(x), (reals(3, low=1),), "NaN"),
     Missing("if, and, or on values", lambda x: x if x > 0 else -x, (reals(),), "jnp.where"),
     Missing(
         "lax.while_loop on a secret",

@@ -17,7 +17,7 @@ from argot._core import prf
 from ..devices.schema import Path, Schema
 
 # Changes whenever the kernels or protocols change what they put on the wire.
-KERNEL_VERSION = "3"
+KERNEL_VERSION = "4"
 
 Kind = Literal["plain", "mpc", "pair", "psi"]
 Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load", "delete"]
