@@ -44,24 +44,29 @@ def execute(context: Context) -> Results:
     observers = tuple(range(2, len(node.parties)))
 
     async def run(party: Party) -> Any:
+        """What it learns is written down at once: the run may end early, once the others have ended."""
+        facts: dict[str, Any] = {"hash": node.digest().hex()}
         if me > 1:
-            return await ecdh.observe(party, (0, 1), names=node.parties)
-        assert keys is not None
-        limit = context.config.policy.psi_max_rows if context.config else ecdh.MAX_ITEMS
-        return await ecdh.intersect(
-            party, 1 - me, keys, observers=observers, max_items=limit, names=node.parties, progress=context.progress
-        )
+            found: Any = await ecdh.observe(party, (0, 1), names=node.parties)
+            facts["size"] = found
+        else:
+            assert keys is not None
+            limit = context.config.policy.psi_max_rows if context.config else ecdh.MAX_ITEMS
+            found = await ecdh.intersect(
+                party, 1 - me, keys, observers=observers, max_items=limit, names=node.parties, progress=context.progress
+            )
+            rows = {"rows": found.own_items, "other_rows": found.peer_items}
+            facts |= {"size": found.size, "table": table_of(node.inputs[me]), **rows}
+        context.journal.write("psi", node.job, node.number, **facts)
+        return found
 
     if me < 2:
         context.journal.write("psi started", node.job, node.number, table=table_of(node.inputs[me]))
     found = context.run(run)
     size = found if me > 1 else found.size
     context.notes["intersection"] = size
-    facts: dict[str, Any] = {"size": size, "hash": node.digest().hex()}
     if me < 2:
-        facts |= {"table": table_of(node.inputs[me]), "rows": found.own_items, "other_rows": found.peer_items}
         context.notes["rows"] = found.own_items
-    context.journal.write("psi", node.job, node.number, **facts)
     if size == 0 and not body.allow_empty:
         raise public(
             InputError(
