@@ -398,6 +398,7 @@ _RULES: dict[str, Rule] = {
     "argmax": _argument,
     "index_of": _index,
     "take_order": _same,
+    "put_order": _same,
     "argmin": _argument,
     **{name: _bit for name in ("lt", "eq", "not", "and", "or", "xor", "reduce_and", "reduce_or")},
     **{

@@ -63,6 +63,8 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.
 - **Secret random numbers** come from `argot.random`: `uniform`, `normal`, `bernoulli`, `permutation`. Nobody knows
   them, and each run, and each round of a loop, draws anew.
+- **Secret orders**: `argot.order` sorts, shuffles and puts back the rows of several arrays at once; `argot.groups` has
+  group-by and sums, maxima and minima of secret segments. Cheaper than `lax.sort` of many arrays.
 - **Effects.** Nothing of the driver runs at the parties: `jax.debug.print` and callbacks are errors. Complex numbers
   do not exist.
 - **Ranges.** `argot.within(x, low, high)` promises a range: comparisons, exp and sigmoid cost less then. Ranges also
