@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import argot
 from argot import groups
 from argot.errors import InputError
 from argot.mpc.aby3 import Aby3
@@ -209,6 +210,25 @@ def test_segments_that_are_refused():
         groups.segment_sum(np.zeros(3), np.zeros(4, int), 2)
     with pytest.raises(InputError, match="dtype"):
         groups.segment_max(np.zeros(3), np.zeros(3), 2)
+
+
+def test_groups_of_owners_on_a_device():
+    """Keys of one party, values of another, at real parties: what is revealed is the table, and its mask."""
+    with argot.local("alice", "bob", "carol") as fed:
+        alice, bob, carol = fed.parties
+        key = argot.device(alice)(lambda: np.array([3, 1, 3, 3]))()
+        paid = argot.device(bob)(lambda: np.array([0.5, 2.0, 1.0, -4.0]))()
+
+        def by_key(k, x):
+            return groups.group_by(within(k, 0, 7), {"most": (x, "max"), "total": (x, "sum")}, size=3)
+
+        found = argot.reveal(argot.device(fed.mpc(*fed.parties))(by_key)(key, paid), to=carol)
+        keys, values, valid, count = found.value()
+        np.testing.assert_array_equal(keys[0], [1, 3, 0])
+        np.testing.assert_array_equal(values["total"], [2.0, -2.5, 0.0])
+        np.testing.assert_array_equal(values["most"], [2.0, 1.0, 0.0])
+        np.testing.assert_array_equal(valid, [True, True, False])
+        assert int(count) == 2
 
 
 def test_the_example():

@@ -22,7 +22,7 @@ from ...runtime import gather
 from ..engine import Engine
 from ..ir import INTEGERS, TensorType
 from ..values import Public, Share
-from .base import Array, Op, Operand, attributes, is_bool, is_bound, is_int, require
+from .base import Array, Op, Operand, attributes, is_bool, is_bounds, is_int, require
 from .bits import with_sign_flipped
 from .structure import take
 
@@ -45,7 +45,7 @@ class Order(Op):
     """
 
     name = "order"
-    attrs = attributes(axis=is_int, descending=is_bool, bound=is_bound)
+    attrs = attributes(axis=is_int, descending=is_bool, bound=is_bounds)
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape = types[0].shape
@@ -53,6 +53,8 @@ class Order(Op):
         require(all(t.shape == shape for t in types), f"keys of shapes {[t.shape for t in types]}", "one shape")
         require(all(t.dtype != "order" for t in types), "an order as a key", "numbers or booleans")
         require(0 <= attrs["axis"] < len(shape), f"axis {attrs['axis']} of {types[0]}")
+        bounds = attrs["bound"]
+        require(bounds is None or len(bounds) == len(types), f"bounds {bounds} of {len(types)} keys", "one for each")
         return TensorType("order", last(shape, attrs["axis"]))
 
     def clear(self, *arrays: Array, **attrs: Any) -> Array:
@@ -64,19 +66,20 @@ class Order(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         _can_sort(e)
-        words = await gather(*(self._word(e, x, **attrs) for x in operands))
+        bounds = attrs["bound"] or (None,) * len(operands)
+        words = await gather(*(self._word(e, x, attrs["axis"], b) for x, b in zip(operands, bounds, strict=True)))
         parts = zip(*(word.parts for word in reversed(words)), strict=True)
         word = Bool(tuple(Bits.stack_planes(list(part)) for part in parts))
         found: Bool = await e.p.order(e.p.not_(word) if attrs["descending"] else word)
         return found
 
-    async def _word(self, e: Engine, x: Operand, **attrs: Any) -> Bool:
+    async def _word(self, e: Engine, x: Operand, axis: int, bound: int | None) -> Bool:
         """Bits that compare without a sign as the elements do with theirs."""
-        axes = last(tuple(range(len(x.type.shape))), attrs["axis"])
+        axes = last(tuple(range(len(x.type.shape))), axis)
         if x.type.dtype == "bool":
             return e.bool(x, x.type.shape).map(lambda part: part.transpose(axes))
         number = e.arith(x, x.type.shape).map(lambda part: np.ascontiguousarray(np.transpose(part, axes)))
-        width = e.ring_bound(attrs["bound"], x.type) or e.p.k
+        width = e.ring_bound(bound, x.type) or e.p.k
         bits = await e.p.a2b(number, width)
         unsigned = x.type.dtype.startswith("u") and x.type.numpy.itemsize * 8 >= e.p.k == width
         return bits if unsigned else with_sign_flipped(e, bits)
