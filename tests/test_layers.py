@@ -25,9 +25,11 @@ LAYER = {
     "api": 7,
     "random": 8.0,
     "nn": 8.0,
+    "order": 8.0,
     "frame": 8.0,
     "preprocessing": 8.1,
     "stats": 8.1,
+    "groups": 8.1,
     "linear": 8.2,  # algorithms stand on frames, preprocessing and metrics
     "service": 9,
     "demo": 9,

@@ -55,7 +55,7 @@ _HOME = {
     "spec": "devices.schema",
     "within": "api.reveal",
 }
-_MODULES = ("errors", "frame", "linear", "mpc", "nn", "preprocessing", "random", "stats", "vm")
+_MODULES = ("errors", "frame", "groups", "linear", "mpc", "nn", "order", "preprocessing", "random", "stats", "vm")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

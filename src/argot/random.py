@@ -20,12 +20,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .errors import InputError
 from .vm import lower
-
-_KEY_BITS = 62
-"""Of the random keys by which a permutation sorts: among 1e5 two are equal with probability 2^-30, and then keep their
-order."""
 
 
 def uniform(shape: int | Sequence[int] = (), low: Any = 0.0, high: Any = 1.0) -> Any:
@@ -69,21 +67,12 @@ def bernoulli(p: Any = 0.5, shape: int | Sequence[int] | None = None) -> Any:
 def permutation(x: Any) -> Any:
     """The rows of x in an order that nobody knows, all orders alike; of an integer n, the numbers 0 to n-1.
 
-    Rows of up to 64 numbers are sorted by random keys together.
+    `argot.order.shuffle` has several arrays in one such order, and the way back.
     """
-    jnp = lower.jax_module().numpy
-    if isinstance(x, int):
-        x = jnp.arange(x)
-    array = jnp.asarray(x)
+    array = lower.jax_module().numpy.asarray(np.arange(x) if isinstance(x, int) else x)
     if array.ndim == 0:
         raise InputError("a permutation of a single number", wanted="an array with rows, or an integer")
-    n, width = array.shape[0], math.prod(array.shape[1:])
-    if width > 64:
-        raise InputError(f"rows of {width} numbers", wanted="at most 64")
-    key = lower.secret_random("i64", (n,), _KEY_BITS)
-    flat = array.reshape(n, width)
-    _, *columns = lower.jax_module().lax.sort((key, *(flat[:, j] for j in range(width))), num_keys=1)
-    return jnp.stack(columns, axis=1).reshape(array.shape) if columns else array
+    return lower.follow(lower.random_order(array.shape[0]), array)
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:

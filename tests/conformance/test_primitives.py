@@ -16,10 +16,24 @@ import pytest
 from argot import mpc
 from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import NUMPY, PUBLIC, SECRET, ir_dtype, private
-from argot.vm.lower import Spec, complex, named, rules, secret_random, trace, within
+from argot.vm.lower import (
+    Spec,
+    complex,
+    follow,
+    named,
+    random_order,
+    rules,
+    secret_random,
+    sort_order,
+    trace,
+    within,
+)
 from argot.vm.lower.catalogue import ALIASES, table
 
-J = SimpleNamespace(jax=jax, jnp=jax.numpy, lax=jax.lax, within=within, draw=secret_random)
+J = SimpleNamespace(
+    jax=jax, jnp=jax.numpy, lax=jax.lax, within=within, draw=secret_random, order=sort_order, follow=follow,
+    random_order=random_order,
+)  # fmt: skip
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference" / "primitives.md"
 
 CASES = [

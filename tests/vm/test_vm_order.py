@@ -74,6 +74,20 @@ def test_what_is_known_to_be_small_is_sorted_by_fewer_bits():
     assert narrow < wide / 2
 
 
+def test_each_key_has_its_own_bits():
+    """A small key beside a wide one costs what it would alone; a promise is refused that says more than is known."""
+    x, y = RNG.integers(0, 8, 64), RNG.integers(-(2**40), 2**40, 64)
+    one = trace(lambda x, y: jax.lax.sort((y, y), num_keys=1), [Spec((64,), "int64")] * 2).program
+    two = both(lambda x, y: jax.lax.sort((within(x, 0, 7), y), num_keys=2), [x, y])
+    wide, more = on_world(Aby3, one, [x, y])[1].bits, on_world(Aby3, two, [x, y])[1].bits
+    assert more < 1.15 * wide
+    bounds = next(e.attrs["bound"] for e in two.body.walk() if e.op == "order")
+    assert bounds[0] == 3 < bounds[1]
+    for false, message in (([2, 64], "proved"), ([3], "one for each"), (3, "bound")):
+        with pytest.raises(ProgramError, match=message):
+            check(parse(str(two).replace(f"bound={list(bounds)}", f"bound={false}")))
+
+
 @pytest.mark.parametrize(
     "kinds", [(private(0), private(1)), (private(0), SECRET), (SECRET, private(2)), (PUBLIC, SECRET), (SECRET, PUBLIC)]
 )

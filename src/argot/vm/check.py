@@ -90,7 +90,7 @@ class _Checker:
         _require(not eqn.blocks, "a block where none belongs")
         # Following an order opens it, shuffled: no other value may be taken for one, and none may be made of one.
         ordered = [v.type for v in inputs if v.type.dtype == "order"]
-        _require(op.uses_orders or not ordered, f"{op.name} of an order", "take_order or index_of")
+        _require(op.uses_orders or not ordered, f"{op.name} of an order", "take_order, put_order or index_of")
         arity_ok = len(inputs) == op.arity if op.arity is not None else len(inputs) > 0
         _require(arity_ok, f"{len(inputs)} operands of {op.name}", f"{op.arity or 'one or more'}")
         _require(len(eqn.outputs) == 1, f"{len(eqn.outputs)} outputs of {op.name}", "one")

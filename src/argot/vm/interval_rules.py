@@ -263,7 +263,7 @@ def _with_zero(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interva
     return x[0].join(ZERO)
 
 
-MOVES = ("reshape", "transpose", "broadcast", "slice", "reverse", "dynamic_slice", "share", "take_order")
+MOVES = ("reshape", "transpose", "broadcast", "slice", "reverse", "dynamic_slice", "share", "take_order", "put_order")
 EXTREMES = ("reduce_max", "reduce_min", "cummax", "cummin")
 
 _RULES: dict[str, Rule] = {

@@ -66,6 +66,13 @@ class _Done:
     near: list[Near]
 
 
+def _is_narrower(name: str, given: Any, known: Any) -> bool:
+    """Whether an attribute promises more than is known; a tuple has one promise for each operand."""
+    if isinstance(known, tuple):
+        return len(given) != len(known) or any(g < k for g, k in zip(given, known, strict=True))
+    return bool(given > known if name == "low" else given < known)
+
+
 class _Walk:
     def __init__(self, write: bool) -> None:
         self.write = write
@@ -121,7 +128,7 @@ class _Walk:
             return replace(eqn, attrs={**eqn.attrs, **proved})
         for name, known in proved.items():
             given = eqn.attrs[name]
-            if given is not None and (known is None or (given > known if name == "low" else given < known)):
+            if given is not None and (known is None or _is_narrower(name, given, known)):
                 raise ProgramError(f"{name} {given} of {eqn.op}", wanted=f"{known}, which is proved", where=eqn.where)
         return eqn
 
@@ -222,9 +229,10 @@ def _meeting(x: list[Interval], exact: bool) -> dict[str, Any]:
     return _spread([x[0].join(x[2])], exact)
 
 
-def _widest(x: list[Interval], exact: bool) -> dict[str, Any]:
-    """Of words that use all their bits."""
-    return {"bound": bound_of(joined(x), exact)}
+def _each(x: list[Interval], exact: bool) -> dict[str, Any]:
+    """Of words that use all their bits, one bound for each operand."""
+    bounds = [bound_of(one, exact) for one in x]
+    return {"bound": tuple(MAX_BOUND if bound is None else bound for bound in bounds)}
 
 
 def _argument_of(x: list[Interval], exact: bool) -> dict[str, Any]:
@@ -250,7 +258,7 @@ _PROVED: dict[str, Callable[[list[Interval], bool], dict[str, Any]]] = {
     "exp": _exponent,
     **{name: _fraction for name in ("div", "int_div", "rem")},
     **{name: _spread for name in ("reduce_max", "reduce_min", "argmax", "argmin", "cummax", "cummin")},
-    "order": _widest,
+    "order": _each,
     **{name: _meeting for name in ("put_max", "put_min")},
     **{name: _argument_of for name in ("log", "sigmoid", "tanh", "erf", "sin", "cos", "sqrt", "rsqrt", "reciprocal")},
 }

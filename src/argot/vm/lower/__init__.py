@@ -106,6 +106,21 @@ def secret_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
     return jax_adapter.bind_random(dtype, shape, bits)
 
 
+def random_order(n: int) -> Any:
+    """An order of n rows that nobody knows. See `argot.order`."""
+    return jax_adapter.bind_random_order(n)
+
+
+def sort_order(keys: Sequence[Any]) -> Any:
+    """The stable order of rows by columns (n,), the first key first. See `argot.order`."""
+    return jax_adapter.bind_sort_order(keys)
+
+
+def follow(order: Any, x: Any, inverse: bool = False) -> Any:
+    """The rows of x, (n, ...), in an order of one of these two, or back from it."""
+    return jax_adapter.bind_follow(order, x, inverse)
+
+
 def jax_module() -> Any:
     """The module `jax`, imported when it is needed. Raises MissingExtra."""
     return jax_adapter.jax()

@@ -66,6 +66,8 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   has the same: they hide nothing, and are no noise for privacy. A key that is no constant is an error.
 - **Secret random numbers** come from `argot.random`: `uniform`, `normal`, `bernoulli`, `permutation`. Nobody knows
   them, and each run, and each round of a loop, draws anew.
+- **Secret orders**: `argot.order` sorts, shuffles and puts back the rows of several arrays at once; `argot.groups` has
+  group-by and sums, maxima and minima of secret segments. Cheaper than `lax.sort` of many arrays.
 - **Complex numbers** are pairs of reals inside a function: `jnp.fft`, `jax.lax.complex`, `.real`, `.imag`, `conj`,
   `abs`, `angle`, `exp`, `log`, products, quotients, matrix products, sums, reshapes, indexing. They are no inputs or
   results, nor carried by loops: take real and imaginary parts there. `jnp.abs(z)` needs |z| < 2^13 and is known to

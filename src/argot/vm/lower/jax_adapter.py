@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._core import sets
 from ...errors import MissingExtra, ProgramError, TraceError
 from ..ir import NUMPY, TensorType, ir_dtype
 from ..ops.random import in_the_clear
@@ -287,6 +288,54 @@ def _secret_random() -> Any:
 
 def bind_random(dtype: str, shape: Sequence[int], bits: int) -> Any:
     return _secret_random().bind(dtype=dtype, shape=tuple(int(n) for n in shape), bits=bits)
+
+
+@functools.cache
+def _order_primitives() -> tuple[Any, Any, Any]:
+    """The primitives of `argot.order`. In plain JAX an order is an array of indices."""
+    module = jax()
+    from jax.experimental import io_callback
+    from jax.extend.core import Primitive
+    from jax.interpreters import mlir
+
+    numpy = module.numpy
+
+    def spec(n: int) -> Any:
+        return module.core.ShapedArray((n,), module.dtypes.canonicalize_dtype(np.int64))
+
+    def drawn(n: int) -> Any:
+        return sets.permutation(n).astype(spec(n).dtype)
+
+    def by(*keys: Any) -> Any:
+        return numpy.lexsort(keys[::-1]).astype(spec(keys[0].shape[0]).dtype)
+
+    def follow(order: Any, x: Any, *, inverse: bool) -> Any:
+        return numpy.zeros_like(x).at[order].set(x) if inverse else x[order]
+
+    random, sort, rows = Primitive("random_order"), Primitive("sort_order"), Primitive("follow_order")
+    random.def_impl(lambda *, n: numpy.asarray(drawn(n)))
+    random.def_abstract_eval(lambda *, n: spec(n))
+    called = mlir.lower_fun(lambda *, n: io_callback(lambda: drawn(n), spec(n)), multiple_results=False)
+    mlir.register_lowering(random, called)
+    sort.def_impl(by)
+    sort.def_abstract_eval(lambda *keys: spec(keys[0].shape[0]))
+    mlir.register_lowering(sort, mlir.lower_fun(by, multiple_results=False))
+    rows.def_impl(follow)
+    rows.def_abstract_eval(lambda order, x, *, inverse: module.core.ShapedArray(x.shape, x.dtype))
+    mlir.register_lowering(rows, mlir.lower_fun(follow, multiple_results=False))
+    return random, sort, rows
+
+
+def bind_random_order(n: int) -> Any:
+    return _order_primitives()[0].bind(n=n)
+
+
+def bind_sort_order(keys: Sequence[Any]) -> Any:
+    return _order_primitives()[1].bind(*map(jax().numpy.asarray, keys))
+
+
+def bind_follow(order: Any, x: Any, inverse: bool) -> Any:
+    return _order_primitives()[2].bind(order, jax().numpy.asarray(x), inverse=inverse)
 
 
 def namespaces() -> Iterator[Any]:

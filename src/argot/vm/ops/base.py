@@ -98,6 +98,11 @@ def is_bound(value: Any) -> bool:
     return value is None or (type(value) is int and -1024 <= value <= 1024)
 
 
+def is_bounds(value: Any) -> bool:
+    """A bound for each operand."""
+    return value is None or (type(value) is tuple and all(v is not None and is_bound(v) for v in value))
+
+
 def is_limit(value: Any) -> bool:
     return value is None or (type(value) is float and abs(value) < 1e300)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ....errors import UnsupportedError
 from ...ir import PUBLIC
 from ..builder import Builder, Ref
 from ..example import bits, example, ints, reals
@@ -36,6 +37,31 @@ def top_k(b: Builder, x: Ref, *, k: int, axis: int = -1, **_: Any) -> list[Ref]:
     found = [_follow(b, x, order, axis), b.emit("index_of", order, axis=axis, dtype="i32")]
     stop = tuple(int(k) if i == axis else n for i, n in enumerate(shape))
     return [b.emit("slice", y, starts=(0,) * len(shape), limits=stop, strides=(1,) * len(shape)) for y in found]
+
+
+@example(lambda J, k, x: J.follow(J.order((k,)), x), ints(9, low=0, high=3), reals(9, 2))
+@example(lambda J, k, x: J.follow(J.order((k[:, 0], k[:, 1])), x), ints(30, 2, low=0, high=3), bits(30))
+def sort_order(b: Builder, *keys: Ref, **_: Any) -> Ref:
+    """The stable order of rows by the first key, then by the next: `argot.order.by`."""
+    return b.emit("order", *keys, axis=0, descending=False)
+
+
+@example(lambda J, x: J.jnp.sort(J.follow(J.random_order(20), x)), ints(20))
+def random_order(b: Builder, *_refs: Ref, n: int, **_: Any) -> Ref:
+    """An order that nobody knows: `argot.order.random`."""
+    b.draws += 1
+    return b.emit("random_order", n=int(n), draw=b.draws)
+
+
+@example(lambda J, k, x: J.follow(J.order((k,)), x, inverse=True), ints(9, low=0, high=3), reals(9, 2))
+@example(lambda J, k, x: J.follow(J.order((k,)), x, inverse=True), reals(9), bits(9))
+def follow_order(b: Builder, order: Ref, x: Ref, *, inverse: bool, **_: Any) -> Ref:
+    """The rows of an array in an order, or back from it."""
+    if order.type.dtype != "order":
+        raise UnsupportedError(
+            "rows in an order that is an array of numbers", wanted="argot.order.by, argot.order.random"
+        )
+    return b.emit("put_order" if inverse else "take_order", x, order, axis=0)
 
 
 def _follow(b: Builder, x: Ref, order: Ref, axis: int) -> Ref:
