@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..mpc.bits import Bits
@@ -30,6 +32,14 @@ class Engine:
         if x.type.dtype == "order":
             return self.p.public_bits(Bits.from_ring(x.array.astype(np.uint64), index_bits(x.array.size)))
         return self.p.public(self.words(x))
+
+    async def shared(self, mine: Share | None, owner: int, type_: TensorType) -> Share:
+        """A share of what party `owner` has in the form of `Plain`; the others pass None."""
+        part: Any = None if mine is None else mine.parts[0]
+        if type_.dtype == "bool":
+            return await self.p.share_bits(part, owner, type_.shape, 1)
+        words = None if part is None else np.asarray(part, order="C")
+        return await self.p.share(words, owner, type_.shape)
 
     def arith(self, x: Operand, shape: tuple[int, ...] | None = None) -> Arith:
         """A share of a number, broadcast from a scalar to `shape`."""

@@ -227,7 +227,8 @@ class _Walk:
         async def alone(p: Protocol) -> None:
             engine = Engine(p)
             if eqn.op == "share":
-                await _share(p, engine, values[0], inputs[0].visibility.rank)
+                owner = inputs[0].visibility.rank
+                await engine.shared(engine.lift(values[0]) if p.party.rank == owner else None, owner, values[0].type)
                 return
             operands: list[Operand] = [
                 Shared(engine.lift(value), value.type) if hidden else value
@@ -244,15 +245,6 @@ class _Walk:
         if seconds < QUICK:  # what is loaded and prepared at the first call does not count
             seconds = min(seconds, timed())
         return _Cost(self.world.rounds, np.array(self.world.sent) / part, seconds / part)
-
-
-async def _share(p: Protocol, engine: Engine, value: Public, owner: int) -> None:
-    words = engine.lift(value).parts[0] if p.party.rank == owner else None
-    shape = value.type.shape
-    if value.type.dtype == "bool":
-        await p.share_bits(words, owner, shape, 1)  # type: ignore[arg-type]
-    else:
-        await p.share(words, owner, shape)  # type: ignore[arg-type]
 
 
 def _stand_in(type_: TensorType) -> Array:

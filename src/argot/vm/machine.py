@@ -301,14 +301,7 @@ class _Machine:
         if isinstance(value, Public):
             return self.secret.lift(value)
         assert isinstance(value, Private)
-        shape = value.type.shape
-        if value.type.dtype == "bool":
-            bits = value.share.parts[0] if value.share is not None else None
-            return await self.protocol.share_bits(bits, value.owner, shape, 1)  # type: ignore[arg-type]
-        words = value.share.parts[0] if value.share is not None else None
-        if words is not None:
-            words = np.asarray(words, order="C")  # type: ignore[assignment]
-        return await self.protocol.share(words, value.owner, shape)  # type: ignore[arg-type]
+        return await self.secret.shared(value.share, value.owner, value.type)
 
     # ---- loops and branches -----------------------------------------------------------------------------------------
 
