@@ -28,8 +28,8 @@ LAYER = {
     "order": 8.0,
     "frame": 8.0,
     "preprocessing": 8.1,
-    "stats": 8.1,
     "groups": 8.1,
+    "stats": 8.15,  # checks labels as preprocessing does
     "linear": 8.2,  # algorithms stand on frames, preprocessing and metrics
     "service": 9,
     "demo": 9,

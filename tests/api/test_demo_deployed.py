@@ -16,7 +16,7 @@ psi_with = ["alice", "bob"]
 [[policy.reveal]]
 to = ["bob"]
 of = ["alice:clinic.*", "bob:laboratory.*"]
-max_elements = 400
+max_elements = 60
 """
 
 

@@ -56,4 +56,15 @@ def test_the_same_in_the_clear():
         found = metrics.evaluate(jnp.asarray(LABEL), jnp.stack([1 - SCORE, SCORE], 1))
     assert float(found["auc"]) == pytest.approx(reference.roc_auc_score(LABEL, SCORE))
     assert float(found["log_loss"]) == pytest.approx(reference.log_loss(LABEL, SCORE))
-    assert found["rate"].shape == (N + 1,)
+    false_rate, rate, _ = reference.roc_curve(LABEL, SCORE, drop_intermediate=False)
+    wanted = [rate[false_rate <= most + 2**-14].max() for most in metrics.FALSE_RATES]
+    np.testing.assert_allclose(found["rate"], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", SCORES)
+def test_the_curve_at_false_rates(case):
+    score = SCORES[case]
+    found = on_shares(lambda y, s: metrics.rate_at(y, s, metrics.FALSE_RATES), LABEL, score)
+    false_rate, rate, _ = reference.roc_curve(LABEL, score, drop_intermediate=False)
+    wanted = [rate[false_rate <= most + 2**-14].max() for most in metrics.FALSE_RATES]
+    np.testing.assert_allclose(found, wanted, atol=1e-3)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..api.local import local
 from ..api.report import text_table
 from ..errors import InputError
+from ..stats import metrics
 from . import job, page
 from .tables import Case, breast_cancer, credit
 
@@ -140,7 +141,8 @@ def _print(console: Console, figures: dict[str, Any], report: Any) -> None:
     console.print()
     for table in report.tables()[1:]:  # costs by node: on the page as well
         console.print(text_table(*table), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n[bold]AUC {figures['auc']:.4f}[/]   KS {figures['ks']:.4f}   on held-out rows, computed by bob")
+    scores = f"[bold]AUC {figures['auc']:.4f}[/]   KS {figures['ks']:.4f}"
+    console.print(f"\n{scores}   of held-out rows, computed on shares")
     console.print("\ncheck only: reads both files, not part of the protocol", style="dim")
     console.print(
         f"  scikit-learn in the clear: AUC {figures['auc_plain']:.4f}, KS {figures['ks_plain']:.4f}; difference in AUC "
@@ -165,7 +167,7 @@ def _page(
             ("rounds", f"{figures['rounds']:,}"),
         ],
         curves=[
-            page.Curve("Argot, on shares", out.scores["false_rate"], out.scores["rate"]),
+            page.Curve("Argot, on shares", metrics.FALSE_RATES, out.scores["rate"]),
             page.Curve("scikit-learn, clear", found.false_rate, found.rate),
         ],
         steps=[ready, *out.steps],

@@ -92,6 +92,28 @@ class Aby3(Protocol):
         nothing = Bits.zeros(b.shape, b.width)
         return Bool(((b, nothing), (nothing, nothing), (nothing, b))[self.party.rank])
 
+    def add_public(self, x: Arith, c: Array | int) -> Arith:
+        """c is added to x0 alone."""
+        words = full(c, (), x.dtype) if isinstance(c, int) else np.asarray(c)
+        return Arith(self._first_changed(x.parts, lambda part: ring.add(part, words)))
+
+    def xor_public(self, x: Bool, c: Bits) -> Bool:
+        return Bool(self._first_changed(x.parts, lambda part: part ^ c))
+
+    def not_(self, x: Bool) -> Bool:
+        return Bool(self._first_changed(x.parts, lambda part: ~part))
+
+    def _first_changed(self, parts: tuple[Any, ...], change: Callable[[Any], Any]) -> tuple[Any, ...]:
+        """The parts after a change of x0, which party 0 has as its own part and party 2 as the following one."""
+        own, following = parts
+        match self.party.rank:
+            case 0:
+                return change(own), following
+            case 1:
+                return own, following
+            case _:
+                return own, change(following)
+
     def random_bits(self, shape: Sequence[int], width: int) -> Bool:
         """Each of the three addends is a draw of the two parties that hold it: nothing is sent."""
         after, before = NEIGHBOURS[self.party.rank]

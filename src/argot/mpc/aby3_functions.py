@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,6 +145,18 @@ async def _at_least(p: Aby3, x: Arith, drop: int, limit: int, bound: int) -> Boo
     return p.not_(await p.msb(coarse, min(bound + 1, p.k) - drop))
 
 
+@cost("gather(_at_least(), _at_least())")
+async def _beyond(p: Aby3, x: Arith, drop: int, low: int, high: int, bound: int) -> tuple[Array, Array]:
+    """Flags of [low <= x < high] and of [x >= high], as `_at_least` has them: both comparisons in one."""
+    coarse = x.map(lambda part: ring.shr(part, drop).reshape(-1))
+    both = (p.add_public(coarse, -limit).parts for limit in (low, high))
+    signs = await p.msb(Arith(tuple(map(np.concatenate, zip(*both, strict=True)))), min(bound + 1, p.k) - drop)
+    flags = _flags(p, signs)
+    under, not_over = flags[: x.size], flags[x.size :]
+    over = np.bitwise_xor(not_over, 1) if p.party.rank == 0 else not_over
+    return np.bitwise_xor(under, not_over), over
+
+
 # ---- sigmoid, tanh and erf: odd steps about 1/2 --------------------------------------------------------------------
 
 
@@ -181,10 +194,10 @@ def _cost_of_step(name: str) -> str:
     """Both comparisons and the sum at once, then the choice; within reach the sum alone."""
     s = STEPS[name]
     sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=_step_bytes(f))"
-    test = f"_at_least(drop=max(f-{3 + s.doubling}, 0))"
+    tests = f"_beyond(drop=max(f-{3 + s.doubling}, 0))"
     return f"""
     derived.{name}.general() if k == 128 else
-    ({sum_} if _within(f, l, {s.eighths}) else gather({test}, {test}, {sum_}) + _choose())
+    ({sum_} if _within(f, l, {s.eighths}) else gather({tests}, {sum_}) + _choose())
     + _narrowed(scale={POINT - s.doubling})
     """
 
@@ -244,13 +257,11 @@ async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
     if _within(f, bits, s.eighths):
         chosen = _coarser(await _fourier(p, phase, sum_), finer)
     else:
-        over, reached, half = await gather(
-            _at_least(p, x, eighths, edge - slack, bits),
-            _at_least(p, x, eighths, -edge, bits),
+        (inside, over), half = await gather(
+            _beyond(p, x, eighths, -edge, edge - slack, bits),
             _fourier(p, phase, sum_),
         )
-        inside = p.xor(over, reached)
-        chosen = await _choose(p, _flags(p, inside), _flags(p, over), _coarser(half, finer), 1 << POINT, x.size)
+        chosen = await _choose(p, inside, over, _coarser(half, finer), 1 << POINT, x.size)
     return await _narrowed(p, chosen, POINT - s.doubling, x.shape)
 
 
@@ -613,6 +624,7 @@ class _Sum:
     bytes: int
 
 
+@lru_cache
 def _scaled(s: series.Series, scale: int, width: int, constant: float | None = None) -> _Sum:
     """Both factors of a product are rounded to integers of like size, which keeps the sum of the errors small."""
     sizes = [math.hypot(c, d) for c, d in zip(s.cos, s.sin, strict=True)]

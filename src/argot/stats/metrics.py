@@ -14,7 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+
+FALSE_RATES = np.linspace(0, 1, 41)
+"""Where `evaluate` reads off the ROC curve: its own points would tell the labels in the order of the scores."""
 
 
 def auc(label: Array, score: Array) -> Array:
@@ -47,6 +51,16 @@ def roc_curve(label: Array, score: Array) -> tuple[Array, Array]:
     return false_rate, true_rate
 
 
+def rate_at(label: Array, score: Array, false_rates: Array | np.ndarray) -> Array:
+    """The true positive rate that a false positive rate of at most `false_rates` (m,), public, allows. (m,)
+
+    The ROC curve rises from point to point, so this is the sum of all rises at points that are not too far right.
+    """
+    false_rate, rate = roc_curve(label, score)
+    error = 2**-14  # of a quotient in fixed point
+    return jnp.diff(rate, prepend=0.0) @ (false_rate[:, None] <= jnp.asarray(false_rates) + error)
+
+
 def ks(label: Array, score: Array) -> Array:
     """Kolmogorov-Smirnov distance between the scores of the two classes: max |TPR - FPR|."""
     hits, misses, ends = _counts(label, score)
@@ -73,14 +87,16 @@ def log_loss(label: Array, probability: Array, smallest: float = 1e-4) -> Array:
 
 
 def evaluate(label: Array, probability: Array) -> dict[str, Any]:
-    """All of them; `probability` is (n,) or (n, 2), of which the last column is P(y = 1)."""
+    """All of them; `probability` is (n,) or (n, 2), of which the last column is P(y = 1).
+
+    Returns:
+        auc, ks, accuracy, log_loss; rate (41,), the ROC curve at `FALSE_RATES`.
+    """
     score = probability.reshape(label.shape[0], -1)[:, -1]
-    false_rate, rate = roc_curve(label, score)
     return {
         "auc": auc(label, score),
         "ks": ks(label, score),
         "accuracy": accuracy(label, score),
         "log_loss": log_loss(label, score),
-        "false_rate": false_rate,
-        "rate": rate,
+        "rate": rate_at(label, score, FALSE_RATES),
     }

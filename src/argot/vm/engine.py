@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,9 @@ class Engine:
         shift = self.scale_shift(c)
         if shift == 0:
             return self.p.mul_public(x, integers(np.rint(c).astype(np.int64), self.p))
-        words = np.rint(np.ldexp(c, shift)).astype(np.int64)
-        if not c.ndim and words == 1:
+        if not c.ndim and math.ldexp(float(c), shift) == 1.0:
             return await self.p.trunc(x, shift)
+        words = np.rint(np.ldexp(c, shift)).astype(np.int64)
         return await self.p.mul_public_trunc(x, integers(words, self.p), shift)
 
     def scale_shift(self, c: Array) -> int:
@@ -81,11 +82,11 @@ class Engine:
         The multiplier stays below 2^f for |c| < 1, so that |x| < 2^(k-2f-2) leaves the product below 2^(k-2).
         """
         f = self.p.fraction_bits
-        largest = float(np.max(np.abs(c), initial=0.0))
         if whole(c):
             return 0
-        exponent = int(np.frexp(largest)[1])
-        if not c.ndim and largest == 2.0 ** (exponent - 1) and c > 0:
+        largest = abs(float(c)) if not c.ndim else float(np.abs(c).max())
+        mantissa, exponent = math.frexp(largest)
+        if not c.ndim and mantissa == 0.5 and c > 0:
             return min(max(1 - exponent, 0), self.p.k - 2)
         return min(f + max(0, -exponent), self.p.k - 2)
 

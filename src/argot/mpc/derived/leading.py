@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...runtime import cost
-from ..bits import Bits
+from ..bits import Bits, Planes
 from ..protocol import Bool, Protocol
 
 
@@ -20,10 +20,6 @@ def stack(words: Sequence[Bool]) -> Bool:
 def repeat(bit: Bool, width: int) -> Bool:
     """A word with all `width` bits equal to `bit`."""
     return bit.map(lambda part: Bits(np.repeat(part.planes, width, axis=0), part.shape))
-
-
-def _every_second(word: Bool, start: int, pairs: int) -> Bool:
-    return word.map(lambda part: Bits(np.ascontiguousarray(part.planes[start : 2 * pairs : 2]), part.shape))
 
 
 def products(w: int) -> int:
@@ -43,20 +39,32 @@ async def leading_one(p: Protocol, word: Bool) -> tuple[Bool, Bool]:
     wins if it has a one; the position within the winner follows, and the join adds the bit that says who won. With
     w bits this takes ceil(log2 w) rounds and, if w is a power of two, 2w - log2(w) - 2 products of bits.
     """
-    found: Bool = word
-    place: list[Bool] = []
-    while found.width > 1:
-        pairs, odd = divmod(found.width, 2)
-        lower = [_every_second(row, 0, pairs) for row in (found, *place)]
-        upper = [_every_second(row, 1, pairs) for row in (found, *place)]
-        wins = upper[0]
-        beaten = await p.and_(stack(lower), stack([wins] * len(lower)))
+    shape = word.shape
+    # For each part (rows, groups, words): row 0 whether the group has a one, the others the bits of its place.
+    groups = [part.planes[None] for part in word.parts]
+    while groups[0].shape[1] > 1:
+        pairs = groups[0].shape[1] // 2
+        lower = _bits([g[:, 0 : 2 * pairs : 2] for g in groups], shape)
+        upper = [g[:, 1 : 2 * pairs : 2] for g in groups]
+        beaten = await p.and_(lower, _bits([np.broadcast_to(u[:1], u.shape) for u in upper], shape))
         # A group without a one has position 0, so upper ^ (lower where upper has none) selects.
-        joined = p.xor(p.xor(stack(lower), beaten), stack(upper))
-        rows = [joined.bits_at(i * pairs, (i + 1) * pairs) for i in range(len(lower))] + [wins]
-        if odd:
-            last = [row.bits_at(2 * pairs, 2 * pairs + 1) for row in (found, *place)]
-            last.append(wins.map(lambda part: Bits.zeros(part.shape, 1)))
-            rows = [stack([row, end]) for row, end in zip(rows, last, strict=True)]
-        found, place = rows[0], rows[1:]
-    return (stack(place) if place else found.map(lambda part: Bits.zeros(part.shape, 0))), found
+        joined = p.xor(p.xor(lower, beaten), _bits(upper, shape))
+        groups = [
+            _joined(new.planes, one[0], group[:, 2 * pairs :])
+            for new, one, group in zip(joined.parts, upper, groups, strict=True)
+        ]
+    return _bits([g[1:] for g in groups], shape), _bits([g[:1] for g in groups], shape)
+
+
+def _bits(parts: Sequence[Planes], shape: Sequence[int]) -> Bool:
+    """Planes (rows, groups, words) of each part, all side by side."""
+    return Bool(tuple(Bits(part.reshape(part.shape[0] * part.shape[1], part.shape[2]), tuple(shape)) for part in parts))
+
+
+def _joined(joined: Planes, wins: Planes, odd: Planes) -> Planes:
+    """The next groups: pairs with their new bit of place, then the group that had no partner, which loses none."""
+    pairs, words = wins.shape
+    rows = odd.shape[0]
+    out = np.zeros((rows + 1, pairs + odd.shape[1], words), joined.dtype)
+    out[:-1, :pairs], out[-1, :pairs], out[:-1, pairs:] = joined.reshape(rows, pairs, words), wins, odd
+    return out

@@ -160,8 +160,18 @@ def cumlogsumexp(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> l
 @example(lambda J, x, y: J.lax.dot_general(x, y, (((2, 0), (1, 2)), ((), ()))), reals(2, 3, 4), reals(5, 4, 2))
 @example(lambda J, x, y: x @ y, ints(3, 4), ints(4, 2))
 @example(lambda J, x: x @ J.jnp.array([[1.0, 0.5], [0.25, 2.0]]), reals(3, 2))
-def dot_general(b: Builder, x: Ref, y: Ref, *, dimension_numbers: Any, **_: Any) -> Ref:
-    """Matrix products with any batch and contracted axes; each result is truncated once."""
+@example(lambda J, x, y: x @ (y > 0), reals(3, 4), reals(4, 2))
+@example(lambda J, x, y: x @ y, reals(3, 4), ints(4, 2))
+@example(lambda J, x, y: (x > 0) @ y, ints(3, 4), ints(4, 2))
+@example(lambda J, x, y: (x > 1) @ (y > 1), reals(3, 4), reals(4, 2))
+def dot_general(
+    b: Builder, x: Ref, y: Ref, *, dimension_numbers: Any, preferred_element_type: Any = None, **_: Any
+) -> Ref:
+    """Matrix products with any batch and contracted axes; each result of two real factors is truncated once."""
+    wanted = x.type.dtype if preferred_element_type is None else ir_dtype(preferred_element_type)
+    # Reals may be multiplied by whole numbers, and nothing is truncated then.
+    numbers = {"bool": "i32", "fixed": "i64"}.get(wanted, wanted)
+    x, y = (v if v.type.dtype == wanted != "bool" else _as(b, v, numbers) for v in (x, y))
     (cx, cy), (bx, by) = ((tuple(map(int, p)) for p in pair) for pair in dimension_numbers)
     fx = tuple(a for a in range(len(x.type.shape)) if a not in cx and a not in bx)
     fy = tuple(a for a in range(len(y.type.shape)) if a not in cy and a not in by)
@@ -169,8 +179,10 @@ def dot_general(b: Builder, x: Ref, y: Ref, *, dimension_numbers: Any, **_: Any)
     rows, columns = tuple(x.type.shape[a] for a in fx), tuple(y.type.shape[a] for a in fy)
     inner = prod(x.type.shape[a] for a in cx)
     lead = (prod(batch),) if batch else ()
-    if x.type.dtype == "bool":
-        x, y = (b.emit("convert", v, dtype="i32") for v in (x, y))
     left = b.emit("reshape", b.emit("transpose", x, axes=bx + fx + cx), shape=(*lead, prod(rows), inner))
     right = b.emit("reshape", b.emit("transpose", y, axes=by + cy + fy), shape=(*lead, inner, prod(columns)))
-    return b.emit("reshape", b.emit("matmul", left, right), shape=(*batch, *rows, *columns))
+    return _as(b, b.emit("reshape", b.emit("matmul", left, right), shape=(*batch, *rows, *columns)), wanted)
+
+
+def _as(b: Builder, x: Ref, dtype: str) -> Ref:
+    return x if x.type.dtype == dtype else b.emit("convert", x, dtype=dtype)
