@@ -46,7 +46,7 @@ def test_the_demonstration_on_three_agents_with_policies(site):
         assert out.intersection > 400 and out.scores["auc"] > 0.97
         report = federation.report()
         values = [line for line in report.disclosed if "the value" in line]
-        assert len(values) == 1 and values[0].startswith("bob learned the value float64[")
+        assert len(values) == 1 and values[0].startswith("bob learned the value {accuracy: float64[]")
         assert report.note.startswith("The driver acts for bob;")
         assert report.bytes_total > 10_000
         with pytest.raises(PermissionRefused, match=r"policy\.reveal"):

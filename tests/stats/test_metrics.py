@@ -64,7 +64,7 @@ def test_the_same_in_the_clear():
 @pytest.mark.parametrize("case", SCORES)
 def test_the_curve_at_false_rates(case):
     score = SCORES[case]
-    found = on_shares(lambda y, s: metrics.rate_at(y, s, metrics.FALSE_RATES), LABEL, score)
+    (found,) = on_shares(lambda y, s: (metrics.rate_at(y, s, metrics.FALSE_RATES),), LABEL, score)
     false_rate, rate, _ = reference.roc_curve(LABEL, score, drop_intermediate=False)
     wanted = [rate[false_rate <= most + 2**-14].max() for most in metrics.FALSE_RATES]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
