@@ -39,7 +39,7 @@ demo: $(VENV)/.built
 
 test: setup
 	cargo test -q --release
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

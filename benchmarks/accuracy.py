@@ -26,6 +26,7 @@ from argot.mpc.aby3 import Aby3
 from argot.mpc.plain import Plain
 from argot.runtime.world import World
 from argot.vm.conformance import on_world
+from argot.vm.estimate import estimate
 from argot.vm.lower import Spec, trace
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "accuracy.md"
@@ -133,6 +134,18 @@ COSTS: list[tuple[str, dict[str, Any], str]] = [
     ("abs", {}, ""),
     ("sign", {}, ""),
     ("maximum", {"bound": 32}, "172 / 10"),
+]
+
+COMPARISONS: list[tuple[str, str, float | None]] = [
+    ("<", "float64", None),
+    ("<", "float64", 1000.0),
+    ("<", "int32", None),
+    ("<", "int64", None),
+    ("<", "uint64", None),
+    ("<", "int64", 2.0**20),
+    ("==", "float64", None),
+    ("==", "int64", None),
+    ("==", "int64", 2.0**20),
 ]
 
 
@@ -247,7 +260,18 @@ def costs() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"errors": errors, "small rings": errors_of_small_rings, "costs": costs}
+def comparisons() -> str:
+    lines = ["| comparison | operands | declared | bytes / rounds |", "|---|---|---|---|"]
+    for sign, dtype, high in COMPARISONS:
+        spec = Spec((POINTS,), dtype) if high is None else Spec((POINTS,), dtype, low=0, high=high)
+        function = (lambda x, y: x < y) if sign == "<" else (lambda x, y: x == y)
+        cost = estimate(trace(function, [spec, spec]).program, Aby3, 64, FRACTION[64])
+        words = "nothing" if high is None else f"from 0 to {high:.0f}"
+        lines.append(f"| x {sign} y | {dtype} | {words} | {cost.bytes / POINTS:.1f} / {cost.rounds} |")
+    return "\n".join(lines)
+
+
+TABLES = {"comparisons": comparisons, "errors": errors, "small rings": errors_of_small_rings, "costs": costs}
 
 
 def main() -> int:

@@ -391,7 +391,10 @@ def test_cancel(sessions):
     assert all(isinstance(error, PartyError) and error.party == "alice" for error in outcome)
 
 
-@pytest.mark.parametrize("junk", [b"argot control 1\0junk", b"argot control 1\0\x93\x01", os.urandom(40)])
+JUNK = {"no message": b"argot control 1\0junk", "half of one": b"argot control 1\0\x93\x01", "random": os.urandom(40)}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK.keys())
 def test_junk_ends_the_run_with_a_name(junk):
     wires = Wires(lambda a, b, data: junk if (a, b) == ("alice", "bob") and len(data) > 100 else data)
     made = [Session(wires.link(n), n, NAMES, DEVICE, k) for n, k in zip(NAMES, keys_of(Wires()), strict=True)]
