@@ -27,7 +27,7 @@ from argot.mpc.plain import Plain
 from argot.runtime.world import World
 from argot.vm.conformance import on_world
 from argot.vm.estimate import estimate
-from argot.vm.lower import Spec, trace
+from argot.vm.lower import GENERAL_FUNCTIONS, Spec, trace
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "accuracy.md"
 FRACTION = {32: 8, 64: 18, 128: 40}
@@ -252,11 +252,15 @@ def errors_of_small_rings() -> str:
 
 def costs() -> str:
     x = np.full(640, 2.5)
-    lines = ["| function | declared | bytes / rounds | SPU bytes / rounds |", "|---|---|---|---|"]
+    lines = ["| function | declared | bytes / rounds | general | SPU bytes / rounds |", "|---|---|---|---|---|"]
     for name, options, spu in COSTS:
         _, world = run(name, x, 64, Aby3, **options)
+        general = ""
+        if not options and name in GENERAL_FUNCTIONS:
+            _, other = run(name, x, 64, Aby3, general=True)
+            general = f"{other.bits / 8 / x.size:.1f} / {other.rounds}"
         words = ", ".join(f"`{key}={value:g}`" for key, value in options.items()) or "nothing"
-        lines.append(f"| {name} | {words} | {world.bits / 8 / x.size:.1f} / {world.rounds} | {spu} |")
+        lines.append(f"| {name} | {words} | {world.bits / 8 / x.size:.1f} / {world.rounds} | {general} | {spu} |")
     return "\n".join(lines)
 
 

@@ -138,7 +138,11 @@ def random_programs(draw):
                 continue
             op, inputs, attrs = "broadcast", (x,), {"shape": (n,), "dims": (0,)}
         else:
-            op, inputs, attrs = kind, (x,), {"bound": None, "low": None, "high": None} if kind == "exp" else {}
+            op, inputs, attrs = (
+                kind,
+                (x,),
+                {"bound": None, "low": None, "high": None, "general": False} if kind == "exp" else {},
+            )
         _say(variables, equations, op, inputs, attrs)
     made = [v.id for v in variables[5:]] or [0]
     return Program("random", tuple("abcde"), Block(params, tuple(equations), (made[-1],)))

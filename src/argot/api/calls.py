@@ -85,7 +85,7 @@ def _call_mpc(
     frozen = plain.freeze(function, arguments)
 
     def lowered(refs: list[Ref]) -> Lowered:
-        return lower(frozen, title(function), refs, place.spec, schema)
+        return lower(frozen, title(function), refs, place.spec, schema, place.general)
 
     call = Call(
         place.spec,

@@ -128,7 +128,7 @@ def explain(
     found: list[Any] = []
     frozen = plain.freeze(function, slots((args, kwargs), found, function, (Handle, Tensor)))
     refs = [_ref(value, place.spec) for value in found]
-    program = lower(frozen, title(function), refs, place.spec, returns).program
+    program = lower(frozen, title(function), refs, place.spec, returns, place.general).program
     return _explained(title(function), program, place.spec, links or LINKS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path as File
 from types import TracebackType
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameEr
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
 from ..vm.estimate import Link
+from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
 from .client import Client
 from .explain import Explanation, explain
@@ -66,6 +67,7 @@ class Federation:
         fraction_bits: int | None = None,
         name: str | None = None,
         check: Literal["plain"] | None = None,
+        general: Iterable[str] = (),
     ) -> MpcDevice:
         """A device on which these parties compute on secret shares.
 
@@ -78,9 +80,12 @@ class Federation:
             check: "plain" repeats every call in the clear, and raises ClearMismatch with the user's line where the two
                 go apart. Inputs and results are revealed for that, and calls wait: for tests of a federation that
                 `argot.local` started, and refused in any other.
+            general: functions, such as "sigmoid", that shall be computed in the way that is written once for all
+                protocols, where the protocol has its own: other errors for other bytes, as
+                `docs/reference/accuracy.md` has them.
 
         Raises:
-            UnknownNameError: the protocol or a party does not exist.
+            UnknownNameError: the protocol, a party, or a function of `general` does not exist.
             ConfigError: not the protocol's number of parties, not so many fraction bits in the ring, or a check that
                 is not possible.
         """
@@ -98,12 +103,15 @@ class Federation:
         offered = _protocols()
         if protocol not in offered:
             raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(offered)}")
+        chosen = frozenset([general] if isinstance(general, str) else general)
+        if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
+            raise UnknownNameError(f"general={unknown}", wanted=f"some of {', '.join(GENERAL_FUNCTIONS)}")
         bits, fraction = mpc.number_model(ring, fraction_bits)
         mpc.check(protocol, len(names), bits, fraction)
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)), check)
+        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)), check, chosen)
         self._devices[name] = device
         return device
 

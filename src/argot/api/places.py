@@ -58,8 +58,14 @@ class Party:
 class MpcDevice:
     """Parties that compute on secret shares."""
 
-    def __init__(self, federation: Federation, spec: DeviceSpec, check: str | None = None) -> None:
-        self.federation, self.spec, self.check = federation, spec, check
+    def __init__(
+        self,
+        federation: Federation,
+        spec: DeviceSpec,
+        check: str | None = None,
+        general: frozenset[str] = frozenset(),
+    ) -> None:
+        self.federation, self.spec, self.check, self.general = federation, spec, check, general
 
     @property
     def name(self) -> str:
@@ -75,7 +81,8 @@ class MpcDevice:
 
     def __repr__(self) -> str:
         s = self.spec
+        general = f", general={sorted(self.general)}" if self.general else ""
         return (
             f"MpcDevice({', '.join(s.parties)}; protocol={s.protocol!r}, ring={s.ring}, "
-            f"fraction_bits={s.fraction_bits})"
+            f"fraction_bits={s.fraction_bits}{general})"
         )

@@ -28,18 +28,25 @@ _cache: OrderedDict[bytes, Lowered] = OrderedDict()
 _warned: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
-def lower(frozen: bytes, title: str, refs: list[Ref], device: DeviceSpec, returns: Schema | None) -> Lowered:
+def lower(
+    frozen: bytes,
+    title: str,
+    refs: list[Ref],
+    device: DeviceSpec,
+    returns: Schema | None,
+    general: frozenset[str] = frozenset(),
+) -> Lowered:
     """Trace the function. What was traced before, of the same bytes and types, is not traced again.
 
     Warns (RangeWarning) of values that may leave what the device's ring holds. Raises what `vm.lower.trace` raises, and
     InputError for inputs that are no numbers.
     """
     inputs = [list(_specs(ref, device)) for ref in refs]
-    key = _key(frozen, title, inputs, returns, device)
+    key = _key(frozen, title, inputs, returns, device, general)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]
-    lowered = _lower(frozen, title, refs, inputs, returns)
+    lowered = _lower(frozen, title, refs, inputs, returns, general)
     _warn(lowered.program, device)
     _cache[key] = lowered
     if len(_cache) > CACHE:
@@ -47,13 +54,20 @@ def lower(frozen: bytes, title: str, refs: list[Ref], device: DeviceSpec, return
     return lowered
 
 
-def _lower(frozen: bytes, title: str, refs: list[Ref], inputs: list[list[Spec]], returns: Schema | None) -> Lowered:
+def _lower(
+    frozen: bytes,
+    title: str,
+    refs: list[Ref],
+    inputs: list[list[Spec]],
+    returns: Schema | None,
+    general: frozenset[str],
+) -> Lowered:
     function, arguments = plain.thaw(frozen)
     numbered = iter(range(sum(map(len, inputs))))
     named = [[replace(s, name=f"x{next(numbered)}") for s in specs] for specs in inputs]
     trees = [_tree(ref, iter(specs)) for ref, specs in zip(refs, named, strict=True)]
     args, kwargs = plain.fill(arguments, trees)
-    traced = trace(function, args, kwargs, name=title)
+    traced = trace(function, args, kwargs, name=title, general=general)
     program = traced.program
     schema = _schema(traced.out_tree.unflatten([tensor(v.type) for v in program.results]), title)
     if returns is not None and not same(schema, returns):
@@ -128,7 +142,14 @@ def _schema(tree: Any, title: str) -> Schema:
     )
 
 
-def _key(frozen: bytes, title: str, inputs: list[list[Spec]], returns: Schema | None, device: DeviceSpec) -> bytes:
+def _key(
+    frozen: bytes,
+    title: str,
+    inputs: list[list[Spec]],
+    returns: Schema | None,
+    device: DeviceSpec,
+    general: frozenset[str],
+) -> bytes:
     described = [[(list(s.shape), s.dtype, s.visibility.rank, s.low, s.high) for s in specs] for specs in inputs]
-    rest = msgspec.msgpack.encode([title, described, returns, device.ring, device.fraction_bits])
+    rest = msgspec.msgpack.encode([title, described, returns, device.ring, device.fraction_bits, sorted(general)])
     return bytes(prf.hash(len(rest).to_bytes(8, "little") + rest + frozen))

@@ -12,14 +12,15 @@ simplify.py     identities and cheaper forms
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
-from .. import ranges
+from .. import ops, ranges
 from ..check import check
 from ..ir import NUMPY, SECRET, Program, TensorType, Visibility, ir_dtype, renumber
+from ..ops.base import GENERAL
 from ..visibility import place
 from . import jax_adapter
 from .builder import CAPTURED as CAPTURED
@@ -28,6 +29,9 @@ from .complex import only_reals
 from .interpret import interpret
 from .public import PublicConstant as PublicConstant
 from .public import watching
+
+GENERAL_FUNCTIONS = tuple(name for name, op in ops.ALL.items() if GENERAL in op.attrs)
+"""Functions that a protocol may have its own way for."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,18 @@ class Traced:
 
 
 def trace(
-    fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, *, name: str | None = None
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    general: Iterable[str] = (),
 ) -> Traced:
     """The program of `fn(*args, **kwargs)`.
 
     Leaves of the arguments that are `Spec` become inputs; `PublicConstant` and arrays of up to 64 elements become
-    constants; everything else is static Python.
+    constants; everything else is static Python. `general` names functions of `GENERAL_FUNCTIONS` that shall be computed
+    in the way that is written once for all protocols.
 
     Raises:
         TraceError: fn raised; the user's exception is its cause.
@@ -82,7 +92,7 @@ def trace(
     flat.__name__ = getattr(fn, "__name__", "function")
     with watching():
         jaxpr, out_tree = jax_adapter.make(flat, [(s.shape, NUMPY[ir_dtype(s.dtype)]) for s in specs])
-        b = Builder()
+        b = Builder(general=frozenset(general))
         params = [_parameter(b, s) for s in specs]
         results = [b.operand(x) for x in only_reals(b, interpret(b, jaxpr, params), "a result")]
     title = name or flat.__name__

@@ -25,7 +25,7 @@ from ..interval import UNKNOWN, Interval, of_array, scaled
 from ..interval_patterns import Known
 from ..interval_rules import result
 from ..ir import PUBLIC, SECRET, Block, Equation, TensorType, Var, Visibility, attr_key, ir_dtype
-from ..ops.base import PROMISES, Op
+from ..ops.base import DEFAULTED, PROMISES, Op
 from .public import name_of
 from .simplify import simplify
 
@@ -77,8 +77,10 @@ class Ref:
 
 @dataclass
 class Builder:
-    """Where rules put their equations: `b.emit("mul", x, y)`."""
+    """Where rules put their equations: `b.emit("mul", x, y)`. `general` names functions that are computed in the
+    general way where a protocol has its own."""
 
+    general: frozenset[str] = frozenset()
     scope: Scope = field(default_factory=lambda: Scope(None, True))
     where: str = ""
     count: int = 0
@@ -153,7 +155,8 @@ class Builder:
     def emit(self, op: str, *refs: Ref, **attrs: Any) -> Ref:
         """The result of an operation: folded, found again, or a new equation. Promises are left to `ranges`."""
         rule = ops.find(op)
-        attrs = {**{name: None for name in rule.attrs if name in PROMISES}, **attrs}
+        given = {name: None if name in PROMISES else op in self.general for name in rule.attrs if name in DEFAULTED}
+        attrs = {**given, **attrs}
         if rule.form == "elementwise" and len({x.type.shape for x in refs if x.type.shape}) > 1:
             refs = self._alike(refs)
         if all(x.value is not None for x in refs) and op != "order" and not rule.draws:

@@ -1,6 +1,7 @@
 """Real functions. On shares they are approximations with the domains and errors that `mpc/derived` documents.
 
-`bound=b` promises |x| < 2^b.
+`bound=b` promises |x| < 2^b. `general` chooses the function that is written once for all protocols, where the protocol
+has its own.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...mpc import derived
+from ...mpc.derived.dispatch import Derived
 from ...mpc.protocol import Arith
 from .. import clear
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Share
-from .base import Array, Op, Operand, attributes, elementwise, is_bound, is_limit
+from .base import Array, Op, Operand, attributes, elementwise, is_bool, is_bound, is_limit
 
 
 class _Function(Op):
     form = "elementwise"
     arity = 1
-    attrs = attributes(bound=is_bound)
-    function: ClassVar[Callable[..., Awaitable[Arith]]]
+    attrs = attributes(bound=is_bound, general=is_bool)
+    function: ClassVar[Derived[Arith]]
 
     @staticmethod
     def exact(x: Array) -> Array:
@@ -39,28 +41,33 @@ class _Function(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-        return await type(self).function(e.p, e.arith(operands[0]), bound=bound)
+        return await chosen(type(self).function, **attrs)(e.p, e.arith(operands[0]), bound=bound)
+
+
+def chosen(function: Derived[Arith], *, general: bool, **_: Any) -> Callable[..., Awaitable[Arith]]:
+    """The protocol's own function, if it has one and `general` does not say otherwise."""
+    return function.general if general else function
 
 
 class Exp(_Function):
     """e^x. `low` and `high` promise low <= x <= high."""
 
     name = "exp"
-    attrs = attributes(bound=is_bound, low=is_limit, high=is_limit)
-    function = staticmethod(derived.exp)
+    attrs = attributes(bound=is_bound, low=is_limit, high=is_limit, general=is_bool)
+    function = derived.exp
     exact = staticmethod(clear.exp)
     cost = 10.0
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-        return await derived.exp(e.p, e.arith(operands[0]), bound, attrs["low"], attrs["high"])
+        return await chosen(derived.exp, **attrs)(e.p, e.arith(operands[0]), bound, attrs["low"], attrs["high"])
 
 
 class Log(_Function):
     """The natural logarithm."""
 
     name = "log"
-    function = staticmethod(derived.log)
+    function = derived.log
     exact = staticmethod(clear.log)
     cost = 20.0
 
@@ -69,7 +76,7 @@ class Sigmoid(_Function):
     """1 / (1 + e^-x)."""
 
     name = "sigmoid"
-    function = staticmethod(derived.sigmoid)
+    function = derived.sigmoid
     exact = staticmethod(clear.sigmoid)
     cost = 15.0
 
@@ -78,7 +85,7 @@ class Tanh(_Function):
     """The hyperbolic tangent."""
 
     name = "tanh"
-    function = staticmethod(derived.tanh)
+    function = derived.tanh
     exact = staticmethod(clear.tanh)
     cost = 15.0
 
@@ -87,7 +94,7 @@ class Erf(_Function):
     """The error function."""
 
     name = "erf"
-    function = staticmethod(derived.erf)
+    function = derived.erf
     exact = staticmethod(clear.erf)
     cost = 15.0
 
@@ -96,7 +103,7 @@ class Sin(_Function):
     """The sine."""
 
     name = "sin"
-    function = staticmethod(derived.sin)
+    function = derived.sin
     exact = staticmethod(clear.sin)
     cost = 8.0
 
@@ -105,7 +112,7 @@ class Cos(_Function):
     """The cosine."""
 
     name = "cos"
-    function = staticmethod(derived.cos)
+    function = derived.cos
     exact = staticmethod(clear.cos)
     cost = 8.0
 
@@ -114,7 +121,7 @@ class Sqrt(_Function):
     """The square root; 0 below 0."""
 
     name = "sqrt"
-    function = staticmethod(derived.sqrt)
+    function = derived.sqrt
     cost = 20.0
 
     @staticmethod
@@ -126,7 +133,7 @@ class Rsqrt(_Function):
     """1 / sqrt(x)."""
 
     name = "rsqrt"
-    function = staticmethod(derived.rsqrt)
+    function = derived.rsqrt
     cost = 20.0
 
     @staticmethod
@@ -138,7 +145,7 @@ class Reciprocal(_Function):
     """1 / x."""
 
     name = "reciprocal"
-    function = staticmethod(derived.reciprocal)
+    function = derived.reciprocal
     cost = 20.0
 
     @staticmethod

@@ -12,7 +12,7 @@ from .. import clear
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Public, Share
-from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bound, is_ints, require, whole
+from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bool, is_bound, is_ints, require, whole
 
 LINEAR_PRICE = 1.5  # a truncation, in elements sent
 
@@ -150,7 +150,7 @@ class Div(Op):
     name = "div"
     form = "elementwise"
     arity = 2
-    attrs = attributes(bound=is_bound, bound_x=is_bound)
+    attrs = attributes(bound=is_bound, bound_x=is_bound, general=is_bool)
     cost = 20.0
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -169,7 +169,8 @@ class Div(Op):
         if isinstance(y, Public):
             return await e.scale(e.arith(x, shape), _reciprocal(y.array))
         bound, bound_x = (e.ring_bound(attrs[name], x.type) for name in ("bound", "bound_x"))
-        return await derived.divide(e.p, e.arith(x, shape), e.arith(y, shape), bound, bound_x)
+        divide = derived.divide.general if attrs["general"] else derived.divide
+        return await divide(e.p, e.arith(x, shape), e.arith(y, shape), bound, bound_x)
 
 
 class Matmul(Op):
