@@ -138,8 +138,7 @@ def test_groups_without_values():
         assert found.values == {}
 
 
-@pytest.mark.parametrize("count", [1, 5, 40])
-@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize(("count", "shape"), [(1, ()), (5, (3,)), (40, ())])
 def test_segments(count, shape):
     """Segments without rows, by a one-hot code and by a sort."""
     n = 30
