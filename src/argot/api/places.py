@@ -9,8 +9,9 @@ import msgspec
 
 from ..agent import bodies
 from ..devices.schema import limits
-from ..graph.graph import Call, Lowered
+from ..graph.graph import Call, Lowered, Record
 from ..graph.node import DeviceSpec
+from ..runtime.link import Link
 
 if TYPE_CHECKING:
     from .federation import Federation
@@ -58,8 +59,8 @@ class Party:
 class MpcDevice:
     """Parties that compute on secret shares."""
 
-    def __init__(self, federation: Federation, spec: DeviceSpec, check: str | None = None) -> None:
-        self.federation, self.spec, self.check = federation, spec, check
+    def __init__(self, federation: Federation, spec: DeviceSpec, opened: Record, check: str | None = None) -> None:
+        self.federation, self.spec, self.opened, self.check = federation, spec, opened, check
 
     @property
     def name(self) -> str:
@@ -69,13 +70,24 @@ class MpcDevice:
     def parties(self) -> tuple[Party, ...]:
         return tuple(self.federation[name] for name in self.spec.parties)
 
+    @property
+    def link(self) -> Link:
+        """The network between the parties, as it was given or as they have measured it. Waits until the device is open,
+        and raises why it could not be opened."""
+        self.federation.wait_for(self.opened)
+        return self._link()
+
+    def _link(self) -> Link:
+        return Link(*self.opened.notes[self.spec.parties[0]]["link"]).checked()
+
     def load(self, name: str) -> Handle:
         """A secret that was saved under this name by a device of the same parties and protocol."""
         return self.federation.load(self, name)
 
     def __repr__(self) -> str:
         s = self.spec
+        link = f", link={str(self._link())!r}" if self.opened.state == "ready" else ""
         return (
             f"MpcDevice({', '.join(s.parties)}; protocol={s.protocol!r}, ring={s.ring}, "
-            f"fraction_bits={s.fraction_bits})"
+            f"fraction_bits={s.fraction_bits}{link})"
         )
