@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .api.reveal import within as within
     from .devices.schema import spec as spec
     from .errors import ArgotError as ArgotError
-    from .vm.estimate import Link as Link
+    from .runtime.link import Link as Link
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,7 @@ _HOME = {
     "ArgotError": "errors",
     "Federation": "api.federation",
     "Handle": "api.handles",
-    "Link": "vm.estimate",
+    "Link": "runtime.link",
     "MpcDevice": "api.places",
     "Party": "api.places",
     "connect": "api.connect",

@@ -10,7 +10,8 @@ import pytest
 
 import argot
 from argot.api.trace import events
-from argot.errors import InputError, RangeWarning
+from argot.errors import ConfigError, InputError, RangeWarning
+from argot.mpc.few import few
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,37 @@ def test_the_estimate_is_what_the_run_sends(fed):
     report = fed.report()
     assert sum(line.bytes for line in report.lines) == report.bytes_total
     assert "Cost by line" in str(report)
+
+
+def test_a_device_says_what_its_parties_measured(fed):
+    """Loopback: more than 10 Mbit/s, less than 0.1 s there and back, also on a busy machine; all say the same."""
+    device = fed.place("shares")
+    assert device.link.bandwidth > 10e6 and 0 < device.link.latency < 0.05
+    assert {tuple(notes["link"]) for notes in device.opened.notes.values()} == {
+        (device.link.bandwidth, device.link.latency)
+    }
+    assert len(device.opened.notes) == 3 and str(device.link) in repr(device)
+    found = fed.explain(argot.device(device)(fit), argot.spec((50, 3)), argot.spec((50,)))
+    assert (found.link, found.few) == (device.link, few(device.link, 18))
+    assert f"Link of the device: {device.link}" in str(found) and found.to_dict()["few"] == found.few
+
+
+@pytest.mark.parametrize(("latency", "rounds", "bytes_"), [(0.1, 2, 30.75), (1e-6, 3, 26.5)])
+def test_a_device_takes_the_form_for_the_link_that_it_is_given(fed, latency, rounds, bytes_):
+    device, n = fed.mpc(*fed.parties, link=argot.Link(1_000_000_000, latency)), 2**11
+    alice, bob, _ = fed.parties
+    x, y = argot.device(alice)(numbers)(0, n), argot.device(bob)(numbers)(1, n)
+    secret = argot.device(device)(lambda x, y: (x + y, x - y))(x, y)
+    product = argot.device(device)(lambda pair: pair[0] * pair[1])(secret)
+    cost = fed.explain(product)
+    (line,) = (line for line in cost.measured if line.calls)
+    assert device.link == argot.Link(1e9, latency)
+    assert (line.rounds, line.bytes) == (rounds, bytes_ * n) == (cost.estimate.rounds, cost.estimate.bytes)
+
+
+def test_links_that_cannot_be(fed):
+    with pytest.raises(ConfigError, match=r"a link of -1\.0 bits a second"):
+        fed.mpc(*fed.parties, link=argot.Link(-1, 0.1))
 
 
 def test_a_schema_stands_for_a_secret(fed):

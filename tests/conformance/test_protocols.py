@@ -17,10 +17,12 @@ from argot import mpc
 from argot.errors import ProgramError
 from argot.mpc import derived
 from argot.mpc.bits import Bits
+from argot.mpc.few import few
 from argot.mpc.plain import Plain
 from argot.mpc.protocol import RINGS, Arith, Bool, Protocol, index_bits
 from argot.runtime import cost
 from argot.runtime.conformance import Case, check_costs, operations_of
+from argot.runtime.link import Link
 from argot.runtime.world import Delivery, World
 
 N = 192
@@ -259,11 +261,15 @@ def general_functions() -> dict[str, Any]:
     return {f"general {name}": f for module in modules for name, f in operations_of(module).items()}
 
 
-def check_all(protocol: Any, k: int, bound: int, d: int, width: int, rows: int, limits: Any = (None, None)) -> Any:
+def check_all(
+    protocol: Any, k: int, bound: int, d: int, width: int, rows: int, limits: Any = (None, None), link: Any = None
+) -> Any:
     functions = function_cases(bound, width, rows, *limits)
     general = {f"general {name}": case for name, case in functions.items()}
     every = {**cases(bound, d, width), **functions, **general}
-    return check_costs(lambda party: protocol(party, ring=k), every, general_functions(), parties=protocol.parties)
+    return check_costs(
+        lambda party: protocol(party, ring=k, link=link), every, general_functions(), parties=protocol.parties
+    )
 
 
 SIZES: dict[str, Any] = {
@@ -289,6 +295,16 @@ def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
     check_all(protocol, 64, 30, 18, 20, 3)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("link", [Link(1.0, 0.0), Link(1e12, 1.0)], ids=["bytes count", "rounds count"])
+@pytest.mark.parametrize("n", [2**10, 2**10 + 64])
+def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
+    """On both sides of what the first calls few, and far below what the second does."""
+    assert few(link, 18) in (2**10, 2**22)
+    monkeypatch.setitem(globals(), "N", n)
+    check_all(protocol, 64, 30, 18, 20, 4, link=link)
 
 
 @pytest.mark.parametrize("name", ELEMENTARY)

@@ -5,6 +5,7 @@ import pytest
 
 from argot.devices.schema import Table, Tensor
 from argot.graph.node import Binding, DeviceSpec, Node, Output
+from argot.runtime.link import Link
 
 DEVICE = DeviceSpec("mpc", "mpc", ("a", "b", "c"), "aby3", 64, 18)
 INPUT = Binding("n1.0", ("x", ("y", "z"), 3), "a", "private", Table((("x", "float64"),), 4), ("a:t.x",))
@@ -33,6 +34,7 @@ def changes():
         ("fraction_bits", 17),
         ("limit", 3),
         ("kernels", "another"),
+        ("link", Link(1e9, 0.001)),
     ):
         yield f"device.{name}", msgspec.structs.replace(NODE, device=msgspec.structs.replace(DEVICE, **{name: value}))
     for name, value in (

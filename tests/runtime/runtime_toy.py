@@ -14,6 +14,7 @@ class Toy:
 
     k = 64
     fraction_bits = 0
+    few = 4096
 
     def __init__(self, party: Party) -> None:
         self.party = party

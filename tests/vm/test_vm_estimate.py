@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from argot.mpc.aby3 import Aby3
+from argot.runtime.link import Link
 from argot.runtime.world import World
 from argot.vm.conformance import reference
-from argot.vm.estimate import Link, estimate
+from argot.vm.estimate import estimate
 from argot.vm.ir import PUBLIC, private
 from argot.vm.lower import Spec, trace
 from argot.vm.machine import run
@@ -89,6 +90,16 @@ def test_an_estimate_is_what_a_run_sends(name):
 def test_large_elementwise_equations_count_in_proportion():
     program = trace(lambda x, y: x * y, [Spec((2**19,)), Spec((2**19,))]).program
     assert estimate(program, Aby3, 64, 18).bytes == pytest.approx(26.5 * 2**19, rel=0.01)
+
+
+@pytest.mark.parametrize(("link", "bytes_"), [(Link(1e9, 0.04), 30.75), (Link(1e9, 0.0005), 26.5)])
+@pytest.mark.parametrize("size", [2**16, 2**20])
+def test_the_form_is_the_one_that_the_whole_array_takes(link, bytes_, size):
+    """Few are 2^21 elements over the one link, more than a sample has, and 2^15 over the other."""
+    program = trace(lambda x, y: x * y, [Spec((size,)), Spec((size,))]).program
+    assert estimate(program, Aby3, 64, 18, link).bytes == pytest.approx(bytes_ * size, rel=0.01)
+    program = trace(lambda x, y: x * y, [Spec((2**22,)), Spec((2**22,))]).program
+    assert estimate(program, Aby3, 64, 18, link).bytes == pytest.approx(26.5 * 2**22, rel=0.01)
 
 
 def test_one_round_of_a_while_loop_is_counted_and_named():

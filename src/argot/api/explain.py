@@ -11,7 +11,9 @@ from ..devices import plain
 from ..devices.schema import Tensor
 from ..errors import InputError
 from ..graph.graph import Product, Ref
-from ..vm.estimate import Estimate, Link, estimate
+from ..mpc.few import few
+from ..runtime.link import Link
+from ..vm.estimate import Estimate, estimate
 from ..vm.ir import SECRET, Program
 from ..vm.overflow import Overflow, overflows
 from .calls import slots, title
@@ -44,7 +46,9 @@ class Explanation:
         program: what runs; `print(explanation.program)` shows its equations.
         estimate: what it will cost, exact in bytes.
         overflows: values that may leave what the ring holds.
-        links: networks to estimate times for.
+        link: between the parties of the device.
+        few: elements up to which truncations take the form with fewer rounds there.
+        links: networks to estimate times for, with the forms that are taken on the device's.
         measured: what each line has cost, if it has run.
     """
 
@@ -53,6 +57,8 @@ class Explanation:
     program: Program
     estimate: Estimate
     overflows: tuple[Overflow, ...]
+    link: Link
+    few: int
     links: Mapping[str, Link]
     measured: tuple[LineCost, ...] = ()
 
@@ -84,6 +90,7 @@ class Explanation:
             f"{self.title} on {self.device}: {self.estimate.rounds} rounds, {in_bytes(self.estimate.bytes)}, "
             f"{in_seconds(self.estimate.seconds)} s of work at each party.\nAt least {times}."
         )
+        text += f"\nLink of the device: {self.link}; truncations of up to {self.few:,} elements take fewer rounds."
         if self.estimate.endless:
             text += f"\nOf `while` loops one round is counted: {', '.join(self.estimate.endless)}."
         return "\n".join([text, *(f"May overflow: {found}" for found in self.overflows)])
@@ -96,6 +103,8 @@ class Explanation:
             **asdict(self.estimate),
             "bytes": self.estimate.bytes,
             "overflows": [asdict(found) for found in self.overflows],
+            "link": asdict(self.link),
+            "few": self.few,
             "seconds_on": {name: self.seconds(link) for name, link in self.links.items()},
             "measured": [asdict(line) for line in self.measured],
         }
@@ -129,7 +138,7 @@ def explain(
     frozen = plain.freeze(function, slots((args, kwargs), found, function, (Handle, Tensor)))
     refs = [_ref(value, place.spec) for value in found]
     program = lower(frozen, title(function), refs, place.spec, returns, place.general).program
-    return _explained(title(function), program, place.spec, links or LINKS)
+    return _explained(title(function), program, place, links or LINKS)
 
 
 def _of_run(handle: Handle, links: Mapping[str, Link]) -> Explanation:
@@ -138,16 +147,19 @@ def _of_run(handle: Handle, links: Mapping[str, Link]) -> Explanation:
     record = handle.ref.product.record
     if record.program is None:
         raise InputError(f"{record.name} runs in the clear", wanted="the handle of a call on an MPC device")
-    return _explained(record.title, record.program, record.device, links, tuple(line_costs(record)))
+    place = handle.federation.place(record.device.name)
+    assert isinstance(place, MpcDevice)  # what has a program ran on one
+    return _explained(record.title, record.program, place, links, tuple(line_costs(record)))
 
 
 def _explained(
-    title: str, program: Program, device: DeviceSpec, links: Mapping[str, Link], measured: tuple[LineCost, ...] = ()
+    title: str, program: Program, place: MpcDevice, links: Mapping[str, Link], measured: tuple[LineCost, ...] = ()
 ) -> Explanation:
+    device, link = place.spec, place.link
     ring, fraction_bits = device.ring, device.fraction_bits
-    costs = estimate(program, mpc.load(device.protocol), ring, fraction_bits)
+    costs = estimate(program, mpc.load(device.protocol), ring, fraction_bits, link)
     found = tuple(overflows(program, ring, fraction_bits))
-    return Explanation(title, device.name, program, costs, found, links, measured)
+    return Explanation(title, device.name, program, costs, found, link, few(link, fraction_bits), links, measured)
 
 
 def _ref(value: Handle | Tensor, device: DeviceSpec) -> Ref:

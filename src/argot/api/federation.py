@@ -18,7 +18,7 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
-from ..vm.estimate import Link
+from ..runtime.link import Link
 from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
 from .client import Client
@@ -66,6 +66,7 @@ class Federation:
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
+        link: Link | None = None,
         check: Literal["plain"] | None = None,
         general: Iterable[str] = (),
     ) -> MpcDevice:
@@ -77,6 +78,8 @@ class Federation:
             ring: 32, 64 or 128 bits. `argot.errors.RangeWarning` says where numbers may need more.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
+            link: the network between the parties, by which operations choose among their forms; measured when the
+                device is opened if not given.
             check: "plain" repeats every call in the clear, and raises ClearMismatch with the user's line where the two
                 go apart. Inputs and results are revealed for that, and calls wait: for tests of a federation that
                 `argot.local` started, and refused in any other.
@@ -86,8 +89,8 @@ class Federation:
 
         Raises:
             UnknownNameError: the protocol, a party, or a function of `general` does not exist.
-            ConfigError: not the protocol's number of parties, not so many fraction bits in the ring, or a check that
-                is not possible.
+            ConfigError: not the protocol's number of parties, not so many fraction bits in the ring, a link that
+                none is like, or a check that is not possible.
         """
         if check not in (None, "plain"):
             raise ConfigError(f"check={check!r}", wanted='"plain", or None')
@@ -111,7 +114,9 @@ class Federation:
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
-        device = MpcDevice(self, self._open(DeviceSpec("mpc", name, names, protocol, bits, fraction)), check, chosen)
+        known = None if link is None else link.checked()
+        spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known)
+        device = MpcDevice(self, spec, self._open(spec), check, chosen)
         self._devices[name] = device
         return device
 
@@ -129,18 +134,17 @@ class Federation:
         number = 1 + sum(spec.kind == kind for spec in self._specs.values())
         return kind if number == 1 else f"{kind}{number}"
 
-    def _open(self, spec: DeviceSpec) -> DeviceSpec:
+    def _open(self, spec: DeviceSpec) -> Record:
         """A device of several parties; its first node sets up keys."""
         self._specs[spec.name] = spec
-        self.record(Call(spec, "open", spec.name, lambda _: Lowered(b"")))
-        return spec
+        return self.record(Call(spec, "open", spec.name, lambda _: Lowered(b"")))
 
     def shared(self, kind: Kind, parties: tuple[str, ...]) -> DeviceSpec:
         """The device for moves between these parties, made when first needed."""
         for spec in self._specs.values():
             if spec.kind == kind and spec.parties == parties:
                 return spec
-        return self._open(DeviceSpec(kind, self._fresh_name(kind), parties))
+        return self._open(DeviceSpec(kind, self._fresh_name(kind), parties)).device
 
     # Calls.
 

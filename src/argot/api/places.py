@@ -9,8 +9,9 @@ import msgspec
 
 from ..agent import bodies
 from ..devices.schema import limits
-from ..graph.graph import Call, Lowered
+from ..graph.graph import Call, Lowered, Record
 from ..graph.node import DeviceSpec
+from ..runtime.link import Link
 
 if TYPE_CHECKING:
     from .federation import Federation
@@ -62,10 +63,12 @@ class MpcDevice:
         self,
         federation: Federation,
         spec: DeviceSpec,
+        opened: Record,
         check: str | None = None,
         general: frozenset[str] = frozenset(),
     ) -> None:
-        self.federation, self.spec, self.check, self.general = federation, spec, check, general
+        self.federation, self.spec, self.opened = federation, spec, opened
+        self.check, self.general = check, general
 
     @property
     def name(self) -> str:
@@ -75,6 +78,16 @@ class MpcDevice:
     def parties(self) -> tuple[Party, ...]:
         return tuple(self.federation[name] for name in self.spec.parties)
 
+    @property
+    def link(self) -> Link:
+        """The network between the parties, as it was given or as they have measured it. Waits until the device is open,
+        and raises why it could not be opened."""
+        self.federation.wait_for(self.opened)
+        return self._link()
+
+    def _link(self) -> Link:
+        return Link(*self.opened.notes[self.spec.parties[0]]["link"]).checked()
+
     def load(self, name: str) -> Handle:
         """A secret that was saved under this name by a device of the same parties and protocol."""
         return self.federation.load(self, name)
@@ -82,7 +95,8 @@ class MpcDevice:
     def __repr__(self) -> str:
         s = self.spec
         general = f", general={sorted(self.general)}" if self.general else ""
+        link = f", link={str(self._link())!r}" if self.opened.state == "ready" else ""
         return (
             f"MpcDevice({', '.join(s.parties)}; protocol={s.protocol!r}, ring={s.ring}, "
-            f"fraction_bits={s.fraction_bits}{general})"
+            f"fraction_bits={s.fraction_bits}{general}{link})"
         )

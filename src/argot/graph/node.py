@@ -15,9 +15,10 @@ import msgspec
 from argot._core import prf
 
 from ..devices.schema import Path, Schema
+from ..runtime.link import Link
 
 # Changes whenever the kernels or protocols change what they put on the wire.
-KERNEL_VERSION = "4"
+KERNEL_VERSION = "5"
 
 Kind = Literal["plain", "mpc", "pair", "psi"]
 Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load", "delete"]
@@ -25,7 +26,8 @@ Visibility = Literal["private", "secret", "public"]
 
 
 class DeviceSpec(msgspec.Struct, frozen=True):
-    """A device as all its parties see it. `parties` are in rank order; `limit` nodes run at once."""
+    """A device as all its parties see it. `parties` are in rank order; `limit` nodes run at once; `link` is the network
+    between them, None if they measure it."""
 
     kind: Kind
     name: str
@@ -34,6 +36,7 @@ class DeviceSpec(msgspec.Struct, frozen=True):
     ring: int = 0
     fraction_bits: int = 0
     limit: int = 4
+    link: Link | None = None
     kernels: str = KERNEL_VERSION
 
     def __str__(self) -> str:

@@ -50,18 +50,15 @@ PART = 1 << 17
 IN_FLIGHT = 32
 """Parts of one operation that are under way at a time, so that memory stays bounded."""
 
-FEW = 1 << 17
-"""Elements up to which a fused truncation takes the form with fewer rounds, above it the one with fewer bytes."""
-
 # Whose messages make the rounds: where party 0 only sends, its messages of the next operation are on their way before
 # this one ends.
 AHEAD, MEET = functions.AHEAD, functions.MEET
 ROTATE = "gather(sends(0, 2), sends(1, 0), sends(2, 1))"
 FUSED_ROUNDS = f"""
-({MEET} + {AHEAD} + {MEET} if n <= {FEW} else sends(2, 1) + 2*gather(sends(0, 1), sends(1, 0))) if d else {ROTATE}
+({MEET} + {AHEAD} + {MEET} if n <= few else sends(2, 1) + 2*gather(sends(0, 1), sends(1, 0))) if d else {ROTATE}
 """
-FUSED_BITS = f"3*k + (3*d if n <= {FEW} else d + 2) if d else 3*k"
-MATMUL_BITS = f"3*k + (3*(d + large) if n <= {FEW} else d + large + 2) if d else 3*k"
+FUSED_BITS = "3*k + (3*d if n <= few else d + 2) if d else 3*k"
+MATMUL_BITS = "3*k + (3*(d + large) if n <= few else d + large + 2) if d else 3*k"
 
 THIN = 8
 """Rows or columns below which a matrix product is bound by memory, not by its multiplications."""
@@ -296,9 +293,9 @@ class Aby3(Protocol):
 
     def _reduced(self, z: Array, d: int, n: int, places: Places) -> Coroutine[Any, Any, Arith]:
         """Truncate a sum z0 + z1 + z2 of which each party has one addend, hidden by a share of zero; n elements (of
-        which z may be a part) say in which form.
+        which z may be a part) say in which form: see few.py.
         """
-        if n > FEW:
+        if n > self.few:
             return self._dealt(z, d, places)
         return self._truncated(z, None, None, d) if self.party.rank == 0 else self._told(z, d)
 

@@ -334,14 +334,16 @@ async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: 
 # ---- functions of a mantissa ---------------------------------------------------------------------------------------
 
 
-# In parts, of which none is large.
-SHORTENED = "mul_trunc(n=1, d={d})"
+@cost("mul_trunc(n=1)")
+async def _mul_trunc(p: Aby3, x: Arith, y: Arith, d: int) -> Arith:
+    """`mul_trunc` in the form with fewer rounds, whatever the number of elements: a part does not know the whole's."""
+    return await p._parts_in_place(lambda x, y, at: p._reduced(p._cross(x, y), d, 1, at), x, y)
 
 
 @cost(
     f"""
     derived.reciprocal.general() if k == 128 else
-    _signed_inverse(scales=1, q=_reciprocal_digits(k, f)) + {SHORTENED.format(d="_reciprocal_digits(k, f)+_guard(k)")}
+    _signed_inverse(scales=1, q=_reciprocal_digits(k, f)) + _mul_trunc(d=_reciprocal_digits(k, f)+_guard(k))
     if _reciprocal_digits(k, f) >= {ENOUGH} else
     _signed_inverse(scales=0, q={DIGITS}) + _times_power(guard=0)
     """
@@ -367,7 +369,7 @@ async def _reciprocal(p: Aby3, x: Arith, width: int) -> Arith:
     q = _reciprocal_digits(p.k, f)
     if q >= ENOUGH:
         inverse, (scale,), _, _ = await _signed_inverse(p, x, width, q, [2 * f + guard])
-        return await p.mul_trunc(inverse, scale, q + guard)
+        return await _mul_trunc(p, inverse, scale, q + guard)
     inverse, _, length, sign = await _signed_inverse(p, x, width, DIGITS, [])
     return await _times_power(p, inverse, _exponent(p, length, -1), 2 * f - DIGITS, sign)
 
@@ -453,7 +455,7 @@ SQRT = f"_mantissa_sum(terms={len(series.SQRT.cos)}, q={{q}})"
     {SQRT.format(q=DIGITS)} + mul_bit() + _times_power(guard=_sqrt_guard(k, f))
     if _sqrt_digits(k, f, l) < {ENOUGH} else
     _power(gated=1) + gather({SQRT.format(q="_sqrt_digits(k, f, l)")}, join())
-    + {SHORTENED.format(d="_sqrt_digits(k, f, l)")})
+    + _mul_trunc(d=_sqrt_digits(k, f, l)))
     """
 )
 async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
@@ -486,7 +488,7 @@ async def _sqrt(p: Aby3, x: Arith, width: int) -> Arith:
         return await _times_power(p, mantissa, exponent, -DIGITS, None, guard=guard)
     (scale,) = await _power(p, exponent, 64, None, _flags(p, positive), [0])
     mantissa, power = await gather(_mantissa_sum(p, phase, series.SQRT, q, x.shape), _joined(p, scale, x.shape))
-    return await p.mul_trunc(mantissa, power, q)
+    return await _mul_trunc(p, mantissa, power, q)
 
 
 RSQRT = f"_mantissa_sum(terms={len(series.RSQRT.cos)}, q={{q}})"
@@ -499,7 +501,7 @@ RSQRT = f"_mantissa_sum(terms={len(series.RSQRT.cos)}, q={{q}})"
     {RSQRT.format(q=DIGITS)} + _times_power(guard=_rsqrt_guard(k, f, l))
     if _rsqrt_digits(k, f) < {ENOUGH} else
     _power(gated=0) + gather({RSQRT.format(q="_rsqrt_digits(k, f)")}, join())
-    + {SHORTENED.format(d="_rsqrt_room(k, f)")})
+    + _mul_trunc(d=_rsqrt_room(k, f)))
     """
 )
 async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
@@ -538,7 +540,7 @@ async def _rsqrt(p: Aby3, x: Arith, width: int) -> Arith:
     exponent = _exponent(p, length, -1, 3 * f + 2 * guard, halved=True)
     (scale,) = await _power(p, exponent, 64, None, None, [0])
     mantissa, power = await gather(_mantissa_sum(p, phase, series.RSQRT, q, x.shape), _joined(p, scale, x.shape))
-    return await p.mul_trunc(mantissa, power, q + guard)
+    return await _mul_trunc(p, mantissa, power, q + guard)
 
 
 @cost(

@@ -36,7 +36,9 @@ import numpy as np
 from .._core import ring
 from ..errors import ConfigError
 from ..runtime import cost
+from ..runtime.link import Link
 from .bits import Bits
+from .few import few
 
 if TYPE_CHECKING:
     from ..runtime.party import Party
@@ -138,12 +140,19 @@ class Protocol(ABC):
 
     parties: ClassVar[int]
 
-    def __init__(self, party: Party, ring: int | str | np.dtype[Any] = 64, fraction_bits: int | None = None) -> None:
+    def __init__(
+        self,
+        party: Party,
+        ring: int | str | np.dtype[Any] = 64,
+        fraction_bits: int | None = None,
+        link: Link | None = None,
+    ) -> None:
         """
         Args:
             party: what this side sends, receives and draws through.
             ring: 32, 64 or 128.
             fraction_bits: bits after the binary point of fixed-point numbers; None: 8, 18 or 40 by the ring.
+            link: between the parties, as all of them know it; it decides which form of an operation is taken.
 
         Raises:
             ConfigError: no such ring, or fractions that leave no room for a product.
@@ -159,6 +168,7 @@ class Protocol(ABC):
                 wanted=f"0 to {self.k // 2 - 3}, so that a product fits",
             )
         self.fraction_bits = fraction_bits
+        self.few = few(link, fraction_bits)
 
     # ---- local: no messages -------------------------------------------------------------------------------------
 

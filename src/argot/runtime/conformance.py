@@ -10,7 +10,8 @@
 
 An operation is every public coroutine of the protocol. One without a cost or without a case is an error. Choose a
 multiple of 64 elements, so that bit planes have no padding to pay for. `n` is `elements` unless `variables` say
-otherwise; `k`, `f` and `p` come from the protocol (`k`, `fraction_bits`, `party.n`); `l` is `k` unless given.
+otherwise; `k`, `f`, `p` and `few` come from the protocol (`k`, `fraction_bits`, `party.n`, `few`); `l` is `k` unless
+given.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def variables_of(protocol: Any, case: Case) -> dict[str, Number]:
         "f": protocol.fraction_bits,
         "p": protocol.party.n,
         "n": case.elements,
+        "few": protocol.few,
     }
     return known | dict(case.variables)
 

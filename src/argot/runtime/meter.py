@@ -14,12 +14,13 @@ A formula is an expression over integers with these variables (a call supplies t
     k   bits of the ring                     n   elements of the result
     f   fraction bits of the protocol        l   the bound: |x| < 2^(l-1); k where none is given
     d   bits truncated                       w   width of a boolean share in bits
-    p   number of parties                    any other name that the case of the operation supplies
+    p   number of parties                    few elements up to which rounds count for more than bytes
+    any other name that the case of the operation supplies
 
 It may use + - * / // % **, comparisons, `and`/`or`/`not`, `a if c else b`, and the functions `min`, `max`, `ceil`,
 `floor`, `log2`. **`log2(x)` is rounded up to an integer**: log2(64) = 6, log2(65) = 7, log2(1) = 0, so it counts the
 levels of a binary tree with x leaves. `/` is exact (a fraction), so `k/3` loses nothing. An operation that has a
-form with fewer rounds and one with fewer bytes says so: `rounds="2 if n < 4096 else 3"`. `given(x, y)` is the
+form with fewer rounds and one with fewer bytes says so: `rounds="2 if n <= few else 3"`. `given(x, y)` is the
 variable x where the case supplies it, else y.
 
 **Composing.** An operation made of others says of which; one text then declares rounds and bits:

@@ -60,6 +60,7 @@ from ..errors import (
     ProgramMismatch,
     by_code,
 )
+from .link import Link as Network
 from .meter import Record, Span
 from .party import Job, Packet, Party, check_leftovers
 
@@ -323,6 +324,8 @@ class Session:
         keys: from `agree_keys`.
         workers: threads for heavy kernels.
         debug: the checks of `Party`.
+
+    `network` is what is known of the connections between members; whoever opens the device sets it, the same at all.
     """
 
     def __init__(
@@ -339,6 +342,7 @@ class Session:
         self.link, self.me, self.members = link, me, tuple(members)
         self.rank, self.n = self.members.index(me), len(members)
         self.session_id, self.keys, self.debug = session_id, dict(keys), debug
+        self.network: Network | None = None
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel")
         self._lock = threading.Lock()
         self._running: dict[bytes, _Run] = {}

@@ -5,7 +5,8 @@ What is sent never depends on secret values, so the bytes are exact. Rounds are 
 equations, each with the rounds that it takes alone: where one party waits for less than the others do, two equations
 in a row may take fewer. Work is the time of a party here, on a machine of its own.
 
-Equations that go element by element run on at most `SAMPLE` elements, and count in proportion. The rounds of a loop
+Equations that go element by element run on at most `SAMPLE` elements, and count in proportion, as does the number of
+elements up to which they take the form with fewer rounds. The rounds of a loop
 cost the same each, so its body is looked at once. What is public, but not known before the run, is taken to be 1, or
 1/3 where it is real.
 """
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..mpc.protocol import Protocol
+from ..runtime.link import Link
 from ..runtime.world import World
 from . import ops
 from .engine import Engine
@@ -30,23 +32,6 @@ from .values import Public
 SAMPLE = 2**18
 QUICK = 0.1  # seconds
 _ENDLESS = "while"
-
-
-@dataclass(frozen=True)
-class Link:
-    """A network between two parties.
-
-    Attributes:
-        bandwidth: of each party, in bits a second.
-        latency: of one message, in seconds: half of the time there and back.
-    """
-
-    bandwidth: float
-    latency: float
-
-    def seconds(self, rounds: int, sent: float, work: float) -> float:
-        """At the least, for a chain of `rounds` messages and `sent` bytes of the party that sends most."""
-        return rounds * self.latency + 8 * sent / self.bandwidth + work
 
 
 @dataclass
@@ -93,9 +78,12 @@ class Estimate:
         return sum(self.sent)
 
 
-def estimate(program: Program, protocol: type[Protocol], ring: int, fraction_bits: int) -> Estimate:
-    """The cost of a program under a protocol. Takes about as long as a run of every equation that differs."""
-    walk = _Walk(World(lambda party: protocol(party, ring, fraction_bits), n=protocol.parties, debug=False))
+def estimate(
+    program: Program, protocol: type[Protocol], ring: int, fraction_bits: int, link: Link | None = None
+) -> Estimate:
+    """The cost of a program under a protocol, between parties with such a link. Takes about as long as a run of every
+    equation that differs."""
+    walk = _Walk(World(lambda party: protocol(party, ring, fraction_bits, link), n=protocol.parties, debug=False))
     depths = walk.block(program.body, [_Known() for _ in program.parameters], 1)
     sent = tuple(float(x) for x in walk.sent)
     lines = list(walk.lines.values())
@@ -226,6 +214,7 @@ class _Walk:
 
         async def alone(p: Protocol) -> None:
             engine = Engine(p)
+            p.few = max(int(p.few * part), 1)
             if eqn.op == "share":
                 owner = inputs[0].visibility.rank
                 await engine.shared(engine.lift(values[0]) if p.party.rank == owner else None, owner, values[0].type)

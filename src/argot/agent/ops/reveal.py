@@ -49,10 +49,10 @@ def _from_device(context: Context, body: bodies.Reveal) -> Any:
     (entry,), (binding,) = context.inputs, context.node.inputs
     assert entry is not None
     values = select(entry, binding)
-    to = spec.parties.index(body.to)
+    to, network = spec.parties.index(body.to), context.session.network
 
     async def run(party: Party) -> list[np.ndarray] | None:
-        return await mpc.reveal(protocol(party, spec.ring, spec.fraction_bits), values, to)
+        return await mpc.reveal(protocol(party, spec.ring, spec.fraction_bits, network), values, to)
 
     arrays = context.run(run)
     return None if arrays is None else build(body.schema, iter(arrays))

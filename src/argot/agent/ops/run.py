@@ -80,9 +80,11 @@ def execute(context: Context) -> Results:
     spec = context.node.device
     protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
 
+    network = context.session.network
+
     async def run(party: Party) -> list[Value]:
         plain = mpc.reference(spec.ring, spec.fraction_bits)
-        device = protocol(party, spec.ring, spec.fraction_bits)
+        device = protocol(party, spec.ring, spec.fraction_bits, network)
         return await machine.run(program, values, device, plain, progress=context.rounds, plans=plans)
 
     results = context.run(run)
