@@ -47,8 +47,8 @@ ANYWHERE: Places = (None, None)
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
 
-IN_FLIGHT = 32
-"""Parts of one operation that are under way at a time, so that memory stays bounded."""
+IN_FLIGHT = 8
+"""Parts of one operation that are under way at a time, so that memory stays bounded: one of a sigmoid takes 20 MB."""
 
 # Whose messages make the rounds: where party 0 only sends, its messages of the next operation are on their way before
 # this one ends.

@@ -22,7 +22,8 @@ when more than a mebibyte waits for a peer, when a message has waited for half a
 is expected to take a millisecond; such kernels run in worker threads. docs/concepts/scheduler.md has the rules. The
 run's thread never waits for a peer to take what was sent: where the link has no room for a packet, a thread sends it
 and all that follows, and the run goes on taking what arrives. (Otherwise three parties with a full window each could
-wait for one another in a circle.)
+wait for one another in a circle.) While more than 16 MiB wait in such a thread, tasks rest: a party that only sends, as
+ABY3's products have one, would run ahead by all that the program sends, and keep it.
 
 **Ending.** A party that has finished says so and waits until all have; a message that is left then means that the
 parties ran different programs. A party that fails tells the others its error's code (never its message) and they
@@ -69,6 +70,7 @@ T = TypeVar("T")
 _CONTROL = b"argot control 1\0"  # in the place of a path digest; a digest equals it with probability 2^-128
 _IDLE_SECONDS = 2.0
 _FLUSH_BYTES = 1 << 20
+_AHEAD_BYTES = 16 << 20  # a party with more than this on its way to a peer that has no room goes no further
 _PATIENCE = 0.0005  # a party that waits for nobody would otherwise keep the others waiting until it has finished
 _COMPUTE_NS = 1_000_000
 
@@ -402,30 +404,48 @@ class Session:
 class _Sender(threading.Thread):
     """Sends to one peer, in order, while the run goes on."""
 
-    def __init__(self, link: Link, peer: str, address: bytes, failed: Callable[[PartyLost], None]):
+    def __init__(
+        self,
+        link: Link,
+        peer: str,
+        address: bytes,
+        sent: Callable[[], None],
+        failed: Callable[[PartyLost], None],
+    ):
         super().__init__(name=f"send to {peer}", daemon=True)
-        self._link, self._peer, self._address, self._failed = link, peer, address, failed
-        self._queue: SimpleQueue[list[Any] | None] = SimpleQueue()
-        self._put = self._sent = 0  # each is written by one thread only
+        self._link, self._peer, self._address = link, peer, address
+        self._tell_sent, self._tell_failed = sent, failed
+        self._queue: SimpleQueue[tuple[list[Any], int] | None] = SimpleQueue()
+        self._put = self._sent = 0  # bytes; each is written by one thread only
         self.start()
 
-    def send(self, parts: list[Any] | None) -> None:
-        """Queue a packet; None ends the thread when all before it is sent."""
-        self._put += 1
-        self._queue.put(parts)
+    def send(self, parts: list[Any]) -> None:
+        """Queue a packet."""
+        size = sum(map(len, parts))
+        self._put += size
+        self._queue.put((parts, size))
+
+    def end(self) -> None:
+        """End the thread when all is sent."""
+        self._queue.put(None)
 
     @property
-    def idle(self) -> bool:
-        return self._put == self._sent
+    def waiting(self) -> int:
+        """Bytes that are not sent."""
+        return self._put - self._sent
 
     def run(self) -> None:
-        while (parts := self._queue.get()) is not None:
+        while (packet := self._queue.get()) is not None:
+            parts, size = packet
+            del packet
             try:
                 _send(self._link, self._peer, self._address, parts)
             except PartyLost as error:
-                self._failed(error)
+                self._tell_failed(error)
                 return
-            self._sent += 1
+            del parts  # not to be kept until the next one comes
+            self._sent += size
+            self._tell_sent()
 
 
 class _Run:
@@ -450,6 +470,7 @@ class _Run:
         self.done: deque[Job] = deque()  # kernels that have run
         self.sent, self.received = [0] * self.n, [0] * self.n  # packets
         self.senders: dict[int, _Sender] = {}  # of peers that had no room at some time
+        self.resting = False  # until senders have sent
         self.lost: list[PartyLost] = []  # found by senders
         self.wire_bytes = 0
         self.waiting = 0.0
@@ -469,7 +490,7 @@ class _Run:
             raise
         finally:
             for sender in self.senders.values():
-                sender.send(None)
+                sender.end()
             self.senders.clear()
             if self.party is not None:
                 self.party.close()
@@ -538,6 +559,14 @@ class _Run:
                 self._work(party)
             if not party.ready:
                 self._take(party)
+            self._rest(party)
+
+    def _rest(self, party: Party) -> None:
+        """Let the peers catch up. This party goes on taking what they send, so that none waits for it in turn."""
+        self.resting = True  # before the look at what waits: whatever is sent after that wakes this thread
+        while any(sender.waiting > _AHEAD_BYTES for sender in self.senders.values()):
+            self._take(party)
+        self.resting = False
 
     def _work(self, party: Party) -> None:
         """Hand kernels to threads; one that nothing else could overlap runs here."""
@@ -573,11 +602,16 @@ class _Run:
 
     def _post(self, rank: int, parts: list[Any]) -> None:
         sender = self.senders.get(rank)
-        if (sender is None or sender.idle) and self.link.room(self.members[rank], self.address):
+        if (sender is None or not sender.waiting) and self.link.room(self.members[rank], self.address):
             return _send(self.link, self.members[rank], self.address, parts)
         if sender is None:
-            sender = self.senders[rank] = _Sender(self.link, self.members[rank], self.address, self._send_failed)
+            peer = self.members[rank]
+            sender = self.senders[rank] = _Sender(self.link, peer, self.address, self._has_sent, self._send_failed)
         sender.send(parts)
+
+    def _has_sent(self) -> None:
+        if self.resting:
+            self.inbox.wake()
 
     def _send_failed(self, error: PartyLost) -> None:
         self.lost.append(error)
