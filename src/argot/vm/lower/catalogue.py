@@ -57,9 +57,10 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   `lax.dynamic_slice`, `searchsorted`, `bincount`. Each is a product with one-hot rows, so it costs as much as there are
   places; an index outside of the array gives 0, or updates nothing. Promise the range of an index (`argot.within`).
 - **Linear algebra** of small matrices. `jnp.linalg.solve` and `inv` of one system of at most 64, by elimination with
-  pivots found in secret; there is no derivative of them yet. `cholesky`, `qr`, `det`, `slogdet` of at most 64 rows;
-  `eigh`, `svd`, `pinv`, `lstsq` of at most 32 columns, by a fixed number of Jacobi rotations: eigenvectors come with
-  signs of their own. Their errors are a few units of 2^-18 a step, so some 1e-4 of the largest element.
+  pivots found in secret; in derivatives and under `jax.vmap` by LU, as in JAX. `cholesky`, `qr`, `det`, `slogdet` of
+  at most 64 rows; `eigh`, `svd`, `pinv`, `lstsq` of at most 32 columns, by a fixed number of Jacobi rotations:
+  eigenvectors come with signs of their own. Their errors are a few units of 2^-18 a step, so some 1e-4 of the largest
+  element.
 - **Conditions of loops** are public. `lax.cond` on a secret computes all branches and chooses.
 - **Constants alone** are computed when the program is made, by primitives without a rule too, and by `jax.random`: what
   it draws from a key that is a constant is a constant of the program. Every party knows such numbers, and each run

@@ -7,9 +7,11 @@ when something is traced, so that agents and `import argot` do without it. Suppo
 from __future__ import annotations
 
 import functools
+import importlib
+import itertools
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,9 +227,77 @@ def _line(eqn: Any) -> str:
 
 def name_in_jax(jaxpr: Any) -> str:
     """The name of the function that was traced, if JAX itself defines it: a user's may have the same name. Else ""."""
+    return _origin(jaxpr)[0]
+
+
+def _origin(jaxpr: Any) -> tuple[str, str]:
+    """The name and the module of the function of JAX that was traced; empty for other functions."""
     info = getattr(getattr(jaxpr, "jaxpr", jaxpr), "debug_info", None)
     name, _, path = str(getattr(info, "func_src_info", "")).replace("\\", "/").partition(" at ")
-    return name if "/jax/_src/" in path else ""
+    _, inside, module = path.partition("/jax/_src/")
+    return (name, "jax._src." + module.rpartition(".py")[0].replace("/", ".")) if inside else ("", "")
+
+
+Axes = tuple[tuple[bool, ...], ...]
+"""Of the arguments of a function under `jax.vmap`: for each time, the outermost first, which ones have an axis more."""
+
+
+def as_defined(jaxpr: Any, arguments: int, batches: int) -> Axes | None:
+    """How a call of a function of JAX was batched along first axes, () if it was not; None if it is no such call.
+
+    What a transformation makes of a call keeps the name, but derivatives take and give other values: a call is
+    recognised by what it computes, of that many arguments, batched at most that often.
+    """
+    name, module = _origin(jaxpr)
+    avals = tuple(v.aval for v in getattr(jaxpr, "jaxpr", jaxpr).invars)
+    if not module or len(avals) != arguments:
+        return None
+    some = [bits for bits in itertools.product((True, False), repeat=len(avals)) if any(bits)]
+    form = _form(jaxpr)
+    for times in range(batches + 1):
+        for axes in itertools.product(some, repeat=times):
+            if form in _forms(module, name, avals, axes):
+                return axes
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _forms(module: str, name: str, avals: tuple[Any, ...], axes: Axes) -> list[Any]:
+    """What calls of a function of JAX compute, batched along these axes; nothing if it does not take such values."""
+    function = getattr(importlib.import_module(module), name, None)
+    if not callable(function) or any(sum(bits[i] for bits in axes) > len(aval.shape) for i, aval in enumerate(avals)):
+        return []
+    for bits in reversed(axes):
+        function = jax().vmap(function, in_axes=[0 if bit else None for bit in bits])
+    specs = [jax().ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+    try:
+        with _x64():
+            traced = jax().make_jaxpr(function)(*specs)
+    except Exception:
+        return []  # derivatives have other arguments than the function
+    calls = [inner for eqn in traced.jaxpr.eqns for inner in _nested(eqn.params)]
+    return [_form(call) for call in calls if _origin(call) == (name, module)]
+
+
+def _nested(params: Mapping[str, Any]) -> list[Any]:
+    """The jaxprs of an equation."""
+    return [value for value in params.values() if hasattr(getattr(value, "jaxpr", value), "eqns")]
+
+
+def _form(jaxpr: Any) -> list[Any]:
+    """What a jaxpr computes: its equations with their operands and plain parameters, variables by number."""
+    body = read(jaxpr)
+    equations = [
+        (e.primitive, repr(e.inputs), repr(e.outputs), _plain(e.params), *map(_form, _nested(e.params)))
+        for e in body.equations
+    ]
+    return [repr(body.params), equations, repr(body.results)]
+
+
+def _plain(params: Mapping[str, Any]) -> str:
+    """Parameters that are numbers, names, dtypes and tuples of them: axes above all."""
+    kinds = (bool, int, float, str, tuple, np.dtype)
+    return repr([(name, value) for name, value in sorted(params.items()) if isinstance(value, kinds)])
 
 
 def numbers(params: Any) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Kernels for functions of JAX that it traces as one named call, where they beat the body.
 
 A kernel is a public function here with the name of the call; it gets the dtype of the first result beside the operands,
-and returns a list of results, or None to have the body interpreted after all. Its examples (`@example`) are run by the
+and returns a list of results, or None to have the body interpreted after all. Calls that compute something else than
+the function, as those in derivatives, never come to a kernel (`as_defined`). Its examples (`@example`) are run by the
 conformance suite, as those of the rules are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 from ..ir import PUBLIC
 from .builder import Builder, Ref
 from .example import bits, example, ints, reals
-from .jax_adapter import jax
+from .jax_adapter import as_defined, jax
 from .written import written
 
-Kernel = Callable[..., list[Ref] | None]
+Kernel = FunctionType
 
 
 def every() -> dict[str, Kernel]:
@@ -34,6 +35,29 @@ def every() -> dict[str, Kernel]:
 def find(name: str) -> Kernel | None:
     """The kernel for calls of that name."""
     return every().get(name)
+
+
+MOST_BATCHES = 2
+"""Times that a call is recognised under `jax.vmap`."""
+
+
+def apply(b: Builder, kernel: Kernel, args: Sequence[Ref], jaxpr: Any, *, dtype: str) -> list[Ref] | None:
+    """A kernel for this call, also under `jax.vmap` along first axes: elements meet as they do for single calls.
+
+    None where the body is to be interpreted: of systems of equations in batches, and of derivatives.
+    """
+    arguments = kernel.__code__.co_argcount - 1
+    axes = as_defined(jaxpr, arguments, 0 if kernel is solve else MOST_BATCHES)
+    if not axes:
+        return kernel(b, *args, dtype=dtype) if axes == () else None
+    batched = [tuple(level[i] for level in axes) for i in range(len(args))]
+    rank = max(len(x.type.shape) - sum(levels) for x, levels in zip(args, batched, strict=True))
+    aligned = []
+    for x, levels in zip(args, batched, strict=True):
+        batch, own = iter(x.type.shape[: sum(levels)]), x.type.shape[sum(levels) :]
+        lead = tuple(next(batch) if level else 1 for level in levels)
+        aligned.append(b.emit("reshape", x, shape=(*lead, *(1,) * (rank - len(own)), *own)))
+    return kernel(b, *aligned, dtype=dtype)
 
 
 @example(lambda J, x, y: x // y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
@@ -59,6 +83,8 @@ def floor_divide(b: Builder, x: Ref, y: Ref, *, dtype: str) -> list[Ref] | None:
 @example(lambda J, x, y: x % y, ints(30, low=-200, high=200), ints(30, low=-9, high=9))
 @example(lambda J, x, y: x % y, ints(9, low=-99, dtype="int16"), ints(9, low=2**16, high=2**20, dtype="uint32"))
 @example(lambda J, x, y: x % y, reals(2, 3), reals(3, low=0.5))
+@example(lambda J, x, y: J.jax.vmap(J.jnp.remainder)(x, y), ints(4, low=-99, high=99), ints(4, 3, low=1))
+@example(lambda J, x, y: J.jax.jvp(J.jnp.remainder, (x, y), (y, x)), reals(9), reals(9, low=0.5), rtol=1e-3, atol=1e-3)
 def remainder(b: Builder, x: Ref, y: Ref, *, dtype: str) -> list[Ref] | None:
     """`x % y`, with y's sign: x - y floor(x / y); of integers exact, 0 for y = 0 as JAX has it."""
     if x.visibility == PUBLIC and y.visibility == PUBLIC:
@@ -229,6 +255,7 @@ def _gcd(jnp: Any, x: Any, y: Any, steps: int) -> Any:
 @example(lambda J, x: J.jnp.frexp(x), reals(30, low=-(2**17), high=2**17))
 @example(lambda J, n: J.jnp.frexp(n * 2.0**-17), ints(30, low=-20, high=20))
 @example(lambda J, x: J.jnp.frexp(J.jnp.round(x)), reals(30))
+@example(lambda J, x: J.jax.vmap(J.jax.vmap(J.jnp.frexp))(x), reals(3, 4))
 def frexp(b: Builder, x: Ref, **_: Any) -> list[Ref]:
     """x as m 2^e with 0.5 <= |m| < 1, for |x| < 2^17; (0, 0) for 0. Of digits beyond the 18th nothing is known."""
 

@@ -18,8 +18,11 @@ from ..example import example, reals
 
 
 @example(lambda J, x, y: J.lax.complex(x, y).imag, reals(5), reals(5))
+@example(lambda J, x: J.jax.grad(lambda v: J.jnp.fft.rfft(v, axis=0).imag.sum())(x), reals(6, 2))
 def complex_(b: Builder, x: Ref, y: Ref, **_: Any) -> Complex:
     """The complex number x + iy: a pair, which is neither input nor result."""
+    shape = np.broadcast_shapes(x.type.shape, y.type.shape)
+    x, y = (v if v.type.shape == shape else b.emit("broadcast", v, shape=shape, dims=()) for v in (x, y))
     return Complex(x, y, b.where)
 
 

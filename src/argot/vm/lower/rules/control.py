@@ -22,9 +22,10 @@ from ..jax_adapter import Jaxpr, name_in_jax, read
 def jit(b: Builder, *args: Value, jaxpr: Any, name: str = "", **_: Any) -> list[Ref]:
     """A compiled function: its body, or a kernel for one of JAX's."""
     body = read(jaxpr)
-    kernel = named.find(name) if name_in_jax(jaxpr) else None
-    if kernel is not None and body.results[0].type is not None:
-        found = kernel(b, *args, dtype=body.results[0].type.dtype)
+    kernel = named.find(name)
+    real = [x for x in args if isinstance(x, Ref)]
+    if kernel is not None and len(real) == len(args) and body.results[0].type is not None:
+        found = named.apply(b, kernel, real, jaxpr, dtype=body.results[0].type.dtype)
         if found is not None:
             return found
     return interpret(b, body, args)

@@ -1,4 +1,4 @@
-"""Triangular matrices: one column after the other, so as many steps as there are rows."""
+"""Triangular matrices: one column after the other, so as many steps as there are rows. Systems with a solver."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from ....errors import UnsupportedError
 from ..builder import Builder, Ref
 from ..example import example, reals
+from ..interpret import interpret
+from ..jax_adapter import read
 from ..named import MOST_ROWS
 from .structure import pad
 
@@ -98,6 +100,31 @@ def triangular_solve(
     if not left_side:
         solution = b.emit("transpose", solution, axes=(0, 2, 1))
     return b.emit("reshape", solution, shape=y.type.shape)
+
+
+@example(
+    lambda J, a, y: J.jax.grad(lambda v: (J.jnp.linalg.solve(v, y) ** 2).sum())(a + 6 * J.jnp.eye(3)),
+    reals(3, 3, low=-1, high=1),
+    reals(3),
+    rtol=1e-3,
+    atol=1e-3,
+)
+@example(
+    lambda J, a, y: J.jax.vmap(J.jnp.linalg.solve)(a + 6 * J.jnp.eye(3), y),
+    reals(2, 3, 3, low=-1, high=1),
+    reals(2, 3),
+    rtol=1e-3,
+    atol=1e-3,
+)
+def custom_linear_solve(b: Builder, *args: Ref, const_lengths: Any, jaxprs: Any, **_: Any) -> list[Ref]:
+    """A linear system with its own solver, that of `jnp.linalg.solve` in derivatives and batches: the solver.
+
+    The operands are those of the matrix, of its transpose, of both solvers, then the right sides.
+    """
+    before = const_lengths.matvec + const_lengths.vecmat
+    known = args[before : before + const_lengths.solve]
+    sides = args[before + const_lengths.solve + const_lengths.transpose_solve :]
+    return interpret(b, read(jaxprs.solve), [*known, *sides])
 
 
 def _rows(b: Builder, x: Ref) -> int:
