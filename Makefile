@@ -60,6 +60,7 @@ format: setup
 bench: setup
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/peer_table.py
+	$(BIN)/python benchmarks/examples.py
 
 bench-wan: setup
 	$(BIN)/python benchmarks/wan.py

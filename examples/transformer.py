@@ -78,7 +78,7 @@ def pictures(rows: int) -> np.ndarray:
 
 
 def run(rows: int = 64) -> dict[str, float]:
-    """Accuracy on shares and in the clear, the largest difference of a score, seconds on shares."""
+    """Accuracy on shares and in the clear, the largest difference of a score; seconds, bytes and rounds on shares."""
     with argot.local("alice", "bob", "carol") as fed:
         alice, bob, carol = fed.parties
         mpc = fed.mpc(alice, bob, carol)
@@ -88,6 +88,7 @@ def run(rows: int = 64) -> dict[str, float]:
         scores = argot.device(mpc)(MODEL.apply)(model, asked)
         found = np.asarray(argot.reveal(scores, to=alice).value())
         seconds = time.perf_counter() - began
+        cost = fed.report()
     answers = digits()[1][TRAINED : TRAINED + rows]
     clear = np.asarray(MODEL.apply(weights(), pictures(rows)))
     return {
@@ -95,6 +96,8 @@ def run(rows: int = 64) -> dict[str, float]:
         "accuracy_plain": float(np.mean(clear.argmax(1) == answers)),
         "max_diff": float(np.abs(found - clear).max()),
         "seconds": seconds,
+        "bytes": cost.bytes_total,
+        "rounds": cost.rounds,
     }
 
 
@@ -103,7 +106,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64, help="pictures to read, at most 397")
     found = run(parser.parse_args().rows)
     print(f"accuracy on shares {found['accuracy']:.3f}, in the clear {found['accuracy_plain']:.3f}")
-    print(f"largest difference of a score {found['max_diff']:.4f}; {found['seconds']:.1f} s on shares")
+    print(f"largest difference of a score {found['max_diff']:.4f}; {found['seconds']:.1f} s on shares; ", end="")
+    print(f"{found['bytes'] / 1e6:.0f} MB, {found['rounds']} rounds")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ to compare with.
 
 **What fixed point asks for.** In a ring of 64 bits numbers have 18 bits after the point. SGD and momentum need no care.
 Adam and its like keep (1 - b2) times squares of gradients and divide by their roots: with the usual b2 = 0.999 and
-eps = 1e-8 nothing is left of them. Give `b2=0.9, eps=1e-2`, or take a device with a ring of 128 bits and 40 after the
-point, where the usual ones work.
+eps = 1e-8 nothing is left of them, and nothing is learnt. Give `b2=0.9, eps=1e-2`, or take a device with a ring of 128
+bits and 40 after the point, where the usual ones work: docs/guides/networks.md.
 """
 
 from __future__ import annotations
