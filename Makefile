@@ -58,9 +58,10 @@ format: setup
 	cargo fmt
 
 bench: setup
-	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/peer_table.py
-	$(BIN)/python benchmarks/examples.py
+	$(BIN)/python benchmarks/run.py --write
+	$(BIN)/python benchmarks/peer_table.py --write
+	$(BIN)/python benchmarks/examples.py --write
+	$(BIN)/python benchmarks/memory.py --write
 
 bench-wan: setup
 	$(BIN)/python benchmarks/wan.py
