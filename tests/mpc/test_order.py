@@ -49,6 +49,23 @@ def test_the_order_is_that_of_a_stable_sort(width, shape, distinct):
     np.testing.assert_array_equal(found, np.argsort(words, axis=-1, kind="stable") + rows)
 
 
+def test_a_large_order_is_made_in_parts(monkeypatch):
+    """The same order, by messages of as many bits."""
+    words = words_for(20, (1000,), 300, 1)
+
+    async def program(p):
+        return await p.reveal_bits_to(await p.order(await shared_words(p, words, 20)), [0])
+
+    bits = []
+    for rows in (aby3_order.ROWS, 64):
+        monkeypatch.setattr(aby3_order, "ROWS", rows)
+        world = World(Aby3, seed=3)
+        found = world.run(program)[0].to_ring(np.uint64).astype(np.int64)
+        np.testing.assert_array_equal(found, np.argsort(words, kind="stable"))
+        bits.append(world.bits)
+    assert bits[0] == bits[1]
+
+
 @pytest.mark.parametrize("k", [32, 64, 128])
 @pytest.mark.parametrize("shape", [(1,), (70,), (70, 3)])
 def test_values_follow(k, shape):

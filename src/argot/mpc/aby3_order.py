@@ -36,6 +36,12 @@ DIGIT = 3
 WORD = 21 * DIGIT
 """Bits of a key that are carried in one word."""
 
+ROWS = 1 << 17
+"""Rows above which a one-hot code is made in parts; a multiple of 8, so that packed words fill their bytes."""
+
+IN_FLIGHT = 4
+"""Such parts at a time."""
+
 FORTH, BACK = (1, 2, 0), (0, 2, 1)
 """Who is left out of the three permutations, one after the other."""
 
@@ -189,7 +195,26 @@ async def _places(p: Aby3, words: Array, digit: int, shape: tuple[int, ...]) -> 
 
 
 async def _code(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Array]:
-    """[[u ^ v = t]] for all t < count - 1, this party's two parts, from u (party 0) or v (the others). 2 rounds."""
+    """[[u ^ v = t]] for all t < count - 1, this party's two parts, from u (party 0) or v (the others). 2 rounds.
+
+    In parts side by side: what is under way takes several times the memory of the result.
+    """
+    n = low.size
+    if n <= ROWS:
+        return await _code_of(p, low, count, width)
+    whole = np.empty((count - 1, n), U32), np.empty((count - 1, n), U32)
+
+    async def piece(start: int) -> None:
+        rows = slice(start, start + ROWS)
+        for part, made in zip(whole, await _code_of(p, low[rows], count, width), strict=True):
+            part[:, rows] = made
+
+    await gather(*(piece(start) for start in range(0, n, ROWS)), limit=IN_FLIGHT)
+    return whole
+
+
+async def _code_of(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Array]:
+    """All of it at once."""
     party, n = p.party, low.size
     like = Column(None, Spec((count - 1, n), U32), width, True)
     if party.rank == 0:
