@@ -47,8 +47,8 @@ ANYWHERE: Places = (None, None)
 PART = 1 << 17
 """Elements above which an operation runs in parts side by side: messages of one travel while the next is computed."""
 
-IN_FLIGHT = 8
-"""Parts of one operation that are under way at a time, so that memory stays bounded: one of a sigmoid takes 20 MB."""
+IN_FLIGHT = 32
+"""Parts of one operation that are under way at a time, so that memory stays bounded."""
 
 # Whose messages make the rounds: where party 0 only sends, its messages of the next operation are on their way before
 # this one ends.
@@ -647,17 +647,21 @@ class Aby3(Protocol):
     def _bits(shape: tuple[int, ...], parts: Sequence[Array]) -> Bool:
         return Bool(tuple(Bits(part, shape) for part in parts))
 
-    def _parts(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Any]:
+    def _parts(self, operation: Operation, *shares: Arith | Bool, limit: int = IN_FLIGHT) -> Coroutine[Any, Any, Any]:
         """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
         shares, whole = _operands(shares)
-        return operation(*shares) if whole else self._side_by_side(operation, shares)
+        return operation(*shares) if whole else self._side_by_side(operation, shares, limit)
 
     def _parts_in_place(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Arith]:
         """`_parts` of an operation that takes `Places` as well, and may put its result there instead of anywhere."""
         shares, whole = _operands(shares)
-        return operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, in_place=True)
+        return (
+            operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, IN_FLIGHT, in_place=True)
+        )
 
-    async def _side_by_side(self, operation: Operation, shares: Sequence[Arith | Bool], in_place: bool = False) -> Any:
+    async def _side_by_side(
+        self, operation: Operation, shares: Sequence[Arith | Bool], limit: int, in_place: bool = False
+    ) -> Any:
         shape, n = shares[0].shape, shares[0].size
         flat = [s.reshape((n,)) for s in shares]
         whole = _Whole(n, self.dtype if in_place else None)
@@ -668,7 +672,7 @@ class Aby3(Protocol):
             made = await (operation(*pieces, whole.places(start, stop)) if in_place else operation(*pieces))
             whole.put(start, stop, made)
 
-        await gather(*(piece(start) for start in range(0, n, PART)), limit=IN_FLIGHT)
+        await gather(*(piece(start) for start in range(0, n, PART)), limit=limit)
         return whole.share.reshape(shape)
 
 

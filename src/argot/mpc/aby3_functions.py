@@ -52,6 +52,9 @@ AHEAD = "sends(0, 2)"
 MEET = "gather(sends(1, 2), sends(2, 1))"
 """Whose messages make rounds: of party 0, which waits for nobody here, and of the others, who tell each other."""
 
+IN_FLIGHT = 8
+"""Parts of a function that are under way at a time: one of a sigmoid takes 20 MB."""
+
 ENOUGH = 20
 """With less room than this for a mantissa times a power of two, the product is made by `_scale`, which needs none."""
 
@@ -79,7 +82,7 @@ async def exp(
     """
     if p.k == 128:
         return await derived.exp.general(p, x, bound, low, high)
-    return await p._parts(lambda part: _exp(p, part, bound, low, high), x)
+    return await p._parts(lambda part: _exp(p, part, bound, low, high), x, limit=IN_FLIGHT)
 
 
 def _floor(f: int) -> int:
@@ -224,7 +227,7 @@ async def _step_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
         return await getattr(derived, name).general(p, x, bound)
     s = STEPS[name]
-    value = await p._parts(lambda part: _step(p, part, bound, s), x)
+    value = await p._parts(lambda part: _step(p, part, bound, s), x, limit=IN_FLIGHT)
     return p.add_public(value, -(s.doubling << p.fraction_bits)) if s.doubling else value
 
 
@@ -299,7 +302,7 @@ async def cos(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
 async def _wave_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
         return await getattr(derived, name).general(p, x, bound)
-    return await p._parts(lambda part: _wave(p, part, WAVES[name]), x)
+    return await p._parts(lambda part: _wave(p, part, WAVES[name]), x, limit=IN_FLIGHT)
 
 
 async def _wave(p: Aby3, x: Arith, one: series.Series) -> Arith:
@@ -352,7 +355,7 @@ async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
     if p.k == 128:
         return await derived.reciprocal.general(p, x, bound)
-    return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x)
+    return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x, limit=IN_FLIGHT)
 
 
 def _guard(k: int) -> int:
@@ -387,7 +390,9 @@ async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x:
     """
     if p.k == 128:
         return await derived.divide.general(p, x, y, bound, bound_x)
-    return await p._parts(lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y)
+    return await p._parts(
+        lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y, limit=IN_FLIGHT
+    )
 
 
 async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
@@ -462,7 +467,7 @@ async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
     if p.k == 128:
         return await derived.sqrt.general(p, x, bound)
-    return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x)
+    return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x, limit=IN_FLIGHT)
 
 
 def _sqrt_digits(k: int, f: int, width: int) -> int:
@@ -508,7 +513,7 @@ async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
     if p.k == 128:
         return await derived.rsqrt.general(p, x, bound)
-    return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x)
+    return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x, limit=IN_FLIGHT)
 
 
 def _rsqrt_room(k: int, f: int) -> int:
@@ -554,7 +559,7 @@ async def log(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
     if p.k == 128:
         return await derived.log.general(p, x, bound)
-    return await p._parts(lambda part: _log(p, part, bound or p.k), x)
+    return await p._parts(lambda part: _log(p, part, bound or p.k), x, limit=IN_FLIGHT)
 
 
 async def _log(p: Aby3, x: Arith, width: int) -> Arith:

@@ -7,7 +7,7 @@ measured together (runtime/link.py), or that the device was made with.
 
 from __future__ import annotations
 
-from math import log2
+from math import frexp
 
 from ..runtime.link import Link
 
@@ -28,4 +28,5 @@ def few(link: Link | None, dropped: int) -> int:
     if link is None:
         return FEW
     number = link.latency * link.bandwidth / max(dropped - 1, 1)
-    return 1 << round(log2(min(max(number, LEAST), MOST)))
+    part, exponent = frexp(min(max(number, LEAST), MOST))
+    return 1 << (exponent - 1 + (part > 0.5**0.5))  # the nearest power, in arithmetic that is the same everywhere

@@ -256,6 +256,10 @@ class Party:
 
     # ------------------------------------------------------------------------------------ for what drives it
 
+    def pause(self) -> None:
+        """Return from `advance` after the step that runs, though tasks are ready."""
+        self._scheduler.pause = True
+
     def start(self, coro: Coroutine[Any, Any, Any]) -> None:
         """Begin: `coro` is the root of the tree of tasks."""
         self._scheduler.start(coro, self.record)

@@ -410,7 +410,7 @@ class _Sender(threading.Thread):
         peer: str,
         address: bytes,
         sent: Callable[[], None],
-        failed: Callable[[PartyLost], None],
+        failed: Callable[[Exception], None],
     ):
         super().__init__(name=f"send to {peer}", daemon=True)
         self._link, self._peer, self._address = link, peer, address
@@ -440,7 +440,7 @@ class _Sender(threading.Thread):
             del packet
             try:
                 _send(self._link, self._peer, self._address, parts)
-            except PartyLost as error:
+            except Exception as error:  # of any kind: whoever rests until this is sent must hear of it
                 self._tell_failed(error)
                 return
             del parts  # not to be kept until the next one comes
@@ -471,7 +471,7 @@ class _Run:
         self.sent, self.received = [0] * self.n, [0] * self.n  # packets
         self.senders: dict[int, _Sender] = {}  # of peers that had no room at some time
         self.resting = False  # until senders have sent
-        self.lost: list[PartyLost] = []  # found by senders
+        self.lost: list[Exception] = []  # why senders ended
         self.wire_bytes = 0
         self.waiting = 0.0
 
@@ -608,12 +608,14 @@ class _Run:
             peer = self.members[rank]
             sender = self.senders[rank] = _Sender(self.link, peer, self.address, self._has_sent, self._send_failed)
         sender.send(parts)
+        if sender.waiting > _AHEAD_BYTES and self.party is not None:
+            self.party.pause()  # and `_rest`
 
     def _has_sent(self) -> None:
         if self.resting:
             self.inbox.wake()
 
-    def _send_failed(self, error: PartyLost) -> None:
+    def _send_failed(self, error: Exception) -> None:
         self.lost.append(error)
         self.inbox.wake()
 

@@ -17,26 +17,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-FALSE_RATES = np.linspace(0, 1, 41)
-"""Where `evaluate` reads off the ROC curve: its own points would tell the labels in the order of the scores."""
+STEPS = 40
+FALSE_RATES = np.arange(STEPS + 1) / STEPS
+"""Where `evaluate` reads off the ROC curve, whose own points are the labels in the order of the scores. Of 40 zeros or
+fewer so are these; of more they tell how many 1s lie between every 40th part of the zeros.
+"""
 
 
 def auc(label: Array, score: Array) -> Array:
     """Area under the ROC curve: the chance that a random 1 scores above a random 0, ties counting half.
 
     Of the pairs of a 1 and a 0 those in which the 0 comes first, in ascending order of scores: once with ties in
-    favour, once against. In fixed point of f fraction bits the error is about 2^-f n^2 / (ones * zeros).
+    favour, once against. They are counted exactly, by reals below 2^44 in fixed point of 18 fraction bits.
     """
-    n = label.shape[0]
     one = label.astype(bool)
 
     def won(second: Array) -> Array:
         _, _, ordered = lax.sort((score, second, one), num_keys=2)
-        zeros_before = jnp.cumsum(~ordered) / n
-        return jnp.sum(jnp.where(ordered, zeros_before, 0.0)) / n
+        zeros_before = jnp.cumsum(~ordered).astype(score.dtype)
+        return jnp.sum(jnp.where(ordered, zeros_before, 0.0))
 
-    ones = jnp.sum(one) / n
-    return 0.5 * (won(one) + won(~one)) / (ones * (1 - ones))
+    return (won(one) + won(~one)) / (2 * jnp.sum(one)) / jnp.sum(~one)
 
 
 def roc_curve(label: Array, score: Array) -> tuple[Array, Array]:
@@ -44,35 +45,33 @@ def roc_curve(label: Array, score: Array) -> tuple[Array, Array]:
 
     A point within a group of equal scores repeats the point before the group. Both (n + 1,).
     """
-    hits, misses, ends = _counts(label, score)
-    true_rate, false_rate = (
-        jnp.concatenate([jnp.zeros(1), lax.cummax(jnp.where(ends, count, 0)) / count[-1]]) for count in (hits, misses)
-    )
+    hits, misses = _counts(label, score)
+    true_rate, false_rate = (jnp.concatenate([jnp.zeros(1), count / count[-1]]) for count in (hits, misses))
     return false_rate, true_rate
 
 
-def rate_at(label: Array, score: Array, false_rates: Array | np.ndarray) -> Array:
-    """The true positive rate that a false positive rate of at most `false_rates` (m,), public, allows. (m,)
+def rate_at(label: Array, score: Array, steps: int = STEPS) -> Array:
+    """The true positive rate that false positive rates of at most 0, 1 / steps, ..., 1 allow. (steps + 1,)
 
     The ROC curve rises from point to point, so this is the sum of all rises at points that are not too far right.
     """
-    false_rate, rate = roc_curve(label, score)
-    error = 2**-14  # of a quotient in fixed point
-    return jnp.diff(rate, prepend=0.0) @ (false_rate[:, None] <= jnp.asarray(false_rates) + error)
+    hits, misses = _counts(label, score)
+    allowed = steps * misses[:, None] <= jnp.arange(steps + 1) * misses[-1]
+    return (jnp.diff(hits, prepend=0) @ allowed) / hits[-1]
 
 
 def ks(label: Array, score: Array) -> Array:
     """Kolmogorov-Smirnov distance between the scores of the two classes: max |TPR - FPR|."""
-    hits, misses, ends = _counts(label, score)
-    return jnp.max(jnp.where(ends, jnp.abs(hits / hits[-1] - misses / misses[-1]), 0.0))
+    hits, misses = _counts(label, score)
+    return jnp.max(jnp.abs(hits / hits[-1] - misses / misses[-1]))
 
 
-def _counts(label: Array, score: Array) -> tuple[Array, Array, Array]:
-    """By descending score: 1s so far, 0s so far, both over n, and whether the next score is another."""
-    n = label.shape[0]
+def _counts(label: Array, score: Array) -> tuple[Array, Array]:
+    """By descending score: 1s and 0s so far, (n,); of rows with one score the last counts them all, the others none."""
     descending, one = lax.sort((-score, label.astype(bool)), num_keys=1)
     ends = jnp.concatenate([descending[1:] != descending[:-1], jnp.ones(1, bool)])
-    return jnp.cumsum(one) / n, jnp.cumsum(~one) / n, ends
+    hits, misses = (lax.cummax(jnp.where(ends, jnp.cumsum(of), 0)) for of in (one, ~one))
+    return hits, misses
 
 
 def accuracy(label: Array, probability: Array, threshold: float = 0.5) -> Array:
@@ -90,7 +89,7 @@ def evaluate(label: Array, probability: Array) -> dict[str, Any]:
     """All of them; `probability` is (n,) or (n, 2), of which the last column is P(y = 1).
 
     Returns:
-        auc, ks, accuracy, log_loss; rate (41,), the ROC curve at `FALSE_RATES`.
+        auc, ks, accuracy, log_loss; rate (41,), the ROC curve at `FALSE_RATES`, for 41 comparisons a row.
     """
     score = probability.reshape(label.shape[0], -1)[:, -1]
     return {
@@ -98,5 +97,5 @@ def evaluate(label: Array, probability: Array) -> dict[str, Any]:
         "ks": ks(label, score),
         "accuracy": accuracy(label, score),
         "log_loss": log_loss(label, score),
-        "rate": rate_at(label, score, FALSE_RATES),
+        "rate": rate_at(label, score),
     }

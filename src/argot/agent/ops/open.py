@@ -31,7 +31,7 @@ def execute(context: Context) -> Results:
     keys = agree_keys(context.link, context.me, spec.parties, device_id)
     session = context.sessions[spec.name] = Session(context.link, context.me, spec.parties, device_id, keys)
     session.network = spec.link
-    if spec.kind == "mpc" and spec.link is None:
+    if spec.kind == "mpc" and spec.link is None and len(spec.parties) > 1:
         session.network, _ = session.run(
             lambda party: measure(party, spec.parties), node=device_id, label=context.label, deadline=MEASURE_SECONDS
         )

@@ -264,7 +264,10 @@ def as_defined(jaxpr: Any, arguments: int, batches: int) -> Axes | None:
 @functools.lru_cache(maxsize=4096)
 def _forms(module: str, name: str, avals: tuple[Any, ...], axes: Axes) -> list[Any]:
     """What calls of a function of JAX compute, batched along these axes; nothing if it does not take such values."""
-    function = getattr(importlib.import_module(module), name, None)
+    try:
+        function = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return []  # a file of somebody else in a folder of that name
     if not callable(function) or any(sum(bits[i] for bits in axes) > len(aval.shape) for i, aval in enumerate(avals)):
         return []
     for bits in reversed(axes):

@@ -164,14 +164,15 @@ def cumlogsumexp(b: Builder, x: Ref, *, axis: int, reverse: bool, **_: Any) -> l
 @example(lambda J, x, y: x @ y, reals(3, 4), ints(4, 2))
 @example(lambda J, x, y: (x > 0) @ y, ints(3, 4), ints(4, 2))
 @example(lambda J, x, y: (x > 1) @ (y > 1), reals(3, 4), reals(4, 2))
+@example(lambda J, x, y: J.jnp.matmul(x, y, preferred_element_type="int64"), reals(3, 4), reals(4, 2))
 def dot_general(
     b: Builder, x: Ref, y: Ref, *, dimension_numbers: Any, preferred_element_type: Any = None, **_: Any
 ) -> Ref:
     """Matrix products with any batch and contracted axes; each result of two real factors is truncated once."""
     wanted = x.type.dtype if preferred_element_type is None else ir_dtype(preferred_element_type)
     # Reals may be multiplied by whole numbers, and nothing is truncated then.
-    numbers = {"bool": "i32", "fixed": "i64"}.get(wanted, wanted)
-    x, y = (v if v.type.dtype == wanted != "bool" else _as(b, v, numbers) for v in (x, y))
+    whole = {"bool": "i32", "fixed": "i64"}.get(wanted, wanted)
+    x, y = (v if v.type.dtype == "fixed" else _as(b, v, whole) for v in (x, y))
     (cx, cy), (bx, by) = ((tuple(map(int, p)) for p in pair) for pair in dimension_numbers)
     fx = tuple(a for a in range(len(x.type.shape)) if a not in cx and a not in bx)
     fy = tuple(a for a in range(len(y.type.shape)) if a not in cy and a not in by)
