@@ -104,6 +104,14 @@ def chain(x: Any, y: Any) -> Any:
     return x
 
 
+def gated(x: Any, y: Any) -> Any:
+    """Four choices by one bit: one party of ABY3 only sends."""
+    positive = y > 0
+    for _ in range(4):
+        x = jnp.where(positive, x, 0.0)
+    return x
+
+
 def lr_epoch(x: Any, y: Any) -> Any:
     """From zero, over batches (batches, 1024, 101)."""
     rows = x.shape[0] * x.shape[1]
@@ -130,6 +138,7 @@ def works() -> dict[str, Work]:
             f"mul:{text}": _of_bench("mul", [(n,)] * 2),
             f"less:{text}": _of_bench("less", [(n,)] * 2),
             f"chain:{text}": Work(chain, [(n,)] * 2, [(16,)] * 2, 0.9, 1.0),
+            f"gated:{text}": Work(gated, [(n,)] * 2, [(16,)] * 2),
             f"sigmoid:{text}": _of_bench("sigmoid", [(n,)]),
             f"exp:{text}": _of_bench("exp", [(n,)]),
             f"softmax:{text}": _of_bench("softmax", [(n // 10, 10)]),

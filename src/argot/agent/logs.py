@@ -7,6 +7,7 @@ for the owner.
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Logs:
     """The two files of one agent."""
 
     def __init__(self, directory: Path, name: str) -> None:
+        self._lock = threading.Lock()
         self._file = (directory / "agent.log").open("a", buffering=1)
         self._errors = (directory / "errors.log").open("a", buffering=1)
         (directory / "errors.log").chmod(0o600)
@@ -33,14 +35,18 @@ class Logs:
 
     def info(self, event: str, **facts: Any) -> None:
         """One line. Facts are names, sizes, hashes and codes only."""
-        if not self._file.closed:
-            self._logger.info(event, **facts)
+        with self._lock:
+            if not self._file.closed:
+                self._logger.info(event, **facts)
 
     def error(self, reference: str, text: str) -> None:
         """The full text of an error, for the owner."""
-        if not self._errors.closed:
-            self._errors.write(f"--- {reference}\n{text}\n")
+        with self._lock:
+            if not self._errors.closed:
+                self._errors.write(f"--- {reference}\n{text}\n")
 
     def close(self) -> None:
-        self._file.close()
-        self._errors.close()
+        """What threads would still write is not written."""
+        with self._lock:
+            self._file.close()
+            self._errors.close()
