@@ -72,7 +72,8 @@ def test_everything_is_in_the_report(folder):
     assert all(bit.what == "that bob ended it (InputRefused)" for bit in report.failure_bits)
     assert report.public_constants[0].startswith("weights: fixed[100] (n")
     assert any("alice: table[10 rows: id, age, income]" in line for line in report.shapes_seen_by_driver)
-    assert set(report.peak_memory) == set(NAMES) and all(10 < mb < 2000 for mb in report.peak_memory.values())
+    assert set(report.peak_memory) == set(NAMES)
+    assert all(10 < mb < 1000 for mb in report.peak_memory.values()), report.peak_memory
     assert figures["bytes_total"] == sum(node["bytes"] for node in figures["nodes"]) > 0
     assert figures["rounds"] > 0 and any(op["operation"].startswith("mul") for op in figures["operations"])
     json.dumps(figures)

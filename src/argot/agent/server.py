@@ -254,7 +254,7 @@ class Agent:
             case "log":
                 found: Any = self.journal.of_job(job.id)
             case "usage":
-                found = {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+                found = {"peak_memory": _peak_memory()}
             case "trace":
                 found = job.spans()
             case "saved" | "saved value":
@@ -264,3 +264,14 @@ class Agent:
             case _:
                 raise failures.public(InputError(f"no question {message.what!r}", wanted="log, usage, trace or saved"))
         return msgspec.msgpack.encode(found)
+
+
+def _peak_memory() -> int:
+    """Bytes that this process held at most. Where the kernel tells it of this program alone: `getrusage` counts what
+    the process was before it became this program as well, which is as large as the driver that started it.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
