@@ -14,7 +14,7 @@ class Cost:
     """One run of one node, or the median of several.
 
     Attributes:
-        seconds: from the agents' agreement on the node to the slowest party's end.
+        seconds: from when all parties have begun to the slowest party's end.
         bytes_total: payload sent by all parties together.
         bytes_busiest: payload sent by the party that sent most.
         rounds: longest chain of dependent messages, as measured at the party that saw most.

@@ -476,10 +476,10 @@ class _Run:
         self.waiting = 0.0
 
     def whole(self, fn: Callable[[Party], Coroutine[Any, Any, Any]], node: bytes) -> tuple[Any, Meter]:
-        """Agree, drive, end; tell the others of a failure."""
-        began = perf_counter()
+        """Agree, drive, end; tell the others of a failure. The clock runs from when all are there."""
         try:
             run_id = self._agree(node)
+            began, self.waiting = perf_counter(), 0.0
             party = self.party = self._make_party(run_id)
             party.start(fn(party))
             self._drive(party)
