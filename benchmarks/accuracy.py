@@ -167,7 +167,7 @@ def run(
 
     async def program(p: Any, shares: list[Any]) -> Any:
         function = getattr(derived, name)
-        return await (function.general if general else function)(p, *shares, **options)
+        return await function.chosen(general)(p, *shares, **options)
 
     async def reveal(p: Any, result: Any) -> np.ndarray:
         return p.decode(await p.reveal_to(result, range(p.parties)))

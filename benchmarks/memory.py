@@ -23,6 +23,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from run import ROOT, write
 
 import argot
 from argot.api.calls import device as at
@@ -32,8 +33,7 @@ from argot.linear import schedule
 from argot.vm.ir import SECRET, Block, Program, Var
 from argot.vm.lower import Spec, trace
 
-HERE = Path(__file__).resolve().parent
-OUT = HERE.parent / "out" / "memory.json"
+OUT = ROOT / "out" / "memory.json"
 MARKS = "<!-- memory -->", "<!-- end of memory -->"
 PARTIES = ("alice", "bob", "carol")
 
@@ -242,12 +242,6 @@ def chosen(only: str | None) -> dict[str, Work]:
     return {row: work for row, work in known.items() if row in names or row.split(":")[0] in names}
 
 
-def write(page: Path, text: str) -> None:
-    """Put the table between the marks of a page."""
-    before, rest = page.read_text("utf-8").split(MARKS[0])
-    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", "utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="names of rows or operations, separated by commas")
@@ -260,7 +254,7 @@ def main() -> None:
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps([vars(row) | {"ratio": row.ratio} for row in rows], indent=1) + "\n", "utf-8")
     if arguments.write:
-        write(HERE / "README.md", table(rows))
+        write(f"\n{table(rows)}\n", *MARKS)
 
 
 if __name__ == "__main__":

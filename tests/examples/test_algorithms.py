@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "algorithms.py"
+from example_scripts import example
 
 
 @pytest.fixture(scope="module")
 def found():
-    spec = importlib.util.spec_from_file_location(EXAMPLE.stem, EXAMPLE)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    del sys.modules[spec.name]  # agents cannot import it: its functions travel whole, as those of a script do
-    return module.run()
+    return example("algorithms").run()
 
 
 @pytest.mark.parametrize(

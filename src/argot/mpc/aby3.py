@@ -31,7 +31,7 @@ from . import aby3_functions as functions
 from . import aby3_order as orders
 from . import carry
 from .bits import Bits
-from .protocol import Arith, Array, Bool, Protocol, full
+from .protocol import Arith, Array, Bool, Protocol, full, operand
 
 Operation = Callable[..., Coroutine[Any, Any, Any]]
 Kernel = Callable[..., Array]
@@ -91,7 +91,7 @@ class Aby3(Protocol):
 
     def add_public(self, x: Arith, c: Array | int) -> Arith:
         """c is added to x0 alone."""
-        words = full(c, (), x.dtype) if isinstance(c, int) else np.asarray(c)
+        words = operand(c, x.dtype)
         return Arith(self._first_changed(x.parts, lambda part: ring.add(part, words)))
 
     def xor_public(self, x: Bool, c: Bits) -> Bool:

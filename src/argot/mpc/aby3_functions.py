@@ -23,10 +23,10 @@ What each message hides is argued in aby3_functions.md. Edges and errors: docs/r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,13 @@ ENOUGH = 20
 """With less room than this for a mantissa times a power of two, the product is made by `_scale`, which needs none."""
 
 
+def _in_parts(
+    p: Aby3, operation: Callable[..., Coroutine[Any, Any, Arith]], *shares: Arith
+) -> Coroutine[Any, Any, Arith]:
+    """`Aby3._parts`, for operations that take much memory for each element."""
+    return p._parts(operation, *shares, limit=IN_FLIGHT)
+
+
 # ---- exp -----------------------------------------------------------------------------------------------------------
 
 
@@ -82,7 +89,7 @@ async def exp(
     """
     if p.k == 128:
         return await derived.exp.general(p, x, bound, low, high)
-    return await p._parts(lambda part: _exp(p, part, bound, low, high), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _exp(p, part, bound, low, high), x)
 
 
 def _floor(f: int) -> int:
@@ -227,7 +234,7 @@ async def _step_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
         return await getattr(derived, name).general(p, x, bound)
     s = STEPS[name]
-    value = await p._parts(lambda part: _step(p, part, bound, s), x, limit=IN_FLIGHT)
+    value = await _in_parts(p, lambda part: _step(p, part, bound, s), x)
     return p.add_public(value, -(s.doubling << p.fraction_bits)) if s.doubling else value
 
 
@@ -302,7 +309,7 @@ async def cos(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
 async def _wave_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     if p.k == 128:
         return await getattr(derived, name).general(p, x, bound)
-    return await p._parts(lambda part: _wave(p, part, WAVES[name]), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _wave(p, part, WAVES[name]), x)
 
 
 async def _wave(p: Aby3, x: Arith, one: series.Series) -> Arith:
@@ -355,7 +362,7 @@ async def reciprocal(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
     if p.k == 128:
         return await derived.reciprocal.general(p, x, bound)
-    return await p._parts(lambda part: _reciprocal(p, part, bound or p.k), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _reciprocal(p, part, bound or p.k), x)
 
 
 def _guard(k: int) -> int:
@@ -390,9 +397,7 @@ async def divide(p: Aby3, x: Arith, y: Arith, bound: int | None = None, bound_x:
     """
     if p.k == 128:
         return await derived.divide.general(p, x, y, bound, bound_x)
-    return await p._parts(
-        lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y, limit=IN_FLIGHT
-    )
+    return await _in_parts(p, lambda a, b: _divide(p, a, b, bound or p.k, bound_x or p.k - p.fraction_bits - 1), x, y)
 
 
 async def _divide(p: Aby3, x: Arith, y: Arith, width: int, l_x: int) -> Arith:
@@ -467,7 +472,7 @@ async def sqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
     if p.k == 128:
         return await derived.sqrt.general(p, x, bound)
-    return await p._parts(lambda part: _sqrt(p, part, bound or p.k), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _sqrt(p, part, bound or p.k), x)
 
 
 def _sqrt_digits(k: int, f: int, width: int) -> int:
@@ -513,7 +518,7 @@ async def rsqrt(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
     if p.k == 128:
         return await derived.rsqrt.general(p, x, bound)
-    return await p._parts(lambda part: _rsqrt(p, part, bound or p.k), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _rsqrt(p, part, bound or p.k), x)
 
 
 def _rsqrt_room(k: int, f: int) -> int:
@@ -559,7 +564,7 @@ async def log(p: Aby3, x: Arith, bound: int | None = None) -> Arith:
     """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
     if p.k == 128:
         return await derived.log.general(p, x, bound)
-    return await p._parts(lambda part: _log(p, part, bound or p.k), x, limit=IN_FLIGHT)
+    return await _in_parts(p, lambda part: _log(p, part, bound or p.k), x)
 
 
 async def _log(p: Aby3, x: Arith, width: int) -> Arith:

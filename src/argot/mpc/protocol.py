@@ -203,12 +203,12 @@ class Protocol(ABC):
 
     def add_public(self, x: Arith, c: Array | int) -> Arith:
         """x + c for a ring array (x's shape or 0-d) or an integer."""
-        c = _operand(c, x.dtype)
+        c = operand(c, x.dtype)
         return self.add(x, self.public(np.broadcast_to(c, x.shape) if c.shape != x.shape else c))
 
     def mul_public(self, x: Arith, c: Array | int) -> Arith:
         """x * c in the ring, nothing truncated."""
-        c = _operand(c, x.dtype)
+        c = operand(c, x.dtype)
         return x.map(lambda part: ring.mul(part, c))
 
     def shl(self, x: Arith, bits: int) -> Arith:
@@ -413,5 +413,6 @@ def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return np.full(shape, value, dtype) if shape else np.array(value, dtype)
 
 
-def _operand(c: Array | int, dtype: np.dtype[Any]) -> Array:
+def operand(c: Array | int, dtype: np.dtype[Any]) -> Array:
+    """A public operand as ring words: an integer becomes a 0-d array."""
     return full(c, (), dtype) if isinstance(c, int) else np.asarray(c)

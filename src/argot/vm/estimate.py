@@ -6,9 +6,8 @@ equations, each with the rounds that it takes alone: where one party waits for l
 in a row may take fewer. Work is the time of a party here, on a machine of its own.
 
 Equations that go element by element run on at most `SAMPLE` elements, and count in proportion, as does the number of
-elements up to which they take the form with fewer rounds. The rounds of a loop
-cost the same each, so its body is looked at once. What is public, but not known before the run, is taken to be 1, or
-1/3 where it is real.
+elements up to which they take the form with fewer rounds. The rounds of a loop cost the same each, so its body is
+looked at once. What is public, but not known before the run, is taken to be 1, or 1/3 where it is real.
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ class Derived(Generic[R]):
         own: Callable[..., Awaitable[R]] | None = getattr(p, self.__name__, None)
         return own(*args, **kwargs) if own is not None else self.general(p, *args, **kwargs)
 
+    def chosen(self, general: bool) -> Callable[..., Awaitable[R]]:
+        """The general function, or this one, which prefers the protocol's own."""
+        return self.general if general else self
+
 
 def derived(
     made_of: str | None = None, *, rounds: str | None = None, bits: str | None = None

@@ -6,7 +6,6 @@ has its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,12 +40,7 @@ class _Function(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-        return await chosen(type(self).function, **attrs)(e.p, e.arith(operands[0]), bound=bound)
-
-
-def chosen(function: Derived[Arith], *, general: bool, **_: Any) -> Callable[..., Awaitable[Arith]]:
-    """The protocol's own function, if it has one and `general` does not say otherwise."""
-    return function.general if general else function
+        return await self.function.chosen(attrs["general"])(e.p, e.arith(operands[0]), bound=bound)
 
 
 class Exp(_Function):
@@ -60,7 +54,9 @@ class Exp(_Function):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         bound = e.ring_bound(attrs["bound"], operands[0].type)
-        return await chosen(derived.exp, **attrs)(e.p, e.arith(operands[0]), bound, attrs["low"], attrs["high"])
+        return await self.function.chosen(attrs["general"])(
+            e.p, e.arith(operands[0]), bound, attrs["low"], attrs["high"]
+        )
 
 
 class Log(_Function):

@@ -169,7 +169,7 @@ class Div(Op):
         if isinstance(y, Public):
             return await e.scale(e.arith(x, shape), _reciprocal(y.array))
         bound, bound_x = (e.ring_bound(attrs[name], x.type) for name in ("bound", "bound_x"))
-        divide = derived.divide.general if attrs["general"] else derived.divide
+        divide = derived.divide.chosen(attrs["general"])
         return await divide(e.p, e.arith(x, shape), e.arith(y, shape), bound, bound_x)
 
 

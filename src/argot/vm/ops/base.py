@@ -87,11 +87,9 @@ def attributes(**valid: Callable[[Any], bool]) -> Mapping[str, Callable[[Any], b
     return MappingProxyType(valid)
 
 
-GENERAL = (
-    "general"  # the attribute of functions that protocols may have their own way for; true chooses the general one
-)
+GENERAL = "general"  # of functions that a protocol may have its own way for: whether to take the general one
 PROMISES = ("bound", "bound_x", "low", "high")  # what `ranges` may prove of operands; None where it did not
-DEFAULTED = frozenset((*PROMISES, GENERAL))
+DEFAULTED = (*PROMISES, GENERAL)
 
 
 def is_int(value: Any) -> bool:
