@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,9 @@ ABSOLUTE = 2.0 * 2**30
 """Bytes of an agent, in the rows that are named in `BOUNDED`."""
 
 BOUNDED = ("mul:1e7", "less:1e7")
+IDLE = 4.0
+"""Seconds after which an agent that had nothing to do has given back what it kept for later."""
+
 PARTS = 2
 """Parts of a share that a party of ABY3 holds."""
 
@@ -179,9 +183,11 @@ def measure(name: str, work: Work) -> Found:
         run = at(device)(work.run)
         agents = children()
         run(*(_secret(federation, device, work, shape) for shape in work.small)).wait()
+        time.sleep(IDLE)
         before = {pid: memory(pid, "VmRSS") for pid in agents}
         inputs = [_secret(federation, device, work, shape) for shape in work.shapes]
         run(*(_secret(federation, device, work, shape) for shape in work.small)).wait()  # what was let go is gone
+        time.sleep(IDLE)
         for pid in agents:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
         handle = run(*inputs)

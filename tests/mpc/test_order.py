@@ -14,7 +14,7 @@ from argot.errors import FrameError
 from argot.mpc import aby3_order
 from argot.mpc.aby3 import Aby3
 from argot.mpc.bits import Bits
-from argot.mpc.protocol import Bool, index_bits
+from argot.mpc.protocol import Bool, index_bits, row_starts
 from argot.runtime.world import World
 
 
@@ -49,19 +49,21 @@ def test_the_order_is_that_of_a_stable_sort(width, shape, distinct):
     np.testing.assert_array_equal(found, np.argsort(words, axis=-1, kind="stable") + rows)
 
 
-def test_a_large_order_is_made_in_parts(monkeypatch):
-    """The same order, by messages of as many bits."""
-    words = words_for(20, (1000,), 300, 1)
+@pytest.mark.parametrize("shape", [(1000,), (10, 100), (50, 20)])
+def test_a_large_order_is_made_in_parts(monkeypatch, shape):
+    """The same order, by messages of as many bits: of rows shorter than a part, and of longer ones."""
+    words = words_for(20, shape, 300, 1)
 
     async def program(p):
         return await p.reveal_bits_to(await p.order(await shared_words(p, words, 20)), [0])
 
     bits = []
-    for rows in (aby3_order.ROWS, 64):
-        monkeypatch.setattr(aby3_order, "ROWS", rows)
+    for most in (aby3_order.AT_ONCE, 64):
+        monkeypatch.setattr(aby3_order, "AT_ONCE", most)
+        monkeypatch.setattr(aby3_order, "PART", 64)
         world = World(Aby3, seed=3)
         found = world.run(program)[0].to_ring(np.uint64).astype(np.int64)
-        np.testing.assert_array_equal(found, np.argsort(words, kind="stable"))
+        np.testing.assert_array_equal(found, np.argsort(words, kind="stable") + row_starts(shape))
         bits.append(world.bits)
     assert bits[0] == bits[1]
 

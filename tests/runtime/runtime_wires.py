@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class Wires:
@@ -93,18 +93,28 @@ class Inbox:
             self.woken = True
             self.condition.notify()
 
-    def take(self, timeout: float | None) -> list[tuple[str, bytes | None]]:
+    def take(self, timeout: float | None, held: Sequence[str] = ()) -> list[tuple[str, bytes | None]]:
         until = None if timeout is None else time.monotonic() + timeout
         with self.condition:
-            while not self.items and not self.woken:
+            held = [name for name in held if (name, None) not in self.items]  # a lost one is not held
+            while self.woken is False and all(name in held for name, _ in self.items):
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     return []
                 self.condition.wait(left)
             self.woken = False
-            items = list(self.items)
-            self.items.clear()
+            items = [item for item in self.items if item[0] not in held]
+            self.items = deque(item for item in self.items if item[0] in held)
             return items
+
+    def take_one(self, peer: str) -> list[tuple[str, bytes | None]]:
+        with self.condition:
+            place = next((i for i, (name, _) in enumerate(self.items) if name == peer), None)
+            if place is None:
+                return []
+            item = self.items[place]
+            del self.items[place]
+            return [item]
 
     def close(self) -> None:
         self.put = lambda item: None  # type: ignore[method-assign]

@@ -27,6 +27,7 @@ from argot.errors import (
     ProgramMismatch,
 )
 from argot.runtime import gather, join, spawn
+from argot.runtime import session as sessions_module
 from argot.runtime.session import Session, agree_keys
 from argot.runtime.world import World
 
@@ -272,6 +273,64 @@ def test_full_windows_all_around_do_not_block_anybody():
     assert [result for result, _ in run(made, program)] == [True] * 3
     for session in made:
         session.close()
+
+
+async def bob_hears_of_alice_first(p, wires, alice):
+    """Carol sends 40 MiB to bob, who wants something of alice before; she first does what `alice` says."""
+    x, what = np.arange(1 << 17, dtype=np.uint64), np.zeros(1, np.uint64)
+    if p.party.rank == 0:
+        await alice(p, what)
+        p.party.send(1, what)
+    elif p.party.rank == 1:
+        await p.party.recv(0, what)
+        untaken = sum(box.untaken("carol") for (owner, _), box in wires.inboxes.items() if owner == "bob")
+        return untaken, all([(await p.party.recv(2, x) == x + i).all() for i in range(40)])
+    else:
+        for i in range(40):
+            p.party.send(1, x + i)
+            await p.party.compute(len, x)  # here it may be made to rest
+        p.party.send(0, what)
+    return None
+
+
+def three(window):
+    wires = Wires(window=window)
+    made = [Session(wires.link(n), n, NAMES, DEVICE, k) for n, k in zip(NAMES, keys_of(wires), strict=True)]
+    return wires, made
+
+
+def test_what_nobody_waits_for_stays_in_the_link(monkeypatch):
+    """A party that is far ahead fills its window, not the memory of the one that is behind."""
+    monkeypatch.setattr(sessions_module, "_HELD_SECONDS", 30.0)
+    wires, made = three(window=1 << 40)
+
+    async def program(p):
+        async def alice(p, what):
+            await p.party.recv(2, what)  # carol has sent all
+            time.sleep(0.2)
+
+        return await bob_hears_of_alice_first(p, wires, alice)
+
+    (_, (seen, right), _) = (result for result, _ in run(made, program))
+    assert right
+    assert 40 << 20 > seen > 30 << 20
+    for one in made:
+        one.close()
+
+
+def test_a_party_that_is_held_back_while_others_need_it_goes_on():
+    """Carol rests because bob takes nothing of hers; bob waits for alice, and she for carol."""
+    wires, made = three(window=1 << 20)
+
+    async def program(p):
+        async def alice(p, what):
+            await p.party.recv(2, what)
+
+        return await bob_hears_of_alice_first(p, wires, alice)
+
+    assert run(made, program)[1][0][1]
+    for one in made:
+        one.close()
 
 
 # -------------------------------------------------------------------------------------------------------- failures

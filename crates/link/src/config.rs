@@ -60,7 +60,7 @@ impl Default for Config {
             handshake: Duration::from_secs(5),
             max_pending: 64,
             unacknowledged: 64 << 20,
-            window: 64 << 20,
+            window: 8 << 20,
             max_message: 4 << 30,
             unread_bytes: 4 << 30,
             unopened_bytes: 256 << 20,

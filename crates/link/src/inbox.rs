@@ -75,8 +75,14 @@ struct State {
 }
 
 impl State {
-    fn is_ready(&self) -> bool {
-        !self.queue.is_empty() || self.woken || self.closed
+    /// Whether a `take` that leaves what these peers sent has something to say. The loss of a peer is never left, nor is
+    /// what it sent before.
+    fn is_ready(&self, held: &[String]) -> bool {
+        self.woken || self.closed || self.queue.iter().any(|item| !self.is_left(item, held))
+    }
+
+    fn is_left(&self, item: &Item, held: &[String]) -> bool {
+        held.contains(&item.peer.name) && !self.lost.contains_key(&item.peer.name)
     }
 
     fn account(&mut self, peer: &Arc<Peer>, life: u64) -> &mut Account {
@@ -169,16 +175,16 @@ impl Inbox {
         })
     }
 
-    /// Everything that is there, waiting up to `time` for the first; `None` on timeout, and an empty list after `wake`
-    /// and when closed.
-    pub fn take(&self, time: Duration) -> Option<Vec<Taken>> {
+    /// Everything that is there but what the peers in `held` sent, waiting up to `time` for the first; `None` on timeout,
+    /// and an empty list after `wake` and when closed. What is left fills its peer's window.
+    pub fn take(&self, time: Duration, held: &[String]) -> Option<Vec<Taken>> {
         let start = Instant::now();
-        if !self.poll(start, time) {
+        if !self.poll(start, time, held) {
             return None;
         }
         let mut guard = self.state.hold();
-        let _asleep = (!guard.is_ready()).then(|| Asleep::until(self.conns()));
-        while !guard.is_ready() {
+        let _asleep = (!guard.is_ready(held)).then(|| Asleep::until(self.conns()));
+        while !guard.is_ready(held) {
             let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return None;
@@ -186,18 +192,18 @@ impl Inbox {
             guard = wait(&self.ready, guard, left);
         }
         self.brief.store(start.elapsed() < BRIEF, Relaxed);
-        Some(self.empty(guard))
+        Some(self.empty(guard, held))
     }
 
     /// Read the members' connections again and again for a moment before going to sleep, giving way to whoever else wants the
     /// core: waking a thread on a sleeping core takes longer than a small message there and back. Only while waits have been
     /// brief; false: `time` is up.
-    fn poll(&self, start: Instant, time: Duration) -> bool {
+    fn poll(&self, start: Instant, time: Duration, held: &[String]) -> bool {
         if time.is_zero() || !self.brief.load(Relaxed) {
             return true;
         }
         let before = self.arrivals.load(Acquire);
-        if self.state.hold().is_ready() {
+        if self.state.hold().is_ready(held) {
             return true;
         }
         let mut reading = Reading::of(self.conns());
@@ -226,14 +232,31 @@ impl Inbox {
     }
 
     /// `take` without waiting.
-    pub fn take_now(&self) -> Option<Vec<Taken>> {
+    pub fn take_now(&self, held: &[String]) -> Option<Vec<Taken>> {
         let guard = self.state.hold();
-        guard.is_ready().then(|| self.empty(guard))
+        guard.is_ready(held).then(|| self.empty(guard, held))
     }
 
-    fn empty(&self, mut guard: MutexGuard<'_, State>) -> Vec<Taken> {
+    /// The oldest message of a peer, if there is one.
+    pub fn take_one(&self, peer: &str) -> Option<Taken> {
+        let mut guard = self.state.hold();
+        let place = guard.queue.iter().position(|item| item.peer.name == peer)?;
+        let item = guard.queue.remove(place)?;
+        self.handed_over(guard, vec![item]).pop()
+    }
+
+    fn empty(&self, mut guard: MutexGuard<'_, State>, held: &[String]) -> Vec<Taken> {
         guard.woken = false;
-        let items = std::mem::take(&mut guard.queue);
+        let queue = std::mem::take(&mut guard.queue);
+        let (left, items): (Vec<_>, _) = queue
+            .into_iter()
+            .partition(|item| guard.is_left(item, held));
+        guard.queue = left.into();
+        self.handed_over(guard, items)
+    }
+
+    /// Tell the senders that there is room again.
+    fn handed_over(&self, mut guard: MutexGuard<'_, State>, items: Vec<Item>) -> Vec<Taken> {
         let mut credits = Vec::new();
         for item in &items {
             let Some(body) = &item.body else { continue };

@@ -27,6 +27,6 @@ pub mod tls;
 pub use buffer::Buffer;
 pub use config::Config;
 pub use events::Event;
-pub use inbox::{Inbox, SessionId};
+pub use inbox::{Inbox, SessionId, Taken};
 pub use link::{Error, Link};
 pub use peer::StatsSnapshot;

@@ -56,7 +56,7 @@ fn converse(a: &Arc<Link>, b: &Arc<Link>, seed: u64, until: impl Fn() -> bool + 
                 scope.spawn(move || {
                     let mut index = 0;
                     loop {
-                        let items = inbox.take(PATIENCE).expect("messages keep coming");
+                        let items = inbox.take(PATIENCE, &[]).expect("messages keep coming");
                         for (peer, body) in items {
                             let body = body.expect("nobody is lost");
                             assert_eq!(peer.name, from.name());
@@ -67,7 +67,7 @@ fn converse(a: &Arc<Link>, b: &Arc<Link>, seed: u64, until: impl Fn() -> bool + 
                             index += 1;
                             if body[0] == 1 {
                                 assert!(
-                                    inbox.take(Duration::from_millis(20)).is_none(),
+                                    inbox.take(Duration::from_millis(20), &[]).is_none(),
                                     "more than was sent"
                                 );
                                 return;

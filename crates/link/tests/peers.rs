@@ -388,7 +388,7 @@ fn only_members_are_heard_in_a_session_of_members() {
     );
     c.close();
     assert!(event(&a, "lost", PATIENCE).is_some());
-    assert!(inbox.take(Duration::from_millis(100)).is_none());
+    assert!(inbox.take(Duration::from_millis(100), &[]).is_none());
 }
 
 #[test]
@@ -502,7 +502,7 @@ fn close_ends_every_wait() {
     let inbox = a.open(S, None).expect("opened");
     assert!(event(&a, "up", PATIENCE).is_some());
     std::thread::scope(|scope| {
-        let taker = scope.spawn(|| inbox.take(PATIENCE));
+        let taker = scope.spawn(|| inbox.take(PATIENCE, &[]));
         let watcher = scope.spawn(|| a.watch(PATIENCE));
         std::thread::sleep(Duration::from_millis(50));
         let start = Instant::now();

@@ -373,6 +373,22 @@ impl Link {
     }
 }
 
+/// Who sent it, and what, as `Inbox.take` says it.
+fn arrived<'py>(
+    py: Python<'py>,
+    (peer, body): argot_link::Taken,
+) -> PyResult<(Bound<'py, PyString>, Bound<'py, PyAny>)> {
+    let data = match body {
+        None => py.None().into_bound(py),
+        Some(body) if body.len() <= COPIED => PyBytes::new(py, &body).into_any(),
+        Some(body) => {
+            let message = Bound::new(py, Message { body })?;
+            PyMemoryView::from(message.as_any())?.into_any()
+        }
+    };
+    Ok((PyString::intern(py, &peer.name), data))
+}
+
 /// The messages of one session.
 #[pyclass(frozen, module = "argot._core.link")]
 struct Inbox {
@@ -384,26 +400,31 @@ struct Inbox {
 impl Inbox {
     /// All messages that are there as (peer, data), in the order of arrival; waits up to `timeout` seconds (None: for ever)
     /// for the first. Data is bytes, a read-only memoryview above 64 KiB, or None: that peer is lost. Empty on timeout, after
-    /// `wake` and when the inbox or link is closed.
-    #[pyo3(signature = (timeout=None))]
-    fn take<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
-        let mut items = self.inbox.take_now();
+    /// `wake` and when the inbox or link is closed. What the peers in `held` sent stays there, and they are told that it
+    /// does: a peer that has filled its window waits. A lost peer is not held.
+    #[pyo3(signature = (timeout=None, held=Vec::new()))]
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+        held: Vec<String>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut items = self.inbox.take_now(&held);
         if items.is_none() {
-            items = patiently(py, timeout, |time| self.inbox.take(time))?;
+            items = patiently(py, timeout, |time| self.inbox.take(time, &held))?;
         }
         let list = PyList::empty(py);
-        for (peer, body) in items.unwrap_or_default() {
-            let name = PyString::intern(py, &peer.name);
-            match body {
-                None => list.append((name, py.None()))?,
-                Some(body) if body.len() <= COPIED => {
-                    list.append((name, PyBytes::new(py, &body)))?
-                }
-                Some(body) => {
-                    let message = Bound::new(py, Message { body })?;
-                    list.append((name, PyMemoryView::from(message.as_any())?))?;
-                }
-            }
+        for taken in items.unwrap_or_default() {
+            list.append(arrived(py, taken)?)?;
+        }
+        Ok(list)
+    }
+
+    /// The oldest message of a peer that was held, in a list as `take` returns it; empty if there is none.
+    fn take_one<'py>(&self, py: Python<'py>, peer: &str) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        if let Some(taken) = self.inbox.take_one(peer) {
+            list.append(arrived(py, taken)?)?;
         }
         Ok(list)
     }

@@ -217,6 +217,8 @@ pub struct Mail {
     outbox: Vec<Outbox>,
     arrived: u64,
     inbox: Vec<HashMap<Name, Arrived>>,
+    /// Bytes of payload in each inbox.
+    stored: Vec<usize>,
     waiting: Vec<HashMap<Name, Py<Place>>>,
 }
 
@@ -246,6 +248,7 @@ impl Mail {
             arrived: 0,
             outbox: (0..n).map(|_| Outbox::default()).collect(),
             inbox: (0..n).map(|_| HashMap::new()).collect(),
+            stored: vec![0; n],
             waiting: (0..n).map(|_| HashMap::new()).collect(),
         };
         for (bitmap, key) in keys {
@@ -331,7 +334,10 @@ impl Mail {
             place.message(counter)
         };
         match self.inbox[peer].remove(&name) {
-            Some(message) => message.tuple(py).map(Some),
+            Some(message) => {
+                self.stored[peer] -= message.size;
+                message.tuple(py).map(Some)
+            }
             None => {
                 self.waiting[peer].insert(name, place.clone().unbind());
                 Ok(None)
@@ -362,7 +368,10 @@ impl Mail {
             };
             if let Some(task) = self.waiting[peer].remove(&name) {
                 ready.append((task, message.tuple(py)?))?;
-            } else if self.inbox[peer].insert(name, message).is_some() {
+                continue;
+            }
+            self.stored[peer] += size;
+            if self.inbox[peer].insert(name, message).is_some() {
                 let counter = u32::from_le_bytes([name[16], name[17], name[18], name[19]]);
                 let digest: String = name[..16].iter().map(|b| format!("{b:02x}")).collect();
                 let what = format!("party {peer} sent message {counter} of {digest} twice");
@@ -385,6 +394,14 @@ impl Mail {
         let name = place.borrow_mut().draw(bitmap)?;
         let key = argot_prf::derive(key, &self.run_id, &name);
         Ok(Some(PyBytes::new(py, &key)))
+    }
+
+    /// Peers that are ahead of this party: more than `limit` bytes of what they sent wait here, and no task for more.
+    fn ahead(&self, limit: usize) -> Vec<usize> {
+        let peers = 0..self.stored.len();
+        peers
+            .filter(|&peer| self.stored[peer] > limit && self.waiting[peer].is_empty())
+            .collect()
     }
 
     /// Whether a task waits for a message.
@@ -427,6 +444,7 @@ impl Mail {
         self.forget();
         self.waiting.iter_mut().for_each(HashMap::clear);
         self.inbox.iter_mut().for_each(HashMap::clear);
+        self.stored.fill(0);
         for outbox in &mut self.outbox {
             *outbox = Outbox::default();
         }

@@ -992,13 +992,16 @@ fn code_rename(py: Python<'_>, code: Any<'_>, names: Any<'_>, lead: bool) -> PyR
 }
 
 /// This party's part, uint32 (n,), of the place of every element within its row of `row`, from two parts of the code.
+/// `begins`, uint32 (2, values of a digit): its two parts of what the sums of the only row begin with.
 #[pyfunction]
+#[pyo3(signature = (own, next, leads, row, begins=None))]
 fn code_places<'py>(
     py: Python<'py>,
     own: Any<'py>,
     next: Any<'py>,
     leads: (bool, bool),
     row: usize,
+    begins: Option<Any<'py>>,
 ) -> PyResult<Any<'py>> {
     let n = own.shape().get(1).copied().unwrap_or(0);
     code_rows(&own, n)?;
@@ -1012,6 +1015,16 @@ fn code_places<'py>(
     let out = empty(py, &[n], dtype::<u32>(py))?;
     let f = [slice::<u32>(&own)?, slice::<u32>(&next)?];
     let to = slice_mut::<u32>(&out)?;
-    py.detach(|| order::places(f, [leads.0, leads.1], row, to));
+    let sums = match &begins {
+        None => None,
+        Some(sums) => {
+            let digits = own.shape()[0] + 1;
+            same("the sums", sums.len(), 2 * digits)?;
+            same("the row of sums", row, n)?;
+            let (own, next) = slice::<u32>(sums)?.split_at(digits);
+            Some([own, next])
+        }
+    };
+    py.detach(|| order::places(f, [leads.0, leads.1], row, sums, to));
     Ok(out)
 }

@@ -1,6 +1,6 @@
 //! Bindings of `argot-ring`. Arrays of a ring are uint32, uint64 or `Z128`; results are fresh arrays or `out=`.
 
-use crate::array::{contiguous, empty, mismatch, released, text, Array, Kind, Output};
+use crate::array::{self, contiguous, empty, mismatch, released, text, Array, Kind, Output};
 use crate::bits;
 use crate::prf::exactly;
 use argot_prf::Stream;
@@ -47,6 +47,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sub_stream, m)?)?;
     bits::register(m)?;
     m.add_function(wrap_pyfunction!(empty_array, m)?)?;
+    m.add_function(wrap_pyfunction!(array::trim, m)?)?;
+    m.add_function(wrap_pyfunction!(array::map_large_blocks, m)?)?;
     m.add_function(wrap_pyfunction!(backend, m)?)?;
     m.add_function(wrap_pyfunction!(set_backend, m)?)
 }

@@ -34,19 +34,27 @@ pub fn rename(code: &mut [u32], names: &[u32], lead: bool) {
 }
 
 /// A party's part of the sum over v of f_v S_v, for its two parts of f, in rows of `row` elements: S_v(i) is the sum
-/// of what comes before (v, i), entries of lower v and then of lower i. `leads` says which part has the 1.
-pub fn places(f: [&[u32]; 2], leads: [bool; 2], row: usize, out: &mut [u32]) {
+/// of what comes before (v, i), entries of lower v and then of lower i. `leads` says which part has the 1. `begins`
+/// are the two parts of S at the first element where this is not where its row begins; then there is only one row.
+pub fn places(
+    f: [&[u32]; 2],
+    leads: [bool; 2],
+    row: usize,
+    begins: Option<[&[u32]; 2]>,
+    out: &mut [u32],
+) {
     let n = out.len();
     if n == 0 {
         return;
     }
     let rows = f[0].len() / n;
     assert!(f.iter().all(|part| part.len() == rows * n) && n.is_multiple_of(row));
+    assert!(begins.is_none_or(|sums| row == n && sums.iter().all(|part| part.len() == rows + 1)));
     let one = |(r, out): (usize, &mut [u32])| match rows {
-        1 => row_of_places::<2>(f, leads, r * row, out, n),
-        3 => row_of_places::<4>(f, leads, r * row, out, n),
-        7 => row_of_places::<8>(f, leads, r * row, out, n),
-        15 => row_of_places::<16>(f, leads, r * row, out, n),
+        1 => row_of_places::<2>(f, leads, r * row, begins, out, n),
+        3 => row_of_places::<4>(f, leads, r * row, begins, out, n),
+        7 => row_of_places::<8>(f, leads, r * row, begins, out, n),
+        15 => row_of_places::<16>(f, leads, r * row, begins, out, n),
         _ => panic!("{rows} rows of a code"),
     };
     if n >= PARALLEL && row < n {
@@ -60,6 +68,7 @@ fn row_of_places<const COUNT: usize>(
     f: [&[u32]; 2],
     leads: [bool; 2],
     start: usize,
+    begins: Option<[&[u32]; 2]>,
     out: &mut [u32],
     n: usize,
 ) {
@@ -71,15 +80,10 @@ fn row_of_places<const COUNT: usize>(
         }
         rows
     });
-    // Where each digit's running sum begins.
-    let mut sums = [[0u32; COUNT]; 2];
-    for (sums, rows) in sums.iter_mut().zip(&rows) {
-        for v in 1..COUNT {
-            let total = rows[v - 1].iter().fold(0u32, |a, b| a.wrapping_add(*b));
-            sums[v] = sums[v - 1].wrapping_add(total);
-        }
-    }
-    let [mut own, mut next] = sums;
+    let [mut own, mut next] = match begins {
+        Some(sums) => sums.map(|part| std::array::from_fn(|v| part[v])),
+        None => rows.map(begins_of_row),
+    };
     for (i, out) in out.iter_mut().enumerate() {
         let (mut total, mut last) = (0u32, leads.map(u32::from));
         let mut step = |v: usize, a: u32, b: u32| {
@@ -97,6 +101,16 @@ fn row_of_places<const COUNT: usize>(
         step(COUNT - 1, last[0], last[1]);
         *out = total;
     }
+}
+
+/// Where each digit's running sum begins in a whole row: behind all entries of lower digits.
+fn begins_of_row<const COUNT: usize>(rows: [&[u32]; COUNT]) -> [u32; COUNT] {
+    let mut sums = [0u32; COUNT];
+    for v in 1..COUNT {
+        let total = rows[v - 1].iter().fold(0u32, |a, b| a.wrapping_add(*b));
+        sums[v] = sums[v - 1].wrapping_add(total);
+    }
+    sums
 }
 
 #[cfg(test)]
@@ -135,6 +149,7 @@ mod tests {
                     [&shares[i], &shares[next]],
                     [i == 0, next == 0],
                     row,
+                    None,
                     &mut z,
                 );
                 for (a, b) in found.iter_mut().zip(&z) {
@@ -147,6 +162,52 @@ mod tests {
                 assert_eq!(found[i] as usize, place % row);
             }
         }
+    }
+
+    #[test]
+    fn a_row_in_two_halves_has_the_places_of_the_whole() {
+        let digits: Vec<u32> = (0..90).map(|i| (i * i + i / 3) % 8).collect();
+        let shares = parts(&digits, 8);
+        let (f, leads) = ([&shares[0][..], &shares[1][..]], [true, false]);
+        let mut whole = vec![0u32; 90];
+        places(f, leads, 90, None, &mut whole);
+
+        let columns = |part: &[u32], from: usize, to: usize| -> Vec<u32> {
+            (0..7)
+                .flat_map(|v| part[v * 90 + from..v * 90 + to].to_vec())
+                .collect()
+        };
+        let sums = |part: usize, to: usize| -> Vec<u32> {
+            let codes = columns(f[part], 0, to);
+            let sums = codes
+                .chunks(to)
+                .map(|row| row.iter().fold(0u32, |a, b| a.wrapping_add(*b)));
+            let mut sums: Vec<u32> = sums.collect();
+            let rest = sums
+                .iter()
+                .fold(u32::from(leads[part]) * to as u32, |a, b| {
+                    a.wrapping_sub(*b)
+                });
+            sums.push(rest);
+            sums
+        };
+        let begins = [0, 1].map(|part| {
+            let (before, total) = (sums(part, 40), sums(part, 90));
+            let lower = |v: usize| total[..v].iter().fold(0u32, |a, b| a.wrapping_add(*b));
+            (0..8)
+                .map(|v| before[v].wrapping_add(lower(v)))
+                .collect::<Vec<u32>>()
+        });
+        let later = [columns(f[0], 40, 90), columns(f[1], 40, 90)];
+        let mut found = vec![0u32; 50];
+        places(
+            [&later[0], &later[1]],
+            leads,
+            50,
+            Some([&begins[0], &begins[1]]),
+            &mut found,
+        );
+        assert_eq!(found, whole[40..]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..keys import Identity
 from . import children
 from .policy import Configured
-from .server import SWITCH, Agent
+from .server import Agent, prepare_process
 from .transport import open_link
 
 
@@ -22,7 +22,7 @@ def start(path: str | Path) -> None:
         ConfigError, UnknownNameError: the file cannot be used.
         AddressInUse: the port is taken.
     """
-    sys.setswitchinterval(SWITCH)
+    prepare_process()
     config = load(path, AgentConfig)
     check_config(config)
     directory = (Path(path).parent / config.directory).resolve()

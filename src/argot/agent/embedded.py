@@ -22,7 +22,7 @@ from ..config import Limits
 from ..keys import Identity
 from . import children
 from .policy import Open
-from .server import SWITCH, Agent
+from .server import Agent, prepare_process
 from .transport import open_link
 
 DRIVER = "driver"
@@ -30,7 +30,7 @@ DRIVER = "driver"
 
 def main(report_fd: int) -> None:
     """Run until the driver is gone."""
-    sys.setswitchinterval(SWITCH)
+    prepare_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "r")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # functions of the user that read input find its end

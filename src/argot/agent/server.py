@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import resource
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from .._core import ring
 from ..config import AgentConfig, Limits, User
 from ..devices import codec
 from ..devices.schema import walk
@@ -32,6 +34,15 @@ from .wire import CONTROL, VERSION, Message
 SWITCH = 5e-4
 """Seconds after which a thread gives way to another: ten times as often as Python does by itself, since a run that has
 heard from a peer would wait so long for the interpreter in every round beside other nodes or a user's function."""
+
+IDLE_SECONDS = 2.0
+"""After which memory of large arrays that nobody has asked for is given back."""
+
+
+def prepare_process() -> None:
+    """What holds for the whole process of an agent."""
+    sys.setswitchinterval(SWITCH)
+    ring.map_large_blocks()
 
 
 class Agent:
@@ -109,8 +120,9 @@ class Agent:
                 self.events.put(lambda peer=peer, data=data: self._receive(peer, data))  # type: ignore[misc]
 
     def _watch(self) -> None:
-        """Events of the link to the log."""
+        """Events of the link to the log; memory that nobody has used for a while to the system."""
         while not self._stopping:
+            ring.trim(IDLE_SECONDS)
             try:
                 events = self.link.watch(1.0)
             except (OSError, RuntimeError, ArgotError):

@@ -647,32 +647,36 @@ class Aby3(Protocol):
     def _bits(shape: tuple[int, ...], parts: Sequence[Array]) -> Bool:
         return Bool(tuple(Bits(part, shape) for part in parts))
 
-    def _parts(self, operation: Operation, *shares: Arith | Bool, limit: int = IN_FLIGHT) -> Coroutine[Any, Any, Any]:
-        """Apply an elementwise operation in parts of `PART` elements, side by side, if there are more."""
+    def _parts(
+        self, operation: Operation, *shares: Arith | Bool, limit: int = IN_FLIGHT, size: int = PART
+    ) -> Coroutine[Any, Any, Any]:
+        """Apply an elementwise operation in parts of `size` elements, side by side, if there are more than `PART`."""
         shares, whole = _operands(shares)
-        return operation(*shares) if whole else self._side_by_side(operation, shares, limit)
+        return operation(*shares) if whole else self._side_by_side(operation, shares, limit, size)
 
     def _parts_in_place(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Arith]:
         """`_parts` of an operation that takes `Places` as well, and may put its result there instead of anywhere."""
         shares, whole = _operands(shares)
         return (
-            operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, IN_FLIGHT, in_place=True)
+            operation(*shares, ANYWHERE)
+            if whole
+            else self._side_by_side(operation, shares, IN_FLIGHT, PART, in_place=True)
         )
 
     async def _side_by_side(
-        self, operation: Operation, shares: Sequence[Arith | Bool], limit: int, in_place: bool = False
+        self, operation: Operation, shares: Sequence[Arith | Bool], limit: int, size: int, in_place: bool = False
     ) -> Any:
         shape, n = shares[0].shape, shares[0].size
         flat = [s.reshape((n,)) for s in shares]
         whole = _Whole(n, self.dtype if in_place else None)
 
         async def piece(start: int) -> None:
-            stop = min(start + PART, n)
+            stop = min(start + size, n)
             pieces = [_piece(s, start, stop) for s in flat]
             made = await (operation(*pieces, whole.places(start, stop)) if in_place else operation(*pieces))
             whole.put(start, stop, made)
 
-        await gather(*(piece(start) for start in range(0, n, PART)), limit=limit)
+        await gather(*(piece(start) for start in range(0, n, size)), limit=limit)
         return whole.share.reshape(shape)
 
 

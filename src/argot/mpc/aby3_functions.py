@@ -52,8 +52,10 @@ AHEAD = "sends(0, 2)"
 MEET = "gather(sends(1, 2), sends(2, 1))"
 """Whose messages make rounds: of party 0, which waits for nobody here, and of the others, who tell each other."""
 
+PART = 1 << 15
 IN_FLIGHT = 8
-"""Parts of a function that are under way at a time: one of a sigmoid takes 20 MB."""
+"""Elements of a part where there are more than `aby3.PART`, and parts that are under way at a time: one of a sigmoid
+takes 5 MB, and stays in the cache of a core better than a larger one."""
 
 ENOUGH = 20
 """With less room than this for a mantissa times a power of two, the product is made by `_scale`, which needs none."""
@@ -63,7 +65,7 @@ def _in_parts(
     p: Aby3, operation: Callable[..., Coroutine[Any, Any, Arith]], *shares: Arith
 ) -> Coroutine[Any, Any, Arith]:
     """`Aby3._parts`, for operations that take much memory for each element."""
-    return p._parts(operation, *shares, limit=IN_FLIGHT)
+    return p._parts(operation, *shares, limit=IN_FLIGHT, size=PART)
 
 
 # ---- exp -----------------------------------------------------------------------------------------------------------

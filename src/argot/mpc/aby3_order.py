@@ -15,7 +15,7 @@ Words travel packed, so many bits each as they have, and places are numbers mod 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,15 @@ DIGIT = 3
 """Bits of a digit. With two or four bits the bytes are about the same, with two there are more rounds."""
 
 WORD = 21 * DIGIT
-"""Bits of a key that are carried in one word."""
+"""Bits of a key longer than 64 that are carried in one word: whole digits."""
 
-ROWS = 1 << 17
-"""Rows above which a one-hot code is made in parts; a multiple of 8, so that packed words fill their bytes."""
-
+AT_ONCE = 1 << 17
+PART = 1 << 15
 IN_FLIGHT = 4
-"""Such parts at a time."""
+"""Elements above which one-hot codes are made in parts, elements of a part, and parts at a time."""
+
+PIECE = 1 << 16
+"""Rows that are moved at a time."""
 
 FORTH, BACK = (1, 2, 0), (0, 2, 1)
 """Who is left out of the three permutations, one after the other."""
@@ -76,12 +78,12 @@ class Column:
     def of(self, half: Array | None) -> Column:
         return replace(self, half=half)
 
-    def plus(self, mask: Array) -> Array:
-        total: Array = ring.add(self.mine, mask) if self.added else ring.xor(self.mine, mask)
+    def plus(self, mask: Array, out: Array | None = None) -> Array:
+        total: Array = (ring.add if self.added else ring.xor)(self.mine, mask, out=out)
         return total
 
-    def minus(self, mask: Array) -> Array:
-        difference: Array = ring.sub(self.mine, mask) if self.added else ring.xor(self.mine, mask)
+    def minus(self, mask: Array, out: Array | None = None) -> Array:
+        difference: Array = (ring.sub if self.added else ring.xor)(self.mine, mask, out=out)
         return difference
 
 
@@ -92,8 +94,9 @@ class Column:
 async def shuffle(p: Aby3, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
     """The values in one new order along their first axis, which nobody knows. w: bits of an element of all values."""
     columns = [_between(p, value, 1) for value in values]
-    made = await _walk(p, columns, FORTH, _draw_orders(p, columns[0].spec.shape[0]))
-    return [_value(c, parts) for c, parts in zip(columns, await _shared(p, made, 0), strict=True)]
+    forms = _forms(columns)
+    await _walk(p, columns, _order_keys(p))
+    return [_value(form, parts) for form, parts in zip(forms, await _shared(p, columns, 0), strict=True)]
 
 
 @cost(rounds=f"{WALK} + {OPENED}", bits="5*index_bits(n) + 4*w")
@@ -101,11 +104,9 @@ async def place(p: Aby3, values: Sequence[Arith | Bool], places: Bool) -> list[A
     """y[places[i]] = x[i]. `places` is a permutation."""
     _check_lengths(values, places.size)
     columns = [_between(p, value, 1) for value in (places, *values)]
-    made = await _walk(p, columns, FORTH, _draw_orders(p, places.size))
-    opened, parts = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
-    return [
-        _value(c, tuple(_scattered(part, opened) for part in both)) for c, both in zip(columns[1:], parts, strict=True)
-    ]
+    forms = _forms(columns[1:])
+    opened, shares = await _walked(p, columns)
+    return [_value(form, _both_scattered(parts, opened)) for form, parts in zip(forms, shares, strict=True)]
 
 
 @cost(
@@ -116,14 +117,15 @@ async def take(p: Aby3, values: Sequence[Arith | Bool], order: Bool) -> list[Ari
     """y[j] = x[order[j]]. `order` is a permutation: it is shuffled and opened, x taken by what was opened, which is y
     in shuffled order, and the shuffle undone."""
     _check_lengths(values, order.size)
-    forth = _draw_orders(p, order.size)
-    (made,) = await _walk(p, [_between(p, order, 1)], FORTH, forth)
-    opened = await _opened(p, made)
-    columns = [_between(p, value, 0) for value in values]
-    columns = [c.of(None if c.half is None else np.take(c.half, opened, axis=0)) for c in columns]
-    back = [None if one is None else _scattered(np.arange(order.size), one) for one in reversed(forth)]
-    made_back = await _walk(p, columns, BACK, back)
-    return [_value(c, parts) for c, parts in zip(columns, await _shared(p, made_back, 1), strict=True)]
+    keys = _order_keys(p)
+    columns = [_between(p, order, 1)]
+    await _walk(p, columns, keys)
+    opened = await _opened(p, columns.pop())
+    columns += [_between(p, value, 0) for value in values]
+    forms = _forms(columns)
+    columns = [c.of(None if c.half is None else _taken(c.half, opened)) for c in columns]
+    await _walk(p, columns, keys, back=True)
+    return [_value(form, parts) for form, parts in zip(forms, await _shared(p, columns, 1), strict=True)]
 
 
 def order_bits(w: int, m: int) -> int:
@@ -143,28 +145,43 @@ def order_bits(w: int, m: int) -> int:
 async def order(p: Aby3, key: Bool) -> Bool:
     """The stable ascending order of unsigned words along the last axis: [the index, counted over all, of the word that
     comes to each place], ceil(log2(size)) bits."""
-    n, width = key.size, index_bits(key.size)
+    shape, n, width = key.shape, key.size, index_bits(key.size)
     if n == 0 or key.width == 0:
-        return p.public_bits(Bits.from_ring(np.arange(n, dtype=np.uint32).reshape(key.shape), width))
-    starts = range(0, key.width, WORD)
-    mine = p.bit_addend(key)
-    pieces = [mine.planes_at(i, min(i + WORD, key.width)) for i in starts]
-    words = [(_words(piece).reshape(-1), piece.width) for piece in pieces]
+        return p.public_bits(Bits.from_ring(np.arange(n, dtype=np.uint32).reshape(shape), width))
+    words = _key_words(p, key)
+    del key
     index = np.arange(n, dtype=np.uint32) if p.party.rank == 0 else np.zeros(n, np.uint32)
     while True:
         (lowest, left), *words = words
         digit = min(DIGIT, left)
-        places = await _places(p, lowest, digit, key.shape)
+        places = await _places(p, lowest, digit, shape)
         if left > digit:
             words = [(ring.shr(lowest, digit), left - digit), *words]
+        widths = [bits for _, bits in words]
         columns = [places, _column(p, index, width), *(_column(p, word, bits) for word, bits in words)]
-        made = await _walk(p, columns, FORTH, _draw_orders(p, n))
-        opened, shares = await gather(_opened(p, made[0]), _shared(p, made[1:], 0))
-        if not words:
-            parts = tuple(_scattered(part, opened) for part in shares[0])
-            return Bool(tuple(Bits.from_ring(part, width).reshape(key.shape) for part in parts))
-        index, *moved = (_scattered(_addend(p, parts), opened) for parts in shares)
-        words = [(word, bits) for word, (_, bits) in zip(moved, words, strict=True)]
+        del places, index, words, lowest
+        opened, shares = await _walked(p, columns)
+        if not widths:
+            return Bool(
+                tuple(Bits.from_ring(part, width).reshape(shape) for part in _both_scattered(shares[0], opened))
+            )
+        index, *moved = (_scattered(_addend(p, shares.pop(0)), opened) for _ in range(len(shares)))
+        words = list(zip(moved, widths, strict=True))
+
+
+def _key_words(p: Aby3, key: Bool) -> list[tuple[Array, int]]:
+    """This party's addend of the key as words, the lowest first, with their widths."""
+    mine = p.bit_addend(key)
+    step = max(WORD, min(key.width, 64))  # all of a key in one word, if it fits
+    pieces = [mine.planes_at(i, min(i + step, key.width)) for i in range(0, key.width, step)]
+    return [(_words(piece).reshape(-1), piece.width) for piece in pieces]
+
+
+async def _walked(p: Aby3, columns: list[Column]) -> tuple[Array, list[Parts]]:
+    """The first column, which are places, opened in a new order that nobody knows, and shares of the others in it."""
+    await _walk(p, columns, _order_keys(p))
+    opened, shares = await gather(_opened(p, columns.pop(0)), _shared(p, columns, 0))
+    return opened, shares
 
 
 # ---- the place of every word by one digit ----------------------------------------------------------------------------
@@ -180,8 +197,7 @@ async def _places(p: Aby3, words: Array, digit: int, shape: tuple[int, ...]) -> 
     party, n, count = p.party, words.size, 1 << digit
     width = index_bits(n)
     low = np.bitwise_and(ring.cast(words, U32), np.uint32(count - 1))
-    code = await _code(p, low, count, width)
-    z = mpc.code_places(*code, (party.rank == 0, party.rank == 2), shape[-1])
+    z = await _addends(p, low, count, width, shape[-1])
     z = ring.add(z, ring.zero((n,), U32, *p._zero_keys()))
     like = Column(None, Spec((n,), U32), width, True)
     if party.rank == 1:
@@ -194,77 +210,120 @@ async def _places(p: Aby3, words: Array, digit: int, shape: tuple[int, ...]) -> 
     return like.of(ring.add(z, starts.reshape(-1)))
 
 
-async def _code(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Array]:
-    """[[u ^ v = t]] for all t < count - 1, this party's two parts, from u (party 0) or v (the others). 2 rounds.
+async def _addends(p: Aby3, low: Array, count: int, width: int, row: int) -> Array:
+    """This party's addend of the place of every digit within its row. 2 rounds.
 
-    In parts side by side: what is under way takes several times the memory of the result.
+    A code takes 4 (count - 1) bytes an element and part, several times what is sorted, and several times that while it
+    is made. Those of many elements are made in parts, and let go at once where rows are short.
     """
     n = low.size
-    if n <= ROWS:
-        return await _code_of(p, low, count, width)
-    whole = np.empty((count - 1, n), U32), np.empty((count - 1, n), U32)
+    if n <= AT_ONCE:
+        return _added(p, await _code(p, low, count, width), row)
+    z: Array = ring.empty((n,), U32)
+    step = PART // row * row if row <= PART else row
 
     async def piece(start: int) -> None:
-        rows = slice(start, start + ROWS)
-        for part, made in zip(whole, await _code_of(p, low[rows], count, width), strict=True):
-            part[:, rows] = made
+        stop = min(start + step, n)
+        if row <= PART:
+            z[start:stop] = _added(p, await _code(p, low[start:stop], count, width), row)
+        else:
+            await _addends_of_row(p, low[start:stop], count, width, z[start:stop])
 
-    await gather(*(piece(start) for start in range(0, n, ROWS)), limit=IN_FLIGHT)
-    return whole
+    await gather(*(piece(start) for start in range(0, n, step)), limit=IN_FLIGHT if row <= PART else 1)
+    return z
 
 
-async def _code_of(p: Aby3, low: Array, count: int, width: int) -> tuple[Array, Array]:
-    """All of it at once."""
+async def _addends_of_row(p: Aby3, low: Array, count: int, width: int, out: Array) -> None:
+    """Those of one long row, in parts. What each part adds to the running sums is known when all codes are; until then
+    what was drawn of them is let go, and then drawn again."""
+    starts = range(0, low.size, PART)
+    leads = np.array(_leads(p), np.uint32)
+
+    async def piece(start: int) -> tuple[Parts, Array]:
+        code = await _code(p, low[start : start + PART], count, width)
+        sums = np.stack([np.sum(_array(part), axis=1, dtype=np.uint32) for part in code])
+        last = leads * np.uint32(min(PART, low.size - start)) - np.sum(sums, axis=1, dtype=np.uint32)
+        return code, np.concatenate([sums, last[:, None]], axis=1)
+
+    made = await gather(*(piece(start) for start in starts), limit=IN_FLIGHT)
+    sums = np.stack([sums for _, sums in made])  # of parts, of this party's two parts of the code, of digits
+    before = np.cumsum(sums, axis=0, dtype=np.uint32) - sums
+    total = np.sum(sums, axis=0, dtype=np.uint32)
+    begins = before + (np.cumsum(total, axis=1, dtype=np.uint32) - total)
+    for start, (code, _), begin in zip(starts, made, begins, strict=True):
+        part = out[start : start + PART]
+        part[...] = _added(p, code, part.size, begin)
+
+
+def _added(p: Aby3, code: Parts, row: int, begins: Array | None = None) -> Array:
+    """The addends that a code gives, in rows; `begins`: what the sums of the only row begin with."""
+    own, following = code
+    addends: Array = mpc.code_places(_array(own), _array(following), _leads(p), row, begins)
+    return addends
+
+
+def _leads(p: Aby3) -> tuple[bool, bool]:
+    """Which of this party's two parts of a code has the 1 that all of them add up to."""
+    return p.party.rank == 0, p.party.rank == 2
+
+
+async def _code(p: Aby3, low: Array, count: int, width: int) -> Parts:
+    """[[u ^ v = t]] for all t < count - 1, this party's two parts, from u (party 0) or v (the others). 2 rounds."""
     party, n = p.party, low.size
     like = Column(None, Spec((count - 1, n), U32), width, True)
     if party.rank == 0:
         code = (np.arange(count - 1, dtype=np.uint32)[:, None] == low).astype(np.uint32)
         _send(p, 2, [like.of(ring.sub_stream(code, party.key(0, 1)))])
+        (parts,) = await _shared(p, [like], 0)
+        return parts
+    if party.rank == 1:
+        half = party.draw(like.spec.shape, U32, 0, 1)
     else:
-        if party.rank == 1:
-            half = party.draw(like.spec.shape, U32, 0, 1)
-        else:
-            (received,) = await _receive(p, 0, [like])
-            half = received.mine
-        # The code of u, named anew: entry t is that of u = t ^ v.
-        half = np.ascontiguousarray(half)
-        mpc.code_rename(half, low, party.rank == 1)
-        like = like.of(half)
-    (parts,) = await _shared(p, [like], 0)
+        (received,) = await _receive(p, 0, [like])
+        half = received.mine
+    # The code of u, named anew: entry t is that of u = t ^ v.
+    half = np.ascontiguousarray(half)
+    mpc.code_rename(half, low, party.rank == 1)
+    (parts,) = await _shared(p, [like.of(half)], 0)
     return parts
 
 
 # ---- permutations ----------------------------------------------------------------------------------------------------
 
 
-def _draw_orders(p: Aby3, n: int) -> list[Array | None]:
-    """Three fresh permutations, in the order of `FORTH`, each at the two who draw it."""
+def _order_keys(p: Aby3) -> list[bytes | None]:
+    """Of three fresh permutations, in the order of `FORTH`, each at the two who draw it."""
     drawers = [((out + 1) % 3, (out + 2) % 3) for out in FORTH]
-    return [prf.permutation(p.party.key(*pair), n) if p.party.rank in pair else None for pair in drawers]
+    return [p.party.key(*pair) if p.party.rank in pair else None for pair in drawers]
 
 
-async def _walk(
-    p: Aby3, columns: Sequence[Column], outs: Sequence[int], orders: Sequence[Array | None]
-) -> list[Column]:
-    """The columns permuted by all three orders. They come between the two who know the first order, and end between the
-    two who know the last. 2 rounds."""
-    rank, made = p.party.rank, list(columns)
-    for out, leaves, order in zip(outs, (*outs[1:], None), orders, strict=True):
-        if order is not None:
-            made = [c.of(np.take(c.mine, order, axis=0)) for c in made]
+async def _walk(p: Aby3, columns: list[Column], keys: Sequence[bytes | None], back: bool = False) -> None:
+    """Permute the columns in place, by the three permutations of these keys, or back to where they were. They come
+    between the two who know the first permutation, and end between the two who know the last. 2 rounds."""
+    rank, n = p.party.rank, columns[0].spec.shape[0]
+    outs, keys = (BACK, keys[::-1]) if back else (FORTH, keys)
+    for out, leaves, key in zip(outs, (*outs[1:], None), keys, strict=True):
+        if key is not None:
+            order = prf.permutation(key, n)
+            if back:
+                order = _scattered(np.arange(n), order)
+            for i, c in enumerate(columns):  # one after the other, so that only one is there twice
+                columns[i] = c.of(_taken(c.mine, order))
+            del order
         if leaves is None:
             break
         stays = 3 - out - leaves
         if rank == out:
-            made = await _receive(p, leaves, made)
+            columns[:] = await _receive(p, leaves, columns)
             continue
-        masks = [p.party.draw(c.spec.shape, c.spec.dtype, leaves, stays) for c in made]
-        if rank == leaves:
-            _send(p, out, [c.of(c.plus(mask)) for c, mask in zip(made, masks, strict=True)])
-            made = [c.of(None) for c in made]
-        else:
-            made = [c.of(c.minus(mask)) for c, mask in zip(made, masks, strict=True)]
-    return made
+        for i, c in enumerate(columns):
+            mask = p.party.draw(c.spec.shape, c.spec.dtype, leaves, stays)
+            if rank == leaves:
+                columns[i] = c.of(None)
+                _send(p, out, [c.of(c.plus(mask, out=mask))])
+            else:
+                columns[i] = c.of(c.minus(mask, out=mask))
+            del c, mask
 
 
 async def _opened(p: Aby3, column: Column) -> Array:
@@ -280,7 +339,8 @@ async def _opened(p: Aby3, column: Column) -> Array:
         if rank == 1:
             _send(p, 0, [column.of(opened)])
     seen = np.zeros(opened.size, bool)
-    seen[opened[opened < opened.size]] = True
+    for part in _pieces(opened):
+        seen[part[part < opened.size]] = True
     if not seen.all():
         raise FrameError(
             "the places of a sort, opened, are not a permutation", todo="look for a party that is not well"
@@ -288,23 +348,47 @@ async def _opened(p: Aby3, column: Column) -> Array:
     return opened
 
 
-async def _shared(p: Aby3, columns: Sequence[Column], out: int) -> list[tuple[Array, Array]]:
-    """Fresh shares among all, this party's two parts, of columns between the two others than `out`. 1 round."""
-    rank = p.party.rank
+@dataclass(frozen=True)
+class Drawn:
+    """An array that can be drawn again: it takes no memory until it is used."""
+
+    key: bytes
+    spec: Spec
+
+
+Parts = tuple[Array | Drawn, Array | Drawn]
+"""This party's two parts of a share."""
+
+
+async def _shared(p: Aby3, columns: list[Column], out: int) -> list[Parts]:
+    """Fresh shares among all of columns between the two others than `out`. The list is used up. 1 round."""
+    rank, specs = p.party.rank, [c.spec for c in columns]
     if rank == out:
         before, after = (rank + 2) % 3, (rank + 1) % 3
-        return [(_drawn(p, c, before), _drawn(p, c, after)) for c in columns]
-    masks = [_drawn(p, c, out) for c in columns]
-    hidden = [c.of(c.minus(mask)) for c, mask in zip(columns, masks, strict=True)]
-    other = 3 - out - rank
-    _send(p, other, hidden)
-    rest = [c.plus(theirs.mine) for c, theirs in zip(hidden, await _receive(p, other, columns), strict=True)]
+        return [(_drawn(p, spec, before), _drawn(p, spec, after)) for spec in specs]
+    other, masks, hidden = 3 - out - rank, [], []
+    while columns:
+        c = columns.pop(0)
+        masks.append(_drawn(p, c.spec, out))
+        mask = _array(masks[-1])
+        hidden.append(c.of(c.minus(mask, out=mask)))
+        del c, mask
+        _send(p, other, hidden[-1:])
+    rests = []
+    while hidden:
+        c = hidden.pop(0)
+        (theirs,) = await _receive(p, other, [c])
+        rests.append(c.plus(theirs.mine))
     first = rank == (out + 1) % 3
-    return [(mask, r) if first else (r, mask) for mask, r in zip(masks, rest, strict=True)]
+    return [(mask, rest) if first else (rest, mask) for mask, rest in zip(masks, rests, strict=True)]
 
 
-def _drawn(p: Aby3, c: Column, other: int) -> Array:
-    return p.party.draw(c.spec.shape, c.spec.dtype, other, p.party.rank)
+def _drawn(p: Aby3, spec: Spec, other: int) -> Drawn:
+    return Drawn(p.party.key(other, p.party.rank), spec)
+
+
+def _array(part: Array | Drawn) -> Array:
+    return prf.fill(part.key, part.spec.shape, part.spec.dtype) if isinstance(part, Drawn) else part
 
 
 def _check_lengths(values: Sequence[Arith | Bool], n: int) -> None:
@@ -328,26 +412,31 @@ def _between(p: Aby3, value: Arith | Bool, out: int) -> Column:
     return own.of(own.plus(words[1])) if rank == (out + 1) % 3 else column.of(words[1])
 
 
+def _forms(columns: Sequence[Column]) -> list[Column]:
+    """The columns without what they hold, which is let go as it is used."""
+    return [c.of(None) for c in columns]
+
+
 def _words(part: Array | Bits) -> Array:
     if isinstance(part, Bits):
         return part.to_ring(next(dtype for bits, dtype in RINGS.items() if part.width <= bits))
     return np.ascontiguousarray(part)
 
 
-def _value(column: Column, parts: tuple[Array, ...]) -> Arith | Bool:
+def _value(column: Column, parts: Parts) -> Arith | Bool:
     """Shares of the kind that `column` came from."""
     if column.added:
-        return Arith(tuple(parts))
-    return Bool(tuple(Bits.from_ring(part, column.width) for part in parts))
+        return Arith(tuple(map(_array, parts)))
+    return Bool(tuple(Bits.from_ring(_array(part), column.width) for part in parts))
 
 
-def _addend(p: Aby3, parts: tuple[Array, Array]) -> Array:
+def _addend(p: Aby3, parts: Parts) -> Array:
     """x0 ^ x1 at party 0, x2 at the others."""
     own, following = parts
     if p.party.rank == 0:
-        mixed: Array = ring.xor(own, following)
+        mixed: Array = ring.xor(_array(own), _array(following))
         return mixed
-    return following if p.party.rank == 1 else own
+    return _array(following if p.party.rank == 1 else own)
 
 
 def _column(p: Aby3, addend: Array, width: int) -> Column:
@@ -355,10 +444,29 @@ def _column(p: Aby3, addend: Array, width: int) -> Column:
     return Column(None if p.party.rank == 1 else addend, Spec(addend.shape, addend.dtype), width, False)
 
 
-def _scattered(part: Array, places: Array) -> Array:
-    moved = np.empty_like(part)
-    moved[places] = part
+def _both_scattered(parts: Parts, places: Array) -> tuple[Array, Array]:
+    own, following = parts
+    return _scattered(_array(own), places), _scattered(_array(following), places)
+
+
+def _taken(part: Array, order: Array) -> Array:
+    """part[order] along the first axis. Of a permutation nothing is clipped, and NumPy makes no copy first."""
+    moved: Array = ring.empty(part.shape, part.dtype)
+    np.take(part, order, axis=0, out=moved, mode="clip")
     return moved
+
+
+def _scattered(part: Array, places: Array) -> Array:
+    """y[places[i]] = x[i]."""
+    moved: Array = ring.empty(part.shape, part.dtype)
+    for to, piece in zip(_pieces(places), _pieces(part), strict=True):
+        moved[to] = piece
+    return moved
+
+
+def _pieces(rows: Array) -> Iterator[Array]:
+    """Of so many rows that NumPy's copies of them stay small: it makes indices of 64 bits first."""
+    return (rows[start : start + PIECE] for start in range(0, len(rows), PIECE))
 
 
 # ---- messages --------------------------------------------------------------------------------------------------------
@@ -376,7 +484,7 @@ async def _receive(p: Aby3, source: int, columns: Sequence[Column]) -> list[Colu
         if c.width == 8 * c.spec.dtype.itemsize:
             made.append(c.of(await p.party.recv(source, c.spec)))
             continue
-        words = np.empty(c.spec.shape, c.spec.dtype)
+        words = ring.empty(c.spec.shape, c.spec.dtype)
         packed = await p.party.recv(source, Spec((-(-words.size * c.width // 8),), U8))
         mpc.unpack(packed, c.width, words.reshape(-1))
         made.append(c.of(words))

@@ -460,8 +460,10 @@ def cost(
             outer = task.record
             task.record = inner = outer.children.get(name) or outer.child(name)
             depth, began = task.depth, perf_counter_ns()
+            running = function(*args, **kwargs)
+            del args, kwargs  # what the operation itself has no more use for can go before it ends
             try:
-                return await function(*args, **kwargs)
+                return await running
             finally:
                 inner.calls += 1
                 inner.rounds += task.depth - depth

@@ -285,6 +285,11 @@ class Party:
         """Whether a task waits for a message."""
         return bool(self._mail.is_waited_for)
 
+    def ahead(self, limit: int) -> list[int]:
+        """Peers of whom more than `limit` bytes wait here to be received, while no task waits for more of theirs."""
+        peers: list[int] = self._mail.ahead(limit)
+        return peers
+
     @property
     def finished(self) -> bool:
         """Whether all tasks have finished, or one has failed."""

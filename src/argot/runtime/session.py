@@ -70,7 +70,8 @@ T = TypeVar("T")
 _CONTROL = b"argot control 1\0"  # in the place of a path digest; a digest equals it with probability 2^-128
 _IDLE_SECONDS = 2.0
 _FLUSH_BYTES = 1 << 20
-_AHEAD_BYTES = 16 << 20  # a party with more than this on its way to a peer that has no room goes no further
+_AHEAD_BYTES = 4 << 20  # a party with more than this on its way to a peer that has no room goes no further
+_HELD_SECONDS = 0.02
 _PATIENCE = 0.0005  # a party that waits for nobody would otherwise keep the others waiting until it has finished
 _COMPUTE_NS = 1_000_000
 
@@ -78,7 +79,8 @@ _COMPUTE_NS = 1_000_000
 class Inbox(Protocol):
     """What arrives for one session of a link."""
 
-    def take(self, timeout: float | None) -> list[tuple[str, Packet | None]]: ...
+    def take(self, timeout: float | None, held: Sequence[str] = ()) -> list[tuple[str, Packet | None]]: ...
+    def take_one(self, peer: str) -> list[tuple[str, Packet | None]]: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...
 
@@ -634,7 +636,7 @@ class _Run:
     def _take(self, party: Party | None) -> None:
         """Wait for something to happen and take all that has."""
         began = perf_counter()
-        arrived = self.inbox.take(self._patience())
+        arrived = self._arrived(party)
         self.waiting += perf_counter() - began
         for name, data in arrived:
             rank = self.ranks.get(name)
@@ -660,6 +662,20 @@ class _Run:
             raise PartyError("the run was cancelled", party=self.members[self.rank])
         if not arrived:
             self._nothing_came(party)
+
+    def _arrived(self, party: Party | None) -> list[tuple[str, Packet | None]]:
+        """Wait for messages, and leave in the link what comes from peers that are far ahead: they go no further then.
+
+        That may be wrong: such a peer rests altogether, and the one that this party waits for may wait for it. So if
+        nothing happens for a moment, one of its packets is taken.
+        """
+        if party is None or not (ahead := party.ahead(_AHEAD_BYTES)):
+            return self.inbox.take(self._patience())
+        held = [self.members[peer] for peer in ahead]
+        arrived = self.inbox.take(min(self._patience(), _HELD_SECONDS), held)
+        if not arrived and not self.done and not party.running:
+            arrived = [taken for peer in held for taken in self.inbox.take_one(peer)]
+        return arrived
 
     def _patience(self) -> float:
         if self.until is None:

@@ -94,7 +94,10 @@ pub fn collect(inbox: &Inbox, count: usize, time: Duration) -> Vec<(String, Opti
     let end = Instant::now() + time;
     let mut found = Vec::new();
     while found.len() < count && Instant::now() < end {
-        for (peer, body) in inbox.take(Duration::from_millis(50)).unwrap_or_default() {
+        for (peer, body) in inbox
+            .take(Duration::from_millis(50), &[])
+            .unwrap_or_default()
+        {
             found.push((peer.name.clone(), body.map(|b| b.to_vec())));
         }
     }

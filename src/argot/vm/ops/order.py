@@ -9,6 +9,7 @@ what they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,21 @@ class Order(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         _can_sort(e)
-        bounds = attrs["bound"] or (None,) * len(operands)
-        words = await gather(*(self._word(e, x, attrs["axis"], b) for x, b in zip(operands, bounds, strict=True)))
-        parts = zip(*(word.parts for word in reversed(words)), strict=True)
-        word = Bool(tuple(Bits.stack_planes(list(part)) for part in parts))
-        found: Bool = await e.p.order(e.p.not_(word) if attrs["descending"] else word)
+        found: Bool = await e.p.order(
+            await self._key(e, operands, **attrs)
+        )  # named nowhere: it is let go as it is used
         return found
+
+    async def _key(self, e: Engine, operands: Sequence[Operand], axis: int, descending: bool, bound: Any) -> Bool:
+        """The words of all keys as one, the first key's bits highest."""
+        bounds = bound or (None,) * len(operands)
+        words = await gather(*(self._word(e, x, axis, b) for x, b in zip(operands, bounds, strict=True)))
+        if len(words) == 1:
+            (word,) = words
+        else:
+            parts = zip(*(word.parts for word in reversed(words)), strict=True)
+            word = Bool(tuple(Bits.stack_planes(list(part)) for part in parts))
+        return e.p.not_(word) if descending else word
 
     async def _word(self, e: Engine, x: Operand, axis: int, bound: int | None) -> Bool:
         """Bits that compare without a sign as the elements do with theirs."""
