@@ -39,18 +39,17 @@ def test_booleans_take_a_bit_and_what_is_known_one_word(script):
     assert live(script, lambda x: x + x, known) == 2 * 8 * 1000
 
 
-# The chain: a party that only sends does not run ahead of the others, and no value is kept after its last use; 5.1
-# otherwise. The sigmoid: 200 bytes an element of messages and masks exist for a few parts at a time; 7.5 otherwise. The
-# limits are not 4, for other work on the machine moves the peaks by some tenths.
+# Chain and gate: a party that only sends does not run ahead of the others, neither in its own memory nor in theirs; 5.1
+# otherwise. The sigmoid: messages and masks exist for a few small parts at a time; 8.1 otherwise.
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize(
-    ("name", "limit"),
+    "name",
     [
-        # 4.0 to 4.8 on an idle machine: party 1 takes in what party 2, which waits for nobody, sends ahead of it.
-        pytest.param("chain:4e6", 4.5, marks=pytest.mark.slow),
-        ("gated:4e6", 4.5),
-        ("sigmoid:4e6", 5.0),
+        "chain:4e6",
+        "gated:4e6",
+        "sigmoid:1e6",
+        pytest.param("sort:1e6", marks=pytest.mark.slow),  # half a minute
     ],
 )
-def test_the_peak_is_a_small_multiple_of_the_live_set(script, name, limit):
-    assert script.measure(name, script.works()[name]).ratio < limit
+def test_the_peak_is_a_small_multiple_of_the_live_set(script, name):
+    assert script.measure(name, script.works()[name]).ratio < script.RATIO

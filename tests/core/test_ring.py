@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -459,3 +461,19 @@ def test_large_results_reuse_the_memory_of_dead_ones_only() -> None:
     np.testing.assert_array_equal(kept, want)
     del kept
     assert {ring.empty((200_000,), np.uint64).ctypes.data for _ in range(3)} == {address}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory in use is read from /proc")
+def test_idle_memory_of_arrays_goes_back():
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+    for _ in range(2):
+        arrays = [prf.fill(KEYS[0], 1 << 20, np.uint64) for _ in range(2)]  # 16 MiB, all of it written
+        full = resident()
+        del arrays
+        ring.trim(3600.0)  # arrays were in use just now: nothing happens
+        assert resident() > full - (4 << 20)
+        ring.trim(0.0)
+        assert resident() < full - (12 << 20)

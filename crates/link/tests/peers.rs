@@ -223,7 +223,7 @@ fn bulk_does_not_keep_control_waiting() {
     send(&a, "bob", [9; 16], b"now");
     assert_eq!(collect(&control, 1, PATIENCE).len(), 1);
     assert!(
-        bulk.take_now().is_none(),
+        bulk.take_now(&[]).is_none(),
         "the 48 MB that were sent before came first"
     );
     assert_eq!(
@@ -522,6 +522,33 @@ fn close_ends_every_wait() {
     drop(b);
 }
 
+#[test]
+fn what_a_held_peer_sent_stays_until_it_is_asked_for() {
+    let (a, b) = pair(quick());
+    let inbox = a.open(S, None).expect("opened");
+    let held = ["bob".to_owned()];
+    send(&b, "alice", S, b"one");
+    send(&b, "alice", S, b"two");
+    assert!(inbox.take(Duration::from_millis(300), &held).is_none());
+    let (peer, body) = inbox.take_one("bob").expect("a message");
+    assert_eq!(
+        (peer.name.as_str(), body.as_deref()),
+        ("bob", Some(&b"one"[..]))
+    );
+    assert!(inbox.take_now(&held).is_none());
+    assert_eq!(
+        collect(&inbox, 1, PATIENCE),
+        [("bob".to_owned(), Some(b"two".to_vec()))]
+    );
+    // A loss is told at once, and what came before it.
+    send(&b, "alice", S, b"three");
+    b.close();
+    let items = inbox.take(PATIENCE, &held).expect("something");
+    let bodies: Vec<_> = items.iter().map(|(_, body)| body.as_deref()).collect();
+    assert_eq!(bodies, [Some(&b"three"[..]), None]);
+    a.close();
+}
+
 // --- a pinned peer that does not keep to the rules, by hand ---
 
 struct Rogue {
@@ -739,7 +766,7 @@ fn a_peer_that_comes_and_goes_cannot_fill_the_memory_each_time_anew() {
     }
     assert!(refused.is_some());
     let taken = inbox
-        .take_now()
+        .take_now(&[])
         .expect("something")
         .into_iter()
         .filter(|(_, body)| body.is_some())

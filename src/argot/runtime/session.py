@@ -22,8 +22,10 @@ when more than a mebibyte waits for a peer, when a message has waited for half a
 is expected to take a millisecond; such kernels run in worker threads. docs/concepts/scheduler.md has the rules. The
 run's thread never waits for a peer to take what was sent: where the link has no room for a packet, a thread sends it
 and all that follows, and the run goes on taking what arrives. (Otherwise three parties with a full window each could
-wait for one another in a circle.) While more than 16 MiB wait in such a thread, tasks rest: a party that only sends, as
-ABY3's products have one, would run ahead by all that the program sends, and keep it.
+wait for one another in a circle.) While more than 4 MiB wait in such a thread, tasks rest: a party that only sends, as
+ABY3's products have one, would run ahead by all that the program sends, and keep it. Nor may it fill the memory of who
+receives: of a peer of whom 4 MiB wait to be used, and for whom no task waits, packets stay in the link, and fill its
+window.
 
 **Ending.** A party that has finished says so and waits until all have; a message that is left then means that the
 parties ran different programs. A party that fails tells the others its error's code (never its message) and they
