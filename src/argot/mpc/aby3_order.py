@@ -172,7 +172,7 @@ async def order(p: Aby3, key: Bool) -> Bool:
 def _key_words(p: Aby3, key: Bool) -> list[tuple[Array, int]]:
     """This party's addend of the key as words, the lowest first, with their widths."""
     mine = p.bit_addend(key)
-    step = max(WORD, min(key.width, 64))  # all of a key in one word, if it fits
+    step = WORD if key.width > 64 else 64
     pieces = [mine.planes_at(i, min(i + step, key.width)) for i in range(0, key.width, step)]
     return [(_words(piece).reshape(-1), piece.width) for piece in pieces]
 
