@@ -4,9 +4,10 @@
     python benchmarks/memory.py --only mul,less --write # some rows; --write puts them into README.md
 
 Three agents as in a deployment, fresh for each row. A row's program runs once with small arrays, for what is imported
-and cached; what the agents hold then is the baseline. Then the inputs are made at alice and bob and joined, the mark
-that the kernel keeps of each agent's peak is cleared, the program runs, and the mark is read: the peak is all that is
-above the baseline, the inputs included. "Absolute" is the mark itself, interpreter, libraries and all.
+and cached; what the agents hold when they have given back what they kept for later is the baseline. Then the inputs are
+made at alice and bob and joined, what was kept goes back again, the mark that the kernel keeps of each agent's peak is
+cleared, the program runs, and the mark is read: the peak is all that is above the baseline, the inputs included.
+"Absolute" is the mark itself, interpreter, libraries and all.
 
 The live set of a program at an equation is what its operands, its results and all values needed later take at one party
 (`live_set`): two ring words for each shared number, two bits for each shared bit.

@@ -97,7 +97,7 @@ class Inbox:
         until = None if timeout is None else time.monotonic() + timeout
         with self.condition:
             held = [name for name in held if (name, None) not in self.items]  # a lost one is not held
-            while self.woken is False and all(name in held for name, _ in self.items):
+            while not self.woken and all(name in held for name, _ in self.items):
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     return []

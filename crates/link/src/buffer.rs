@@ -9,7 +9,7 @@ const POOLED_FROM: usize = 64 * 1024;
 const MAX_IDLE: usize = 8 << 20;
 const MAX_ENTRIES: usize = 512;
 
-/// Idle buffers of at least 64 KiB, at most 160 MiB of them; `trim` gives them back when nobody asked for a while.
+/// Idle buffers of at least 64 KiB, at most 8 MiB of them; `trim` gives them back when nobody asked for a while.
 #[derive(Default)]
 pub struct Pool {
     idle: Mutex<Idle>,

@@ -383,18 +383,20 @@ impl Memory {
         let size = bytes.next_multiple_of(step.max(Memory::align(bytes)));
         if let Ok(mut pool) = POOL.lock() {
             pool.used = Some(Instant::now());
+            pool.lent += size;
             if let Some(i) = pool.free.iter().rposition(|memory| memory.size == size) {
                 pool.bytes -= size;
-                pool.lent += size;
                 return Some(pool.free.remove(i));
             }
         }
         let layout = Layout::from_size_align(size, Memory::align(size)).ok()?;
-        if let Ok(mut pool) = POOL.lock() {
-            pool.lent += size;
-        }
         // SAFETY: the size is not zero.
-        let address = NonNull::new(unsafe { std::alloc::alloc(layout) })?;
+        let Some(address) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else {
+            if let Ok(mut pool) = POOL.lock() {
+                pool.lent -= size;
+            }
+            return None;
+        };
         #[cfg(target_os = "linux")]
         if layout.align() == LARGE_PAGE {
             // SAFETY: advice on whole pages that were just allocated; it may be refused, and nothing depends on it.
@@ -436,13 +438,12 @@ impl Drop for Memory {
         let Ok(mut pool) = POOL.lock() else {
             return self.free();
         };
+        pool.lent -= self.size;
         if self.size > KEPT {
-            pool.lent -= self.size;
             drop(pool);
             return self.free();
         }
         let mut evicted = Vec::new();
-        pool.lent -= self.size;
         // Of few arrays in use nearly all are kept for the next run; many leave room for little else.
         let kept = (pool.lent / 4)
             .max(FILLED_TO.saturating_sub(pool.lent))

@@ -400,8 +400,8 @@ struct Inbox {
 impl Inbox {
     /// All messages that are there as (peer, data), in the order of arrival; waits up to `timeout` seconds (None: for ever)
     /// for the first. Data is bytes, a read-only memoryview above 64 KiB, or None: that peer is lost. Empty on timeout, after
-    /// `wake` and when the inbox or link is closed. What the peers in `held` sent stays there, and they are told that it
-    /// does: a peer that has filled its window waits. A lost peer is not held.
+    /// `wake` and when the inbox or link is closed. What the peers in `held` sent stays there, and fills their
+    /// windows. A lost peer is not held.
     #[pyo3(signature = (timeout=None, held=Vec::new()))]
     fn take<'py>(
         &self,

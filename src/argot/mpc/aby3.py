@@ -657,14 +657,15 @@ class Aby3(Protocol):
     def _parts_in_place(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Arith]:
         """`_parts` of an operation that takes `Places` as well, and may put its result there instead of anywhere."""
         shares, whole = _operands(shares)
-        return (
-            operation(*shares, ANYWHERE)
-            if whole
-            else self._side_by_side(operation, shares, IN_FLIGHT, PART, in_place=True)
-        )
+        return operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, in_place=True)
 
     async def _side_by_side(
-        self, operation: Operation, shares: Sequence[Arith | Bool], limit: int, size: int, in_place: bool = False
+        self,
+        operation: Operation,
+        shares: Sequence[Arith | Bool],
+        limit: int = IN_FLIGHT,
+        size: int = PART,
+        in_place: bool = False,
     ) -> Any:
         shape, n = shares[0].shape, shares[0].size
         flat = [s.reshape((n,)) for s in shares]

@@ -16,7 +16,7 @@ Words travel packed, so many bits each as they have, and places are numbers mod 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -274,17 +274,17 @@ async def _code(p: Aby3, low: Array, count: int, width: int) -> Parts:
     if party.rank == 0:
         code = (np.arange(count - 1, dtype=np.uint32)[:, None] == low).astype(np.uint32)
         _send(p, 2, [like.of(ring.sub_stream(code, party.key(0, 1)))])
-        (parts,) = await _shared(p, [like], 0)
-        return parts
-    if party.rank == 1:
-        half = party.draw(like.spec.shape, U32, 0, 1)
     else:
-        (received,) = await _receive(p, 0, [like])
-        half = received.mine
-    # The code of u, named anew: entry t is that of u = t ^ v.
-    half = np.ascontiguousarray(half)
-    mpc.code_rename(half, low, party.rank == 1)
-    (parts,) = await _shared(p, [like.of(half)], 0)
+        if party.rank == 1:
+            half = party.draw(like.spec.shape, U32, 0, 1)
+        else:
+            (received,) = await _receive(p, 0, [like])
+            half = received.mine
+        # The code of u, named anew: entry t is that of u = t ^ v.
+        half = np.ascontiguousarray(half)
+        mpc.code_rename(half, low, party.rank == 1)
+        like = like.of(half)
+    (parts,) = await _shared(p, [like], 0)
     return parts
 
 
@@ -352,7 +352,7 @@ async def _opened(p: Aby3, column: Column) -> Array:
 class Drawn:
     """An array that can be drawn again: it takes no memory until it is used."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     spec: Spec
 
 

@@ -73,7 +73,7 @@ _CONTROL = b"argot control 1\0"  # in the place of a path digest; a digest equal
 _IDLE_SECONDS = 2.0
 _FLUSH_BYTES = 1 << 20
 _AHEAD_BYTES = 4 << 20  # a party with more than this on its way to a peer that has no room goes no further
-_HELD_SECONDS = 0.02
+_HELD_SECONDS = 0.02  # after which a party that hears nothing takes a packet of a peer that it holds back
 _PATIENCE = 0.0005  # a party that waits for nobody would otherwise keep the others waiting until it has finished
 _COMPUTE_NS = 1_000_000
 

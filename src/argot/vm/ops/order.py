@@ -67,9 +67,8 @@ class Order(Op):
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
         _can_sort(e)
-        found: Bool = await e.p.order(
-            await self._key(e, operands, **attrs)
-        )  # named nowhere: it is let go as it is used
+        # The key has no name here, so that it is let go as it is used.
+        found: Bool = await e.p.order(await self._key(e, operands, **attrs))
         return found
 
     async def _key(self, e: Engine, operands: Sequence[Operand], axis: int, descending: bool, bound: Any) -> Bool:
