@@ -24,7 +24,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from .._core import mpc, ring
+from .._core import mpc, prf, ring
 from ..errors import InputError
 from ..runtime import Spec, cost, gather
 from . import aby3_functions as functions
@@ -143,16 +143,15 @@ class Aby3(Protocol):
             assert x is not None, "those who do not own it say its shape"
             shape = x.shape
         shape = tuple(shape)
+        if p.rank == owner:
+            assert x is not None
+            rest, key = ring.sub_stream(x, p.key(0, 1, 2)), p.key(owner, before)
+            p.send(after, rest := ring.sub_stream(rest, key))  # on its way while the draw is made once more
+            return Arith((prf.fill(key, shape, dtype), rest))
         common = p.draw(shape, dtype, 0, 1, 2)
-        if p.rank == after:
-            return Arith((await p.recv(owner, Spec(shape, dtype)), common))
-        drawn = p.draw(shape, dtype, owner, before)
         if p.rank == before:
-            return Arith((common, drawn))
-        assert x is not None
-        rest = ring.sub(ring.sub(x, common), drawn)
-        p.send(after, rest)
-        return Arith((drawn, rest))
+            return Arith((common, p.draw(shape, dtype, owner, before)))
+        return Arith((await p.recv(owner, Spec(shape, dtype)), common))
 
     @cost(rounds="1", bits="w")
     async def share_bits(

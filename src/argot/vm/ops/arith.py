@@ -45,7 +45,7 @@ class Add(Op):
             x, y = y, x
         if isinstance(y, Public):
             return e.p.add_public(e.arith(x, shape), e.words(y))
-        return e.p.add(e.arith(x, shape), e.arith(y, shape))
+        return e.p.add(e.arith(x), e.arith(y))  # one without axes is added to every element
 
 
 class Sub(Op):
@@ -66,8 +66,7 @@ class Sub(Op):
         return True
 
     async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
-        shape = _shape(*operands)
-        return e.p.sub(e.arith(operands[0], shape), e.arith(operands[1], shape))
+        return e.p.sub(e.arith(operands[0]), e.arith(operands[1]))
 
 
 class Neg(Op):
