@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::sync::Hold;
 
 const POOLED_FROM: usize = 64 * 1024;
-const MAX_IDLE: usize = 8 << 20;
+const MAX_IDLE: usize = 4 << 20;
 const MAX_ENTRIES: usize = 512;
 
 /// Idle buffers of at least 64 KiB, at most 8 MiB of them; `trim` gives them back when nobody asked for a while.

@@ -304,7 +304,7 @@ pub fn empty<'py>(
 /// Arrays from here on come from the pool: fresh pages from the system would cost more than most kernels.
 const POOLED: usize = 512 << 10;
 /// Bytes that the pool keeps at least, if there are so many; that it fills up to beside arrays in use; and at most.
-const ALWAYS_KEPT: usize = 16 << 20;
+const ALWAYS_KEPT: usize = 8 << 20;
 const FILLED_TO: usize = 64 << 20;
 const KEPT: usize = 256 << 20;
 const PAGE: usize = 4 << 10;
@@ -315,6 +315,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     free: Vec::new(),
     bytes: 0,
     lent: 0,
+    peak: 0,
     used: None,
 });
 
@@ -324,8 +325,31 @@ struct Pool {
     bytes: usize,
     /// Bytes of the arrays in use.
     lent: usize,
+    /// The most that were in use since free memory was last given back: half of it may be held, free or not.
+    peak: usize,
     /// When a large array was asked for or let go, until what is free has been given back.
     used: Option<Instant>,
+}
+
+impl Pool {
+    /// Bytes that may be free now: what keeps all that is held below half of what was once in use, as other
+    /// memory may peak at other times, and of few arrays in use nearly all, for the next run.
+    fn kept(&self) -> usize {
+        (self.lent / 8)
+            .max(FILLED_TO.max(self.peak / 2).saturating_sub(self.lent))
+            .clamp(ALWAYS_KEPT, KEPT)
+    }
+
+    /// Take out the oldest until no more than `room` bytes are free.
+    fn evict(&mut self, room: usize) -> Vec<Memory> {
+        let mut evicted = Vec::new();
+        while self.bytes > room {
+            let oldest = self.free.remove(0);
+            self.bytes -= oldest.size;
+            evicted.push(oldest);
+        }
+        evicted
+    }
 }
 
 /// Have the allocator take large blocks from the system one by one, in the whole process, so that they go back when they
@@ -351,6 +375,7 @@ pub fn trim(py: Python<'_>, seconds: f64) {
             _ => return,
         }
         pool.bytes = 0;
+        pool.peak = pool.lent;
         std::mem::take(&mut pool.free)
     };
     py.detach(|| {
@@ -381,14 +406,19 @@ impl Memory {
         // Sizes come in steps, so that nearly equal arrays can follow one another.
         let step = bytes.next_power_of_two() / 16;
         let size = bytes.next_multiple_of(step.max(Memory::align(bytes)));
+        let mut evicted = Vec::new();
         if let Ok(mut pool) = POOL.lock() {
             pool.used = Some(Instant::now());
             pool.lent += size;
+            pool.peak = pool.peak.max(pool.lent);
             if let Some(i) = pool.free.iter().rposition(|memory| memory.size == size) {
                 pool.bytes -= size;
                 return Some(pool.free.remove(i));
             }
+            let kept = pool.kept();
+            evicted = pool.evict(kept);
         }
+        evicted.into_iter().for_each(Memory::give_back);
         let layout = Layout::from_size_align(size, Memory::align(size)).ok()?;
         // SAFETY: the size is not zero.
         let Some(address) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else {
@@ -443,17 +473,8 @@ impl Drop for Memory {
             drop(pool);
             return self.free();
         }
-        let mut evicted = Vec::new();
-        // Of few arrays in use nearly all are kept for the next run; many leave room for little else.
-        let kept = (pool.lent / 4)
-            .max(FILLED_TO.saturating_sub(pool.lent))
-            .clamp(ALWAYS_KEPT, KEPT)
-            .max(self.size);
-        while pool.bytes + self.size > kept {
-            let oldest = pool.free.remove(0);
-            pool.bytes -= oldest.size;
-            evicted.push(oldest);
-        }
+        let room = pool.kept().max(self.size) - self.size;
+        let evicted = pool.evict(room);
         pool.bytes += self.size;
         pool.used = Some(Instant::now());
         pool.free.push(Memory {

@@ -38,7 +38,7 @@ WORD = 21 * DIGIT
 
 AT_ONCE = 1 << 17
 PART = 1 << 15
-IN_FLIGHT = 4
+IN_FLIGHT = 2
 """Elements above which one-hot codes are made in parts, elements of a part, and parts at a time."""
 
 PIECE = 1 << 16
