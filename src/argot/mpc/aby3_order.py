@@ -38,8 +38,9 @@ WORD = 21 * DIGIT
 
 AT_ONCE = 1 << 17
 PART = 1 << 15
-IN_FLIGHT = 2
-"""Elements above which one-hot codes are made in parts, elements of a part, and parts at a time."""
+IN_FLIGHT, WIDE = 2, 8
+"""Elements above which one-hot codes are made in parts, elements of a part, and parts at a time: few of many, so that
+memory stays bounded, but all of a few, which then take no more rounds than one."""
 
 PIECE = 1 << 16
 """Rows that are moved at a time."""
@@ -229,8 +230,13 @@ async def _addends(p: Aby3, low: Array, count: int, width: int, row: int) -> Arr
         else:
             await _addends_of_row(p, low[start:stop], count, width, z[start:stop])
 
-    await gather(*(piece(start) for start in range(0, n, step)), limit=IN_FLIGHT if row <= PART else 1)
+    await gather(*(piece(start) for start in range(0, n, step)), limit=_in_flight(n, step) if row <= PART else 1)
     return z
+
+
+def _in_flight(n: int, part: int) -> int:
+    """Parts at a time."""
+    return WIDE if n <= WIDE * part else IN_FLIGHT
 
 
 async def _addends_of_row(p: Aby3, low: Array, count: int, width: int, out: Array) -> None:
@@ -245,7 +251,7 @@ async def _addends_of_row(p: Aby3, low: Array, count: int, width: int, out: Arra
         last = leads * np.uint32(min(PART, low.size - start)) - np.sum(sums, axis=1, dtype=np.uint32)
         return code, np.concatenate([sums, last[:, None]], axis=1)
 
-    made = await gather(*(piece(start) for start in starts), limit=IN_FLIGHT)
+    made = await gather(*(piece(start) for start in starts), limit=_in_flight(low.size, PART))
     sums = np.stack([sums for _, sums in made])  # of parts, of this party's two parts of the code, of digits
     before = np.cumsum(sums, axis=0, dtype=np.uint32) - sums
     total = np.sum(sums, axis=0, dtype=np.uint32)
