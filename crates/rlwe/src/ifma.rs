@@ -1,0 +1,253 @@
+//! The passes of [`crate::ntt`] on eight coefficients at a time, with the 52-bit multipliers of AVX-512 (IFMA).
+//!
+//! `madd52lo` and `madd52hi` add the low and the high 52 bits of a product. Modulo 2^52, `x w - floor(x w' / 2^52) q`
+//! is exact because the difference is below 2q < 2^52.
+
+use crate::ntt::{Ntt, Twiddles};
+use std::arch::x86_64::*;
+
+/// q, 2q, zero and the mask of 52 bits in all lanes.
+#[derive(Clone, Copy)]
+struct Lanes {
+    q: __m512i,
+    q2: __m512i,
+    zero: __m512i,
+    mask: __m512i,
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn lanes(q: u64) -> Lanes {
+    Lanes {
+        q: _mm512_set1_epi64(q as i64),
+        q2: _mm512_set1_epi64(2 * q as i64),
+        zero: _mm512_setzero_si512(),
+        mask: _mm512_set1_epi64((1 << 52) - 1),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn once(x: __m512i, q: __m512i) -> __m512i {
+    _mm512_min_epu64(x, _mm512_sub_epi64(x, q))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn times_lazy(x: __m512i, w: __m512i, quotient: __m512i, k: Lanes) -> __m512i {
+    let high = _mm512_madd52hi_epu64(k.zero, x, quotient);
+    let difference = _mm512_sub_epi64(
+        _mm512_madd52lo_epu64(k.zero, x, w),
+        _mm512_madd52lo_epu64(k.zero, high, k.q),
+    );
+    _mm512_and_si512(difference, k.mask)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn there(x: &mut __m512i, y: &mut __m512i, w: __m512i, quotient: __m512i, k: Lanes) {
+    let u = once(*x, k.q2);
+    let v = times_lazy(*y, w, quotient, k);
+    *x = _mm512_add_epi64(u, v);
+    *y = _mm512_sub_epi64(_mm512_add_epi64(u, k.q2), v);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn back(x: &mut __m512i, y: &mut __m512i, w: __m512i, quotient: __m512i, k: Lanes) {
+    let (u, v) = (*x, *y);
+    *x = once(_mm512_add_epi64(u, v), k.q2);
+    let difference = _mm512_sub_epi64(_mm512_add_epi64(u, k.q2), v);
+    *y = times_lazy(difference, w, quotient, k);
+}
+
+/// Rows to columns of 8 x 8 words; its own inverse.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn transpose(v: [__m512i; 8]) -> [__m512i; 8] {
+    // Pairs of rows: words of even (a) and odd (b) columns, as 2 x 2.
+    let a01 = _mm512_unpacklo_epi64(v[0], v[1]);
+    let b01 = _mm512_unpackhi_epi64(v[0], v[1]);
+    let a23 = _mm512_unpacklo_epi64(v[2], v[3]);
+    let b23 = _mm512_unpackhi_epi64(v[2], v[3]);
+    let a45 = _mm512_unpacklo_epi64(v[4], v[5]);
+    let b45 = _mm512_unpackhi_epi64(v[4], v[5]);
+    let a67 = _mm512_unpacklo_epi64(v[6], v[7]);
+    let b67 = _mm512_unpackhi_epi64(v[6], v[7]);
+    // Quarters 0 2 of each (0x88), or 1 3 (0xdd).
+    let even = |x, y| _mm512_shuffle_i64x2::<0x88>(x, y);
+    let odd = |x, y| _mm512_shuffle_i64x2::<0xdd>(x, y);
+    let (a_even, a_odd) = (even(a01, a23), odd(a01, a23));
+    let (b_even, b_odd) = (even(b01, b23), odd(b01, b23));
+    let (c_even, c_odd) = (even(a45, a67), odd(a45, a67));
+    let (d_even, d_odd) = (even(b45, b67), odd(b45, b67));
+    [
+        even(a_even, c_even),
+        even(b_even, d_even),
+        even(a_odd, c_odd),
+        even(b_odd, d_odd),
+        odd(a_even, c_even),
+        odd(b_even, d_even),
+        odd(a_odd, c_odd),
+        odd(b_odd, d_odd),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn load(p: *const u64) -> __m512i {
+    _mm512_loadu_si512(p.cast())
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn store(p: *mut u64, x: __m512i) {
+    _mm512_storeu_si512(p.cast(), x)
+}
+
+/// Constant `row` of the seven of `block`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn tail(t: &Twiddles, block: usize, row: usize) -> (__m512i, __m512i) {
+    let at = block * 56 + row * 8;
+    (load(t.w.as_ptr().add(at)), load(t.quotient.as_ptr().add(at)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn constant(t: &Twiddles, at: usize) -> (__m512i, __m512i) {
+    (
+        _mm512_set1_epi64(*t.w.get_unchecked(at) as i64),
+        _mm512_set1_epi64(*t.quotient.get_unchecked(at) as i64),
+    )
+}
+
+/// The passes over groups of at most `start` (8 or more) coefficients.
+///
+/// # Safety
+/// The processor has IFMA; `a` has the length of the transform.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn forward(t: &Ntt, a: &mut [u64], start: usize) {
+    let k = lanes(t.modulus.q);
+    let n = t.n;
+    let p = a.as_mut_ptr();
+    let mut half = start / 2;
+    // Two passes at a time while both are wider than a vector: half the loads and stores.
+    while half >= 16 {
+        let groups = n / (2 * half);
+        let quarter = half / 2;
+        for i in 0..groups {
+            let (w, wq) = constant(&t.forward, groups + i);
+            let (l, lq) = constant(&t.forward, 2 * (groups + i));
+            let (h, hq) = constant(&t.forward, 2 * (groups + i) + 1);
+            let base = p.add(2 * half * i);
+            for j in (0..quarter).step_by(8) {
+                let at = [0, 1, 2, 3].map(|part| base.wrapping_add(part * quarter + j));
+                let (mut x0, mut x1) = (load(at[0]), load(at[1]));
+                let (mut x2, mut x3) = (load(at[2]), load(at[3]));
+                there(&mut x0, &mut x2, w, wq, k);
+                there(&mut x1, &mut x3, w, wq, k);
+                there(&mut x0, &mut x1, l, lq, k);
+                there(&mut x2, &mut x3, h, hq, k);
+                store(at[0], x0);
+                store(at[1], x1);
+                store(at[2], x2);
+                store(at[3], x3);
+            }
+        }
+        half /= 4;
+    }
+    if half == 8 {
+        for i in 0..n / 16 {
+            let (w, wq) = constant(&t.forward, n / 16 + i);
+            let (mut x, mut y) = (load(p.add(16 * i)), load(p.add(16 * i + 8)));
+            there(&mut x, &mut y, w, wq, k);
+            store(p.add(16 * i), x);
+            store(p.add(16 * i + 8), y);
+        }
+    }
+    for block in 0..n / 64 {
+        let base = p.add(64 * block);
+        let mut v = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(|i| unsafe { load(base.add(8 * i)) }));
+        for (row, half, first) in PASSES {
+            let (w, wq) = tail(&t.forward_tail, block, row);
+            for j in first..first + half {
+                let (mut x, mut y) = (v[j], v[j + half]);
+                there(&mut x, &mut y, w, wq, k);
+                (v[j], v[j + half]) = (x, y);
+            }
+        }
+        let v = transpose(v.map(|x| once(once(x, k.q2), k.q)));
+        for (i, x) in v.into_iter().enumerate() {
+            store(base.add(8 * i), x);
+        }
+    }
+}
+
+/// The passes inside eight coefficients: row of constants, half of the group, its first coefficient.
+const PASSES: [(usize, usize, usize); 7] = [
+    (0, 4, 0),
+    (1, 2, 0),
+    (2, 2, 4),
+    (3, 1, 0),
+    (4, 1, 2),
+    (5, 1, 4),
+    (6, 1, 6),
+];
+
+/// # Safety
+/// The processor has IFMA; `a` has the length of the transform.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn backward(t: &Ntt, a: &mut [u64]) {
+    let k = lanes(t.modulus.q);
+    let n = t.n;
+    let p = a.as_mut_ptr();
+    for block in 0..n / 64 {
+        let base = p.add(64 * block);
+        let mut v = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(|i| unsafe { load(base.add(8 * i)) }));
+        for (row, half, first) in PASSES.into_iter().rev() {
+            let (w, wq) = tail(&t.backward_tail, block, row);
+            for j in first..first + half {
+                let (mut x, mut y) = (v[j], v[j + half]);
+                back(&mut x, &mut y, w, wq, k);
+                (v[j], v[j + half]) = (x, y);
+            }
+        }
+        for (i, x) in transpose(v).into_iter().enumerate() {
+            store(base.add(8 * i), x);
+        }
+    }
+    let mut half = 8;
+    while half < n {
+        let groups = n / (2 * half);
+        for i in 0..groups {
+            let (w, wq) = constant(&t.backward, groups + i);
+            let (low, high) = (p.add(2 * half * i), p.add(2 * half * i + half));
+            for j in (0..half).step_by(8) {
+                let (mut x, mut y) = (load(low.add(j)), load(high.add(j)));
+                back(&mut x, &mut y, w, wq, k);
+                store(low.add(j), x);
+                store(high.add(j), y);
+            }
+        }
+        half *= 2;
+    }
+    let (w, wq) = constant(&t.scale, 0);
+    for j in (0..n).step_by(8) {
+        let x = times_lazy(load(p.add(j)), w, wq, k);
+        store(p.add(j), once(x, k.q));
+    }
+}
+
+/// # Safety
+/// The processor has IFMA; all lengths are equal.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn add_products(low: &mut [u64], high: &mut [u64], a: &[u64], b: &[u64]) {
+    let whole = low.len() / 8 * 8;
+    for j in (0..whole).step_by(8) {
+        let (x, y) = (load(a.as_ptr().add(j)), load(b.as_ptr().add(j)));
+        let (l, h) = (low.as_mut_ptr().add(j), high.as_mut_ptr().add(j));
+        store(l, _mm512_madd52lo_epu64(load(l), x, y));
+        store(h, _mm512_madd52hi_epu64(load(h), x, y));
+    }
+}
