@@ -1,0 +1,17 @@
+//! Products of private numbers by lattice encryption.
+
+pub mod backend;
+pub mod error;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+pub mod modulus;
+pub mod ntt;
+mod pack;
+pub mod params;
+mod sample;
+mod scale;
+mod scheme;
+
+pub use backend::Backend;
+pub use error::Error;
+pub use params::Params;

@@ -1,0 +1,357 @@
+//! The encryption: keys, seeded ciphertexts, and answers that hide how they were made.
+//!
+//! A polynomial modulo q is a vector of `primes * N` residues, one prime after the other.
+
+use crate::error::Error;
+use crate::ntt::Sums;
+use crate::pack::{self, Reader, Writer};
+use crate::params::Params;
+use crate::sample;
+use crate::scale::{rounded, Fractions, Raise};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Kinds of messages.
+pub(crate) const KEY: u8 = 1;
+pub(crate) const REQUEST: u8 = 2;
+pub(crate) const ANSWER: u8 = 3;
+
+/// Bytes of the head of a message: kind, log2 N, two zeros, the tag of the parameters.
+pub(crate) const HEAD: usize = 8;
+
+pub(crate) fn write_head(params: &Params, kind: u8, out: &mut Vec<u8>) {
+    out.extend([kind, params.degree.trailing_zeros() as u8, 0, 0]);
+    out.extend(params.tag.to_le_bytes());
+}
+
+/// What follows the head, of `want` bytes.
+pub(crate) fn read_head<'a>(
+    params: &Params,
+    kind: u8,
+    what: &'static str,
+    bytes: &'a [u8],
+    want: usize,
+) -> Result<&'a [u8], Error> {
+    let wrong_length = Error::Length {
+        what,
+        got: bytes.len(),
+        want: want + HEAD,
+    };
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
+        return Err(wrong_length);
+    };
+    if head[0] != kind || head[2..4] != [0, 0] {
+        return Err(Error::Kind {
+            got: head[0],
+            want: kind,
+        });
+    }
+    if head[1] as u32 != params.degree.trailing_zeros() {
+        return Err(Error::OtherDegree {
+            got: 1usize.checked_shl(head[1] as u32).unwrap_or(0),
+            want: params.degree,
+        });
+    }
+    let tag = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    if tag != params.tag {
+        return Err(Error::OtherModuli {
+            got: tag,
+            want: params.tag,
+        });
+    }
+    if rest.len() != want {
+        return Err(wrong_length);
+    }
+    Ok(rest)
+}
+
+impl Params {
+    pub(crate) fn words(&self) -> usize {
+        self.moduli.len() * self.degree
+    }
+
+    /// Bytes of one polynomial, its residues packed.
+    pub(crate) fn packed(&self) -> usize {
+        self.moduli
+            .iter()
+            .map(|m| pack::bytes(self.degree, m.bits()))
+            .sum()
+    }
+
+    pub(crate) fn write(&self, x: &[u64], out: &mut Vec<u8>) {
+        for (m, x) in self.moduli.iter().zip(x.chunks_exact(self.degree)) {
+            let mut w = Writer::new(out);
+            x.iter().for_each(|x| w.word(*x, m.bits()));
+            w.finish();
+        }
+    }
+
+    /// `bytes` has the length [`Params::packed`].
+    pub(crate) fn read(&self, mut bytes: &[u8]) -> Result<Vec<u64>, Error> {
+        let mut out = Vec::with_capacity(self.words());
+        for m in &self.moduli {
+            let (own, rest) = bytes.split_at(pack::bytes(self.degree, m.bits()));
+            bytes = rest;
+            let mut r = Reader::new(own);
+            for _ in 0..self.degree {
+                let got = r.word(m.bits());
+                if got >= m.q {
+                    return Err(Error::NotReduced { modulus: m.q, got });
+                }
+                out.push(got);
+            }
+            r.finish()?;
+        }
+        Ok(out)
+    }
+
+    /// The second component of ciphertext `index` of a message: uniform, hence sent as its seed, and taken as
+    /// already transformed.
+    pub(crate) fn uniform(&self, seed: &[u8; 32], index: usize) -> Vec<u64> {
+        let mut out = vec![0; self.words()];
+        for (i, part) in out.chunks_exact_mut(self.degree).enumerate() {
+            let stream = sample::stream(seed, "uniform", index * self.moduli.len() + i);
+            sample::uniform(&stream, &self.moduli[i], part);
+        }
+        out
+    }
+
+    /// Small numbers as residues, transformed.
+    fn transformed(&self, small: &[i64]) -> Zeroizing<Vec<u64>> {
+        let mut out = Zeroizing::new(vec![0; self.words()]);
+        for (ntt, part) in self.ntts.iter().zip(out.chunks_exact_mut(self.degree)) {
+            for (x, s) in part.iter_mut().zip(small) {
+                *x = ntt.modulus.reduce_signed(*s);
+            }
+            ntt.forward(part);
+        }
+        out
+    }
+}
+
+/// The secret s, ternary, transformed.
+pub(crate) struct SecretKey {
+    s: Zeroizing<Vec<u64>>,
+}
+
+impl SecretKey {
+    pub(crate) fn new(params: &Params) -> Result<SecretKey, Error> {
+        let stream = sample::stream(&*sample::seed()?, "secret", 0);
+        Ok(SecretKey {
+            s: params.transformed(&sample::ternary(&stream, params.degree)),
+        })
+    }
+
+    /// c0 = m + e - a s, transformed, for `message` = (q/t) m as residues of coefficients and `a` of
+    /// [`Params::uniform`].
+    pub(crate) fn encrypt(
+        &self,
+        params: &Params,
+        mut message: Zeroizing<Vec<u64>>,
+        a: &[u64],
+        errors: &[i64],
+    ) -> Vec<u64> {
+        let n = params.degree;
+        for (i, ntt) in params.ntts.iter().enumerate() {
+            let (at, m) = (i * n..(i + 1) * n, &ntt.modulus);
+            let part = &mut message[at.clone()];
+            for (x, e) in part.iter_mut().zip(errors) {
+                *x = m.add(*x, m.reduce_signed(*e));
+            }
+            ntt.forward(part);
+            for ((x, a), s) in part.iter_mut().zip(&a[at.clone()]).zip(&self.s[at]) {
+                *x = m.sub(*x, m.mul(*a, *s));
+            }
+        }
+        std::mem::take(&mut *message)
+    }
+
+    /// Coefficients of c1 s, for c1 as coefficients.
+    fn times(&self, params: &Params, c1: &mut [u64]) {
+        let n = params.degree;
+        for (i, ntt) in params.ntts.iter().enumerate() {
+            let part = &mut c1[i * n..(i + 1) * n];
+            ntt.forward(part);
+            for (x, s) in part.iter_mut().zip(&self.s[i * n..]) {
+                *x = ntt.modulus.mul(*x, *s);
+            }
+            ntt.backward(part);
+        }
+    }
+}
+
+/// An encryption of zero under the secret, with which others make theirs: p0 = e - p1 s, transformed.
+pub(crate) struct PublicKey {
+    p0: Vec<u64>,
+    p1: Vec<u64>,
+}
+
+impl PublicKey {
+    /// Head, seed of p1, p0.
+    pub(crate) fn make(params: &Params, secret: &SecretKey) -> Result<Vec<u8>, Error> {
+        let seed = *sample::seed()?;
+        let errors = sample::errors(&sample::stream(&*sample::seed()?, "error", 0), params.degree);
+        let zero = Zeroizing::new(vec![0; params.words()]);
+        let p0 = secret.encrypt(params, zero, &params.uniform(&seed, 0), &errors);
+        let mut out = Vec::with_capacity(HEAD + 32 + params.packed());
+        write_head(params, KEY, &mut out);
+        out.extend(seed);
+        params.write(&p0, &mut out);
+        Ok(out)
+    }
+
+    pub(crate) fn read(params: &Params, bytes: &[u8]) -> Result<PublicKey, Error> {
+        let rest = read_head(params, KEY, "a public key", bytes, 32 + params.packed())?;
+        let (seed, packed) = rest.split_at(32);
+        let mut own = [0; 32];
+        own.copy_from_slice(seed);
+        Ok(PublicKey {
+            p0: params.read(packed)?,
+            p1: params.uniform(&own, 0),
+        })
+    }
+}
+
+/// Products of ciphertexts and plain polynomials, summed, of one prime: c0 and c1, transformed.
+pub(crate) struct Pair {
+    sums: [Sums; 2],
+}
+
+impl Pair {
+    pub(crate) fn new(n: usize) -> Pair {
+        Pair {
+            sums: [Sums::new(n), Sums::new(n)],
+        }
+    }
+
+    /// Adds (c0, c1) w of prime `i`, whose part of c0 and c1 this takes out.
+    pub(crate) fn add(&mut self, params: &Params, i: usize, c: &[Vec<u64>; 2], w: &[u64]) {
+        let n = params.degree;
+        for (sum, c) in self.sums.iter_mut().zip(c) {
+            sum.add(&c[i * n..(i + 1) * n], w, &params.moduli[i]);
+        }
+    }
+
+    pub(crate) fn finish(&self, params: &Params, i: usize) -> [Vec<u64>; 2] {
+        [0, 1].map(|c| {
+            let mut out = vec![0; params.degree];
+            self.sums[c].finish(&mut out, &params.moduli[i]);
+            out
+        })
+    }
+}
+
+/// How answers are written: fractions of q, rounded to few bits, c1 before the wanted coefficients of c0.
+///
+/// A coefficient x of Z_q goes as round(2^b x / q), b bits. It is modulus switching to 2^b in one step.
+pub(crate) struct Answers<const L: usize, const M: usize> {
+    pub(crate) fractions: Fractions<L>,
+    low: Raise<M>,
+    high: Raise<M>,
+}
+
+impl<const L: usize, const M: usize> Answers<L, M> {
+    pub(crate) fn new(params: &Params) -> Answers<L, M> {
+        Answers {
+            fractions: Fractions::new(&params.moduli),
+            low: Raise::new(&params.moduli, params.low_bits()),
+            high: Raise::new(&params.moduli, params.high_bits()),
+        }
+    }
+
+    /// Bytes of an answer of `wanted` coefficients.
+    pub(crate) fn bytes(params: &Params, wanted: usize) -> usize {
+        pack::bytes(params.degree, params.high_bits()) + pack::bytes(wanted, params.low_bits())
+    }
+
+    /// Appends the answer for (c0, c1), transformed, and gives the evaluator's part r / q of each coefficient in
+    /// `wanted`.
+    ///
+    /// What leaves is c1 + p1 v + e and c0 + p0 v - r with v ternary, e small and r uniform modulo q, all fresh. The
+    /// key's owner learns nothing from it: the first is p1 v + e, a ring-LWE sample and so uniform to one who knows s
+    /// too, plus what it hides; and for each value of it the second is uniform, by r. So no noise need be flooded, and
+    /// r is drawn in all of Z_q, not in multiples of q/t, which would show the noise.
+    pub(crate) fn mask(
+        &self,
+        params: &Params,
+        key: &PublicKey,
+        seed: &[u8; 32],
+        index: usize,
+        mut c: [Vec<u64>; 2],
+        wanted: &[usize],
+        out: &mut Vec<u8>,
+    ) -> Zeroizing<Vec<[u64; L]>> {
+        let n = params.degree;
+        let v = sample::ternary(&sample::stream(seed, "mask v", index), n);
+        let v = params.transformed(&v);
+        let e = sample::errors(&sample::stream(seed, "mask e", index), n);
+        let mut r = Zeroizing::new(vec![0; params.moduli.len() * wanted.len()]);
+        for (i, ntt) in params.ntts.iter().enumerate() {
+            let (at, m) = (i * n..(i + 1) * n, &ntt.modulus);
+            let v = &v[at.clone()];
+            for (c, p) in c.iter_mut().zip([&key.p0, &key.p1]) {
+                let c = &mut c[at.clone()];
+                for ((c, p), v) in c.iter_mut().zip(&p[at.clone()]).zip(v) {
+                    *c = m.reduce_wide(*p as u128 * *v as u128 + *c as u128);
+                }
+                ntt.backward(c);
+            }
+            for (c, e) in c[1][at.clone()].iter_mut().zip(&*e) {
+                *c = m.add(*c, m.reduce_signed(*e));
+            }
+            let r = &mut r[i * wanted.len()..(i + 1) * wanted.len()];
+            let stream = sample::stream(seed, "mask r", index * params.moduli.len() + i);
+            sample::uniform(&stream, m, r);
+            for (at, r) in wanted.iter().zip(r) {
+                let c = &mut c[0][i * n + at];
+                *c = m.sub(*c, *r);
+            }
+        }
+        let mut w = Writer::new(out);
+        for j in 0..n {
+            let (_, f) = self.fractions.of(|i| c[1][i * n + j]);
+            w.top(&rounded(f, self.high.bits()), self.high.bits());
+        }
+        w.finish();
+        let mut w = Writer::new(out);
+        for j in wanted {
+            let (_, f) = self.fractions.of(|i| c[0][i * n + j]);
+            w.top(&rounded(f, self.low.bits()), self.low.bits());
+        }
+        w.finish();
+        c.iter_mut().for_each(|c| c.zeroize());
+        let part = |j| self.fractions.of(|i| r[i * wanted.len() + j]).1;
+        Zeroizing::new((0..wanted.len()).map(part).collect())
+    }
+
+    /// The owner's part (c0 + c1 s) / q of each coefficient in `wanted`, of an answer of the right length.
+    pub(crate) fn open(
+        &self,
+        params: &Params,
+        secret: &SecretKey,
+        bytes: &[u8],
+        wanted: &[usize],
+    ) -> Result<Zeroizing<Vec<[u64; L]>>, Error> {
+        let n = params.degree;
+        let (second, first) = bytes.split_at(pack::bytes(n, self.high.bits()));
+        let mut x = Zeroizing::new(vec![0; params.words()]);
+        let mut reader = Reader::new(second);
+        for j in 0..n {
+            let number = reader.long(self.high.bits());
+            self.high.of(&number, |i, r| x[i * n + j] = r);
+        }
+        reader.finish()?;
+        secret.times(params, &mut x);
+        let mut reader = Reader::new(first);
+        let mut out = Zeroizing::new(Vec::with_capacity(wanted.len()));
+        for j in wanted {
+            let number = reader.long(self.low.bits());
+            self.low.of(&number, |i, r| {
+                let x = &mut x[i * n + j];
+                *x = params.moduli[i].add(*x, r);
+            });
+            out.push(self.fractions.of(|i| x[i * n + j]).1);
+        }
+        reader.finish()?;
+        Ok(out)
+    }
+}
