@@ -4,10 +4,12 @@ pub mod backend;
 pub mod error;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+pub mod matmul;
 pub mod modulus;
 pub mod ntt;
 mod pack;
 pub mod params;
+pub mod plan;
 mod sample;
 mod scale;
 mod scheme;

@@ -1,0 +1,320 @@
+//! Products of matrices modulo 2^l, as shares.
+//!
+//! The client has one matrix and the key, the server the other matrix. The client sends its matrix encrypted, the
+//! server multiplies, masks and answers; then both hold shares of the product. Neither learns anything of the other's
+//! matrix: the server sees ciphertexts, the client what [`crate::scheme::Answers::mask`] lets out.
+//!
+//! For shares A0 + A1 and B0 + B1 of two matrices the cross terms A0 B1 and A1 B0 are two such products with the
+//! roles exchanged: each party is the client for its share of A, the server with its share of B. Both requests travel
+//! at once, both answers at once: two messages each way and each line is used in both directions.
+
+use crate::error::Error;
+use crate::params::{Params, Plain};
+use crate::plan::Plan;
+use crate::sample;
+use crate::scale::{rounded, Raise};
+use crate::scheme::{
+    read_head, write_head, Answers, Pair, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
+};
+use rayon::prelude::*;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Ring elements to residues and back.
+struct Codec {
+    params: Arc<Params>,
+    bits: u32,
+    up: Raise<1>,
+    /// Fractions of 192 bits: short by 2^-140, which is nothing beside the noise.
+    answers: Answers<3, 2>,
+}
+
+impl Codec {
+    fn new(params: Arc<Params>) -> Codec {
+        let bits = match params.plain {
+            Plain::Ring(bits) => bits,
+            Plain::Slots(_) => unreachable!("parameters with slots stay in their module"),
+        };
+        Codec {
+            up: Raise::new(&params.moduli, bits),
+            answers: Answers::new(&params),
+            bits,
+            params,
+        }
+    }
+
+    /// round(2^l x) of a fraction, modulo 2^l.
+    fn share(&self, fraction: [u64; 3]) -> u64 {
+        rounded(fraction, self.bits)[2] >> (64 - self.bits)
+    }
+
+    /// A ring element as a number from -2^(l-1) on.
+    fn signed(&self, x: u64) -> i64 {
+        let shift = 64 - self.bits;
+        ((x << shift) as i64) >> shift
+    }
+}
+
+/// The party that encrypts.
+pub struct Client {
+    codec: Codec,
+    secret: SecretKey,
+}
+
+/// The party that multiplies.
+pub struct Server {
+    codec: Codec,
+    key: PublicKey,
+}
+
+fn expect(what: &'static str, got: usize, want: usize) -> Result<(), Error> {
+    if got != want {
+        return Err(Error::Shape { what, got, want });
+    }
+    Ok(())
+}
+
+impl Client {
+    /// A fresh key.
+    pub fn new(params: Arc<Params>) -> Result<Client, Error> {
+        Ok(Client {
+            secret: SecretKey::new(&params)?,
+            codec: Codec::new(params),
+        })
+    }
+
+    /// For [`Server::new`], once.
+    pub fn public_key(&self) -> Result<Vec<u8>, Error> {
+        PublicKey::make(&self.codec.params, &self.secret)
+    }
+
+    /// The client's matrix, row-major, encrypted: head, seed, and c0 of each block, row blocks outermost.
+    pub fn request(&self, plan: &Plan, matrix: &[u64]) -> Result<Vec<u8>, Error> {
+        let params = &*self.codec.params;
+        expect("the client's matrix", matrix.len(), plan.rows.whole * plan.inner.whole)?;
+        let (seed, hidden) = (*sample::seed()?, sample::seed()?);
+        let mut out = Vec::with_capacity(plan.request_bytes());
+        write_head(params, REQUEST, &mut out);
+        out.extend(seed);
+        let blocks: Vec<Vec<u8>> = (0..plan.rows.count * plan.inner.count)
+            .into_par_iter()
+            .map(|index| {
+                let message = self.message(plan, matrix, index);
+                let errors = sample::errors(&sample::stream(&hidden, "error", index), params.degree);
+                let c0 = self.secret.encrypt(params, message, &params.uniform(&seed, index), &errors);
+                let mut bytes = Vec::with_capacity(params.packed());
+                params.write(&c0, &mut bytes);
+                bytes
+            })
+            .collect();
+        blocks.iter().for_each(|b| out.extend_from_slice(b));
+        Ok(out)
+    }
+
+    /// Residues of (q/t) m of block `index`.
+    fn message(&self, plan: &Plan, matrix: &[u64], index: usize) -> Zeroizing<Vec<u64>> {
+        let n = self.codec.params.degree;
+        let mut out = Zeroizing::new(vec![0; self.codec.params.words()]);
+        let (row, inner) = (index / plan.inner.count, index % plan.inner.count);
+        for (i, gi) in plan.rows.range(row).enumerate() {
+            for (j, gj) in plan.inner.range(inner).enumerate() {
+                let x = matrix[plan.place(gi, gj, plan.rows.whole, plan.inner.whole)];
+                let at = plan.left(i, j);
+                self.codec.up.of(&[x], |p, r| out[p * n + at] = r);
+            }
+        }
+        out
+    }
+
+    /// The client's share of the product, row-major.
+    pub fn finish(&self, plan: &Plan, answer: &[u8]) -> Result<Vec<u64>, Error> {
+        let params = &*self.codec.params;
+        let mut rest = read_head(params, ANSWER, "an answer", answer, plan.answer_bytes() - HEAD)?;
+        let mut parts = Vec::new();
+        for (row, column) in plan.answers() {
+            let (part, later) = rest.split_at(plan.answer_part(params, row, column));
+            rest = later;
+            parts.push((row, column, part));
+        }
+        let opened: Vec<_> = parts
+            .into_par_iter()
+            .map(|(row, column, part)| {
+                let wanted = plan.wanted(row, column);
+                let fractions = self.codec.answers.open(params, &self.secret, part, &wanted)?;
+                Ok((row, column, fractions))
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(gather(&self.codec, plan, opened))
+    }
+}
+
+/// Shares of all blocks, each put in its place.
+#[allow(clippy::type_complexity)]
+fn gather(
+    codec: &Codec,
+    plan: &Plan,
+    blocks: Vec<(usize, usize, Zeroizing<Vec<[u64; 3]>>)>,
+) -> Vec<u64> {
+    let mut out = vec![0; plan.rows.whole * plan.columns.whole];
+    for (row, column, fractions) in blocks {
+        let columns = plan.columns.range(column);
+        for (i, line) in plan.rows.range(row).zip(fractions.chunks_exact(columns.len())) {
+            for (c, fraction) in columns.clone().zip(line) {
+                out[plan.place(i, c, plan.rows.whole, plan.columns.whole)] = codec.share(*fraction);
+            }
+        }
+    }
+    out
+}
+
+/// Row blocks whose sums are kept side by side: a transformed plain block serves them all.
+const ROWS_AT_ONCE: usize = 16;
+
+impl Server {
+    /// With the client's [`Client::public_key`].
+    pub fn new(params: Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
+        Ok(Server {
+            key: PublicKey::read(&params, public_key)?,
+            codec: Codec::new(params),
+        })
+    }
+
+    /// The answer to a request, and the server's share of the product, row-major.
+    pub fn answer(
+        &self,
+        plan: &Plan,
+        matrix: &[u64],
+        request: &[u8],
+    ) -> Result<(Vec<u8>, Vec<u64>), Error> {
+        let params = &*self.codec.params;
+        expect("the server's matrix", matrix.len(), plan.inner.whole * plan.columns.whole)?;
+        self.check_operand(plan, matrix)?;
+        let ciphertexts = self.read(plan, request)?;
+        let hidden = sample::seed()?;
+        let columns: Vec<_> = (0..plan.columns.count)
+            .into_par_iter()
+            .map(|column| self.answer_column(plan, matrix, &ciphertexts, column, &hidden))
+            .collect();
+        let mut out = Vec::with_capacity(plan.answer_bytes());
+        write_head(params, ANSWER, &mut out);
+        let mut shares = Vec::new();
+        for (column, blocks) in columns.into_iter().enumerate() {
+            for (row, (bytes, fractions)) in blocks.into_iter().enumerate() {
+                out.extend_from_slice(&bytes);
+                shares.push((row, column, fractions));
+            }
+        }
+        Ok((out, gather(&self.codec, plan, shares)))
+    }
+
+    /// The server's own numbers are as small as the plan says.
+    fn check_operand(&self, plan: &Plan, matrix: &[u64]) -> Result<(), Error> {
+        let size = |x: &u64| {
+            let x = self.codec.signed(*x);
+            (x ^ (x >> 63)) as u64
+        };
+        let all = matrix.iter().map(size).fold(0, |a, b| a | b);
+        let got = 65 - all.leading_zeros();
+        if got > plan.operand {
+            let (what, most) = ("the plain operand", plan.operand);
+            return Err(Error::Width { what, got, most });
+        }
+        Ok(())
+    }
+
+    /// (c0, c1) of all blocks.
+    fn read(&self, plan: &Plan, request: &[u8]) -> Result<Vec<[Vec<u64>; 2]>, Error> {
+        let params = &*self.codec.params;
+        let rest = read_head(params, REQUEST, "a request", request, plan.request_bytes() - HEAD)?;
+        let (seed_bytes, packed) = rest.split_at(32);
+        let mut seed = [0; 32];
+        seed.copy_from_slice(seed_bytes);
+        packed
+            .par_chunks(params.packed())
+            .enumerate()
+            .map(|(index, bytes)| Ok([params.read(bytes)?, params.uniform(&seed, index)]))
+            .collect()
+    }
+
+    /// Bytes and masks of the blocks of one column of blocks.
+    #[allow(clippy::type_complexity)]
+    fn answer_column(
+        &self,
+        plan: &Plan,
+        matrix: &[u64],
+        ciphertexts: &[[Vec<u64>; 2]],
+        column: usize,
+        hidden: &[u8; 32],
+    ) -> Vec<(Vec<u8>, Zeroizing<Vec<[u64; 3]>>)> {
+        let params = &*self.codec.params;
+        let of_primes: Vec<Vec<[Vec<u64>; 2]>> = (0..params.moduli.len())
+            .into_par_iter()
+            .map(|prime| self.products(plan, matrix, ciphertexts, column, prime))
+            .collect();
+        (0..plan.rows.count)
+            .into_par_iter()
+            .map(|row| {
+                let c = [0, 1].map(|c| {
+                    let mut whole = Vec::with_capacity(params.words());
+                    of_primes.iter().for_each(|p| whole.extend_from_slice(&p[row][c]));
+                    whole
+                });
+                let index = column * plan.rows.count + row;
+                let wanted = plan.wanted(row, column);
+                let mut bytes = Vec::with_capacity(plan.answer_part(params, row, column));
+                let answers = &self.codec.answers;
+                let masks = answers.mask(params, &self.key, hidden, index, c, &wanted, &mut bytes);
+                (bytes, masks)
+            })
+            .collect()
+    }
+
+    /// sum_k c[row, k] w[k, column] modulo one prime, for all rows.
+    fn products(
+        &self,
+        plan: &Plan,
+        matrix: &[u64],
+        ciphertexts: &[[Vec<u64>; 2]],
+        column: usize,
+        prime: usize,
+    ) -> Vec<[Vec<u64>; 2]> {
+        let params = &*self.codec.params;
+        let rows: Vec<usize> = (0..plan.rows.count).collect();
+        let mut plain = Zeroizing::new(vec![0; params.degree]);
+        let mut out = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let mut pairs: Vec<Pair> = rows.iter().map(|_| Pair::new(params.degree)).collect();
+            for inner in 0..plan.inner.count {
+                self.transformed(plan, matrix, inner, column, prime, &mut plain);
+                for (row, pair) in rows.iter().zip(&mut pairs) {
+                    let c = &ciphertexts[row * plan.inner.count + inner];
+                    pair.add(params, prime, c, &plain);
+                }
+            }
+            out.extend(pairs.iter().map(|p| p.finish(params, prime)));
+        }
+        out
+    }
+
+    /// A block of the plain matrix modulo one prime, transformed.
+    fn transformed(
+        &self,
+        plan: &Plan,
+        matrix: &[u64],
+        inner: usize,
+        column: usize,
+        prime: usize,
+        out: &mut [u64],
+    ) {
+        let ntt = &self.codec.params.ntts[prime];
+        let used = plan.inner.part * plan.columns.part;
+        out[..used].fill(0);
+        for (j, gj) in plan.inner.range(inner).enumerate() {
+            for (c, gc) in plan.columns.range(column).enumerate() {
+                let x = matrix[plan.place(gj, gc, plan.inner.whole, plan.columns.whole)];
+                out[plan.right(j, c)] = ntt.modulus.reduce_signed(self.codec.signed(x));
+            }
+        }
+        ntt.forward_short(out, used);
+    }
+}
