@@ -122,21 +122,22 @@ unsafe fn constant(t: &Twiddles, at: usize) -> (__m512i, __m512i) {
     )
 }
 
-/// The passes over groups of at most `start` (8 or more) coefficients.
+/// The passes over groups of at most `start` coefficients, for the values from `first` on.
 ///
 /// # Safety
-/// The processor has IFMA; `a` has the length of the transform.
+/// The processor has IFMA; `a`, `start` and `first` are as [`Ntt::forward_tile`] checks.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-pub(crate) unsafe fn forward(t: &Ntt, a: &mut [u64], start: usize) {
+pub(crate) unsafe fn forward(t: &Ntt, a: &mut [u64], start: usize, first: usize) {
     let k = lanes(t.modulus.q);
-    let n = t.n;
+    let length = a.len();
     let p = a.as_mut_ptr();
     let mut half = start / 2;
     // Two passes at a time while both are wider than a vector: half the loads and stores.
     while half >= 16 {
-        let groups = n / (2 * half);
+        // Where the constants of this pass, and of this tile in it, begin.
+        let groups = (t.n + first) / (2 * half);
         let quarter = half / 2;
-        for i in 0..groups {
+        for i in 0..length / (2 * half) {
             let (w, wq) = constant(&t.forward, groups + i);
             let (l, lq) = constant(&t.forward, 2 * (groups + i));
             let (h, hq) = constant(&t.forward, 2 * (groups + i) + 1);
@@ -158,20 +159,20 @@ pub(crate) unsafe fn forward(t: &Ntt, a: &mut [u64], start: usize) {
         half /= 4;
     }
     if half == 8 {
-        for i in 0..n / 16 {
-            let (w, wq) = constant(&t.forward, n / 16 + i);
+        for i in 0..length / 16 {
+            let (w, wq) = constant(&t.forward, (t.n + first) / 16 + i);
             let (mut x, mut y) = (load(p.add(16 * i)), load(p.add(16 * i + 8)));
             there(&mut x, &mut y, w, wq, k);
             store(p.add(16 * i), x);
             store(p.add(16 * i + 8), y);
         }
     }
-    for block in 0..n / 64 {
+    for block in 0..length / 64 {
         let base = p.add(64 * block);
         let mut v = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(|i| unsafe { load(base.add(8 * i)) }));
-        for (row, half, first) in PASSES {
-            let (w, wq) = tail(&t.forward_tail, block, row);
-            for j in first..first + half {
+        for (row, half, from) in PASSES {
+            let (w, wq) = tail(&t.forward_tail, first / 64 + block, row);
+            for j in from..from + half {
                 let (mut x, mut y) = (v[j], v[j + half]);
                 there(&mut x, &mut y, w, wq, k);
                 (v[j], v[j + half]) = (x, y);
@@ -240,14 +241,27 @@ pub(crate) unsafe fn backward(t: &Ntt, a: &mut [u64]) {
 }
 
 /// # Safety
-/// The processor has IFMA; all lengths are equal.
+/// The processor has IFMA; the lengths of `low`, `high` and of each `a` are equal and a multiple of 16, `b` has as many
+/// parts of that length.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-pub(crate) unsafe fn add_products(low: &mut [u64], high: &mut [u64], a: &[u64], b: &[u64]) {
-    let whole = low.len() / 8 * 8;
-    for j in (0..whole).step_by(8) {
-        let (x, y) = (load(a.as_ptr().add(j)), load(b.as_ptr().add(j)));
+pub(crate) unsafe fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]], b: &[u64]) {
+    let n = low.len();
+    for j in (0..n).step_by(16) {
         let (l, h) = (low.as_mut_ptr().add(j), high.as_mut_ptr().add(j));
-        store(l, _mm512_madd52lo_epu64(load(l), x, y));
-        store(h, _mm512_madd52hi_epu64(load(h), x, y));
+        // Four chains of additions, so that none waits for the one before it.
+        let (mut l0, mut l1) = (load(l), load(l.add(8)));
+        let (mut h0, mut h1) = (load(h), load(h.add(8)));
+        for (k, a) in a.iter().enumerate() {
+            let (a, b) = (a.as_ptr().add(j), b.as_ptr().add(k * n + j));
+            let (x0, x1, y0, y1) = (load(a), load(a.add(8)), load(b), load(b.add(8)));
+            l0 = _mm512_madd52lo_epu64(l0, x0, y0);
+            h0 = _mm512_madd52hi_epu64(h0, x0, y0);
+            l1 = _mm512_madd52lo_epu64(l1, x1, y1);
+            h1 = _mm512_madd52hi_epu64(h1, x1, y1);
+        }
+        store(l, l0);
+        store(l.add(8), l1);
+        store(h, h0);
+        store(h.add(8), h1);
     }
 }

@@ -9,12 +9,13 @@
 //! at once, both answers at once: two messages each way and each line is used in both directions.
 
 use crate::error::Error;
+use crate::ntt::{Sums, MIN_DEGREE};
 use crate::params::{Params, Plain};
 use crate::plan::Plan;
 use crate::sample;
 use crate::scale::{rounded, Raise};
 use crate::scheme::{
-    read_head, write_head, Answers, Pair, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
+    read_head, write_head, Answers, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
 };
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -167,8 +168,14 @@ fn gather(
     out
 }
 
-/// Row blocks whose sums are kept side by side: a transformed plain block serves them all.
-const ROWS_AT_ONCE: usize = 16;
+/// Columns of blocks that are worked on together: the sums of one take half a megabyte for each row of blocks.
+const COLUMNS_AT_ONCE: usize = 128;
+
+/// Bytes of ciphertexts and plain blocks in one tile: they stay in the second cache while all columns pass.
+const TILE: usize = 1 << 20;
+
+/// Bytes and mask of one block of the result.
+type Block = (Vec<u8>, Zeroizing<Vec<[u64; 3]>>);
 
 impl Server {
     /// With the client's [`Client::public_key`].
@@ -191,17 +198,15 @@ impl Server {
         self.check_operand(plan, matrix)?;
         let ciphertexts = self.read(plan, request)?;
         let hidden = sample::seed()?;
-        let columns: Vec<_> = (0..plan.columns.count)
-            .into_par_iter()
-            .map(|column| self.answer_column(plan, matrix, &ciphertexts, column, &hidden))
-            .collect();
         let mut out = Vec::with_capacity(plan.answer_bytes());
         write_head(params, ANSWER, &mut out);
         let mut shares = Vec::new();
-        for (column, blocks) in columns.into_iter().enumerate() {
-            for (row, (bytes, fractions)) in blocks.into_iter().enumerate() {
+        let places: Vec<(usize, usize)> = plan.answers().collect();
+        for places in places.chunks(COLUMNS_AT_ONCE * plan.rows.count) {
+            let blocks = self.answer_columns(plan, matrix, &ciphertexts, places, &hidden);
+            for ((row, column), (bytes, fractions)) in places.iter().zip(blocks) {
                 out.extend_from_slice(&bytes);
-                shares.push((row, column, fractions));
+                shares.push((*row, *column, fractions));
             }
         }
         Ok((out, gather(&self.codec, plan, shares)))
@@ -236,27 +241,41 @@ impl Server {
             .collect()
     }
 
-    /// Bytes and masks of the blocks of one column of blocks.
-    #[allow(clippy::type_complexity)]
-    fn answer_column(
+    /// The blocks at `places`, which are whole columns of blocks.
+    fn answer_columns(
         &self,
         plan: &Plan,
         matrix: &[u64],
         ciphertexts: &[[Vec<u64>; 2]],
-        column: usize,
+        places: &[(usize, usize)],
         hidden: &[u8; 32],
-    ) -> Vec<(Vec<u8>, Zeroizing<Vec<[u64; 3]>>)> {
+    ) -> Vec<Block> {
         let params = &*self.codec.params;
-        let of_primes: Vec<Vec<[Vec<u64>; 2]>> = (0..params.moduli.len())
+        let (n, primes) = (params.degree, params.moduli.len());
+        let columns = places[0].1..places[places.len() - 1].1 + 1;
+        let start = params.ntts[0].start(plan.inner.part * plan.columns.part);
+        let plain: Vec<Zeroizing<Vec<u64>>> = (0..primes)
             .into_par_iter()
-            .map(|prime| self.products(plan, matrix, ciphertexts, column, prime))
+            .map(|prime| self.residues(plan, matrix, columns.clone(), prime, start))
             .collect();
-        (0..plan.rows.count)
+        let fitting = TILE / (24 * plan.inner.count).max(1);
+        let length = (fitting.max(1).ilog2() as usize).min(62);
+        let length = (1usize << length).clamp(MIN_DEGREE, n).max(start);
+        let tiles: Vec<Vec<u64>> = (0..primes * (n / length))
             .into_par_iter()
-            .map(|row| {
+            .map(|tile| {
+                let (prime, first) = (tile / (n / length), tile % (n / length) * length);
+                self.tile(plan, ciphertexts, &plain[prime], prime, start, first, length)
+            })
+            .collect();
+        (0..places.len())
+            .into_par_iter()
+            .map(|at| {
+                let (row, column) = places[at];
                 let c = [0, 1].map(|c| {
                     let mut whole = Vec::with_capacity(params.words());
-                    of_primes.iter().for_each(|p| whole.extend_from_slice(&p[row][c]));
+                    let part = (2 * at + c) * length..(2 * at + c + 1) * length;
+                    tiles.iter().for_each(|t| whole.extend_from_slice(&t[part.clone()]));
                     whole
                 });
                 let index = column * plan.rows.count + row;
@@ -269,52 +288,69 @@ impl Server {
             .collect()
     }
 
-    /// sum_k c[row, k] w[k, column] modulo one prime, for all rows.
-    fn products(
+    /// The plain blocks of some columns modulo one prime, `start` coefficients each.
+    fn residues(
         &self,
         plan: &Plan,
         matrix: &[u64],
-        ciphertexts: &[[Vec<u64>; 2]],
-        column: usize,
+        columns: std::ops::Range<usize>,
         prime: usize,
-    ) -> Vec<[Vec<u64>; 2]> {
-        let params = &*self.codec.params;
-        let rows: Vec<usize> = (0..plan.rows.count).collect();
-        let mut plain = Zeroizing::new(vec![0; params.degree]);
-        let mut out = Vec::with_capacity(rows.len());
-        for rows in rows.chunks(ROWS_AT_ONCE) {
-            let mut pairs: Vec<Pair> = rows.iter().map(|_| Pair::new(params.degree)).collect();
-            for inner in 0..plan.inner.count {
-                self.transformed(plan, matrix, inner, column, prime, &mut plain);
-                for (row, pair) in rows.iter().zip(&mut pairs) {
-                    let c = &ciphertexts[row * plan.inner.count + inner];
-                    pair.add(params, prime, c, &plain);
+        start: usize,
+    ) -> Zeroizing<Vec<u64>> {
+        let modulus = &self.codec.params.moduli[prime];
+        let mut out = Zeroizing::new(vec![0; columns.len() * plan.inner.count * start]);
+        let mut blocks = out.chunks_exact_mut(start);
+        for column in columns {
+            for (inner, block) in (0..plan.inner.count).zip(&mut blocks) {
+                for (j, gj) in plan.inner.range(inner).enumerate() {
+                    for (c, gc) in plan.columns.range(column).enumerate() {
+                        let x = matrix[plan.place(gj, gc, plan.inner.whole, plan.columns.whole)];
+                        block[plan.right(j, c)] = modulus.reduce_signed(self.codec.signed(x));
+                    }
                 }
             }
-            out.extend(pairs.iter().map(|p| p.finish(params, prime)));
         }
         out
     }
 
-    /// A block of the plain matrix modulo one prime, transformed.
-    fn transformed(
+    /// sum_k c[row, k] w[k, column] modulo one prime, of the `length` values from `first` on: for each column and
+    /// row those of c0, then those of c1.
+    #[allow(clippy::too_many_arguments)]
+    fn tile(
         &self,
         plan: &Plan,
-        matrix: &[u64],
-        inner: usize,
-        column: usize,
+        ciphertexts: &[[Vec<u64>; 2]],
+        plain: &[u64],
         prime: usize,
-        out: &mut [u64],
-    ) {
-        let ntt = &self.codec.params.ntts[prime];
-        let used = plan.inner.part * plan.columns.part;
-        out[..used].fill(0);
-        for (j, gj) in plan.inner.range(inner).enumerate() {
-            for (c, gc) in plan.columns.range(column).enumerate() {
-                let x = matrix[plan.place(gj, gc, plan.inner.whole, plan.columns.whole)];
-                out[plan.right(j, c)] = ntt.modulus.reduce_signed(self.codec.signed(x));
+        start: usize,
+        first: usize,
+        length: usize,
+    ) -> Vec<u64> {
+        let params = &*self.codec.params;
+        let (ntt, inner) = (&params.ntts[prime], plan.inner.count);
+        let at = prime * params.degree + first..prime * params.degree + first + length;
+        // Rows of blocks, each c0 then c1.
+        let own: Vec<Vec<&[u64]>> = ciphertexts
+            .chunks_exact(inner)
+            .flat_map(|row| [0, 1].map(|c| row.iter().map(|x| &x[c][at.clone()]).collect()))
+            .collect();
+        let columns = plain.len() / (inner * start);
+        let mut values = Zeroizing::new(vec![0; inner * length]);
+        let mut sums = Sums::new(length);
+        let mut out = vec![0; columns * own.len() * length];
+        let mut results = out.chunks_exact_mut(length);
+        for blocks in plain.chunks_exact(inner * start) {
+            let blocks = blocks.chunks_exact(start);
+            for (block, values) in blocks.zip(values.chunks_exact_mut(length)) {
+                values[..start].copy_from_slice(block);
+                ntt.forward_tile(values, start, first);
+            }
+            for (own, result) in own.iter().zip(&mut results) {
+                sums.clear();
+                sums.add(own, &values, &ntt.modulus);
+                sums.finish(result, &ntt.modulus);
             }
         }
-        ntt.forward_short(out, used);
+        out
     }
 }

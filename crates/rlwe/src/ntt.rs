@@ -108,23 +108,39 @@ impl Ntt {
         self.forward_short(a, self.n);
     }
 
-    /// As [`Ntt::forward`] of a polynomial whose coefficients from `used` on are zero, whatever `a` holds there:
-    /// a butterfly with a zero copies, so the first passes are copies of the coefficients there are.
+    /// As [`Ntt::forward`] of a polynomial whose coefficients from `used` on are zero, whatever `a` holds there.
     pub fn forward_short(&self, a: &mut [u64], used: usize) {
         assert_eq!(a.len(), self.n);
-        let used = used.clamp(1, self.n);
-        let start = used.next_power_of_two().max(8);
+        let start = self.start(used);
         a[used..start].fill(0);
+        self.forward_tile(a, start, 0);
+    }
+
+    /// Coefficients that matter of a polynomial of `used` of them: a power of two, 8 or more.
+    pub fn start(&self, used: usize) -> usize {
+        used.next_power_of_two().clamp(8, self.n)
+    }
+
+    /// The values from `first` on, as many as `a` has, of the polynomial whose only coefficients are the first
+    /// `start` of `a` ([`Ntt::start`]).
+    ///
+    /// A butterfly with a zero copies, so the first passes are copies, and what remains stays within groups of
+    /// `start` values: any of them can be made alone. The length of `a` is a power of two, at least 64 and `start`,
+    /// and divides `first`.
+    pub fn forward_tile(&self, a: &mut [u64], start: usize, first: usize) {
+        let length = a.len();
+        assert!(length.is_power_of_two() && length >= start.max(MIN_DEGREE) && first + length <= self.n);
+        assert!(start.is_power_of_two() && start >= 8 && first.is_multiple_of(length));
         let mut have = start;
-        while have < self.n {
+        while have < length {
             a.copy_within(0..have, have);
             have *= 2;
         }
         match Backend::current() {
-            // SAFETY: the backend is available, and the length was checked.
+            // SAFETY: the backend is available, and the tile was checked.
             #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::forward(self, a, start) },
-            _ => self.forward_portable(a, start),
+            Backend::Ifma => unsafe { ifma::forward(self, a, start, first) },
+            _ => self.forward_portable(a, start, first),
         }
     }
 
@@ -140,11 +156,11 @@ impl Ntt {
     }
 
     /// The passes over groups of at most `start` coefficients.
-    fn forward_portable(&self, a: &mut [u64], start: usize) {
+    fn forward_portable(&self, a: &mut [u64], start: usize, first: usize) {
         let (q, q2) = (self.modulus.q, 2 * self.modulus.q);
         let mut half = start / 2;
         while half >= 1 {
-            let groups = self.n / (2 * half);
+            let groups = (self.n + first) / (2 * half);
             for (i, group) in a.chunks_exact_mut(2 * half).enumerate() {
                 let (w, quotient) = (self.forward.w[groups + i], self.forward.quotient[groups + i]);
                 let (low, high) = group.split_at_mut(half);
@@ -210,18 +226,23 @@ impl Sums {
         self.terms = 0;
     }
 
-    /// Adds a b, both below q, which is the same in all calls.
-    pub fn add(&mut self, a: &[u64], b: &[u64], modulus: &Modulus) {
-        assert!(a.len() == self.low.len() && b.len() == self.low.len());
-        if self.terms == MOST_TERMS - 1 {
-            self.fold(modulus);
-        }
-        self.terms += 1;
-        match Backend::current() {
-            // SAFETY: the backend is available, and the lengths were checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::add_products(&mut self.low, &mut self.high, a, b) },
-            _ => add_products(&mut self.low, &mut self.high, a, b),
+    /// Adds the products of `a[k]` and part k of `b`, all below q, which is the same in all calls.
+    pub fn add(&mut self, a: &[&[u64]], b: &[u64], modulus: &Modulus) {
+        let n = self.low.len();
+        assert!(a.iter().all(|a| a.len() == n) && b.len() == n * a.len());
+        for (a, b) in a.chunks(MOST_TERMS / 2).zip(b.chunks(n * MOST_TERMS / 2)) {
+            if self.terms + a.len() > MOST_TERMS {
+                self.fold(modulus);
+            }
+            self.terms += a.len();
+            match Backend::current() {
+                // SAFETY: the backend is available, and the lengths were checked.
+                #[cfg(target_arch = "x86_64")]
+                Backend::Ifma if n.is_multiple_of(MIN_DEGREE) => unsafe {
+                    ifma::add_products(&mut self.low, &mut self.high, a, b)
+                },
+                _ => add_products(&mut self.low, &mut self.high, a, b),
+            }
         }
     }
 
@@ -242,11 +263,13 @@ impl Sums {
     }
 }
 
-fn add_products(low: &mut [u64], high: &mut [u64], a: &[u64], b: &[u64]) {
-    for (((low, high), a), b) in low.iter_mut().zip(high).zip(a).zip(b) {
-        let product = *a as u128 * *b as u128;
-        *low += product as u64 & ((1 << 52) - 1);
-        *high += (product >> 52) as u64;
+fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]], b: &[u64]) {
+    for (a, b) in a.iter().zip(b.chunks_exact(low.len())) {
+        for (((low, high), a), b) in low.iter_mut().zip(&mut *high).zip(*a).zip(b) {
+            let product = *a as u128 * *b as u128;
+            *low += product as u64 & ((1 << 52) - 1);
+            *high += (product >> 52) as u64;
+        }
     }
 }
 
@@ -287,7 +310,7 @@ mod tests {
         t.forward(&mut a);
         t.forward(&mut b);
         let mut sums = Sums::new(a.len());
-        sums.add(&a, &b, &t.modulus);
+        sums.add(&[&a], &b, &t.modulus);
         sums.finish(&mut out, &t.modulus);
         t.backward(&mut out);
         out
@@ -339,13 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn tiles_are_parts_of_the_whole() {
+        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+            let t = ntt(2048, 50);
+            for (start, length) in [(8, 64), (16, 64), (64, 64), (32, 256), (256, 256), (2048, 2048)] {
+                let a = words(start, t.modulus.q, start as u64);
+                let mut whole = vec![0; 2048];
+                whole[..start].copy_from_slice(&a);
+                t.forward(&mut whole);
+                for first in (0..2048).step_by(length) {
+                    let mut tile = vec![7; length];
+                    tile[..start].copy_from_slice(&a);
+                    t.forward_tile(&mut tile, start, first);
+                    assert_eq!(tile, whole[first..first + length], "{start} {first}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn long_sums_are_folded() {
         for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
             let m = Modulus::new(prime_below(50, &[]).unwrap());
             let top = vec![m.q - 1; 64];
             let mut sums = Sums::new(64);
-            for _ in 0..9000 {
-                sums.add(&top, &top, &m);
+            for _ in 0..30 {
+                sums.add(&[&top[..]; 300], &vec![m.q - 1; 64 * 300], &m);
             }
             let mut out = vec![0; 64];
             sums.finish(&mut out, &m);

@@ -3,7 +3,6 @@
 //! A polynomial modulo q is a vector of `primes * N` residues, one prime after the other.
 
 use crate::error::Error;
-use crate::ntt::Sums;
 use crate::pack::{self, Reader, Writer};
 use crate::params::Params;
 use crate::sample;
@@ -207,35 +206,6 @@ impl PublicKey {
         Ok(PublicKey {
             p0: params.read(packed)?,
             p1: params.uniform(&own, 0),
-        })
-    }
-}
-
-/// Products of ciphertexts and plain polynomials, summed, of one prime: c0 and c1, transformed.
-pub(crate) struct Pair {
-    sums: [Sums; 2],
-}
-
-impl Pair {
-    pub(crate) fn new(n: usize) -> Pair {
-        Pair {
-            sums: [Sums::new(n), Sums::new(n)],
-        }
-    }
-
-    /// Adds (c0, c1) w of prime `i`, whose part of c0 and c1 this takes out.
-    pub(crate) fn add(&mut self, params: &Params, i: usize, c: &[Vec<u64>; 2], w: &[u64]) {
-        let n = params.degree;
-        for (sum, c) in self.sums.iter_mut().zip(c) {
-            sum.add(&c[i * n..(i + 1) * n], w, &params.moduli[i]);
-        }
-    }
-
-    pub(crate) fn finish(&self, params: &Params, i: usize) -> [Vec<u64>; 2] {
-        [0, 1].map(|c| {
-            let mut out = vec![0; params.degree];
-            self.sums[c].finish(&mut out, &params.moduli[i]);
-            out
         })
     }
 }
