@@ -3,6 +3,7 @@
 use argot_rlwe::matmul::{Client, Server};
 use argot_rlwe::modulus::{prime_below, Modulus};
 use argot_rlwe::ntt::Ntt;
+use argot_rlwe::ole;
 use argot_rlwe::plan::{Encrypted, Plan};
 use argot_rlwe::{Backend, Params};
 use std::time::Instant;
@@ -51,6 +52,24 @@ fn matmul(bits: u32, operand: u32, shape: [usize; 3]) {
     );
 }
 
+fn ole(client_bits: u32, server_bits: u32, count: usize) {
+    let params = Params::slots(client_bits, server_bits).unwrap();
+    let client = ole::Client::new(params.clone()).unwrap();
+    let server = ole::Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
+    let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let x: Vec<u64> = (0..count).map(|i| word(i) >> (64 - client_bits)).collect();
+    let y: Vec<u64> = (0..count).map(|i| word(i + 7) >> (64 - server_bits)).collect();
+    let (up, request) = timed(|| client.request(&x).unwrap());
+    let (multiply, (answer, theirs)) = timed(|| server.answer(&y, &request).unwrap());
+    let (down, ours) = timed(|| client.finish(count, &answer).unwrap());
+    assert!((0..count).all(|i| ours[i].wrapping_add(theirs[i]) == x[i].wrapping_mul(y[i])));
+    println!(
+        "{count} products {client_bits} x {server_bits}: degree {}, q {} bits; request {up:.3} s {:.1} B, answer {multiply:.3} s {:.1} B, finish {down:.3} s; total {:.3} s",
+        params.degree(), params.modulus_bits(), request.len() as f64 / count as f64, answer.len() as f64 / count as f64,
+        up + multiply + down
+    );
+}
+
 fn main() {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     names.retain(|name| !Backend::by_name(name).is_some_and(Backend::choose));
@@ -65,6 +84,11 @@ fn main() {
         matmul(40, 40, [256, 256, 256]);
         matmul(64, 64, [256, 256, 256]);
         matmul(64, 64, [10000, 50, 1]);
+    }
+    if wants("ole") {
+        ole(64, 64, 1_000_000);
+        ole(32, 32, 1_000_000);
+        ole(16, 16, 1_000_000);
     }
     if wants("large") {
         matmul(64, 64, [1000, 1000, 1000]);

@@ -7,6 +7,7 @@ mod ifma;
 pub mod matmul;
 pub mod modulus;
 pub mod ntt;
+pub mod ole;
 mod pack;
 pub mod params;
 pub mod plan;

@@ -67,6 +67,34 @@ impl Params {
         Params::custom(*degree, primes, bits, EXACT)
     }
 
+    /// For products of numbers below 2^client and 2^server, slot by slot ([`crate::ole`]): the plaintext modulus P is
+    /// 40 bits longer than a product, q as long as the noise needs, the degree the least that is secure.
+    pub fn slots(client: u32, server: u32) -> Result<Arc<Params>, Error> {
+        check_width("the client's numbers", client, 64)?;
+        check_width("the server's numbers", server, 64)?;
+        // One unit more than is needed: a prime of b bits is a little below 2^b.
+        let room = client + server + EXACT + 1;
+        let mut refused = Error::Degree { got: 0 };
+        for (degree, _) in SECURE {
+            let sizes = split(room);
+            let mut taken = Vec::new();
+            for size in &sizes {
+                taken.push(prime_below(*size, &taken).ok_or(Error::Prime { bits: *size })?);
+            }
+            let log_t = taken.iter().map(|p| (*p as f64).log2()).sum::<f64>();
+            let plain = taken.iter().map(|p| Ntt::new(degree, Modulus::new(*p)));
+            // A coefficient that is rounded the wrong way spoils all N slots: N times as certain.
+            let exact = EXACT + degree.ilog2();
+            // From Params::error with N terms of P / 2, mostly N / 2 times that, and half of it kept for the answer.
+            let log_q = 2 * room + degree.ilog2() - 2 + exact + 2;
+            match Params::build(degree, &split(log_q), Plain::Slots(plain.collect()), log_t, exact) {
+                Ok(params) => return Ok(params),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
     /// Any degree and sizes of primes that are secure; an output is one off with probability at most 2^-exact, or
     /// plans are refused.
     pub fn custom(degree: usize, primes: &[u32], bits: u32, exact: u32) -> Result<Arc<Params>, Error> {
@@ -170,6 +198,12 @@ impl Params {
     }
 }
 
+/// `bits` over as few primes as can be, as evenly as can be.
+fn split(bits: u32) -> Vec<u32> {
+    let count = bits.div_ceil(MAX_BITS);
+    (0..count).map(|i| (bits + i) / count).collect()
+}
+
 pub(crate) fn check_width(what: &'static str, got: u32, most: u32) -> Result<(), Error> {
     if got == 0 || got > most {
         return Err(Error::Width { what, got, most });
@@ -208,6 +242,17 @@ mod tests {
         assert!(matches!(refused(4096, &[], 32), Some(Error::Insecure { .. })));
         assert!(matches!(refused(4096, &[50], 65), Some(Error::Width { .. })));
         assert!(matches!(Params::ring(32, 33).err(), Some(Error::Width { .. })));
+    }
+
+    #[test]
+    fn slots_are_exact_at_every_width() {
+        for (client, server) in [(64, 64), (32, 32), (16, 16), (8, 8), (1, 1), (64, 1), (40, 64)] {
+            let p = Params::slots(client, server).unwrap();
+            p.check_error(p.degree(), p.log_t.ceil() as u32).unwrap();
+            assert!(p.log_t >= (client + server + EXACT) as f64);
+            assert!(p.high_bits() <= 256);
+        }
+        assert!(matches!(Params::slots(65, 1).err(), Some(Error::Width { .. })));
     }
 
     #[test]

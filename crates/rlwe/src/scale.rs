@@ -77,9 +77,15 @@ impl<const L: usize> Fractions<L> {
     /// The whole part and the fraction of sum_i y_i / q_i; `x(i)` is residue i.
     #[inline]
     pub fn of(&self, x: impl Fn(usize) -> u64) -> (u64, [u64; L]) {
+        self.sum(|i| self.share(i, x(i)))
+    }
+
+    /// As [`Fractions::of`], of the y_i.
+    #[inline]
+    pub fn sum(&self, y: impl Fn(usize) -> u64) -> (u64, [u64; L]) {
         let (mut whole, mut sum) = (0, [0u64; L]);
-        for (i, (m, factor, reciprocal)) in self.parts.iter().enumerate() {
-            let y = m.times(x(i), *factor) as u128;
+        for (i, (_, _, reciprocal)) in self.parts.iter().enumerate() {
+            let y = y(i) as u128;
             let mut carry = 0;
             for (s, r) in sum.iter_mut().zip(reciprocal) {
                 let t = y * *r as u128 + *s as u128 + carry;
