@@ -265,3 +265,59 @@ pub(crate) unsafe fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]
         store(h.add(8), h1);
     }
 }
+
+/// `low + 2^52 high` below 4q, for low and high below 2^52.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn combine(t: &Ntt, low: __m512i, high: __m512i, k: Lanes) -> __m512i {
+    let (one, one_q) = constant(&t.radix, 0);
+    let (radix, radix_q) = constant(&t.radix, 1);
+    _mm512_add_epi64(times_lazy(low, one, one_q, k), times_lazy(high, radix, radix_q, k))
+}
+
+/// # Safety
+/// The processor has IFMA; all lengths are equal and a multiple of 8.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn add_product(t: &Ntt, x: &mut [u64], a: &[u64], b: &[u64]) {
+    let k = lanes(t.modulus.q);
+    for j in (0..x.len()).step_by(8) {
+        let (p, a, b) = (x.as_mut_ptr().add(j), load(a.as_ptr().add(j)), load(b.as_ptr().add(j)));
+        let low = _mm512_madd52lo_epu64(k.zero, a, b);
+        let high = _mm512_madd52hi_epu64(k.zero, a, b);
+        // Below 4q, to below q, plus x: below 2q.
+        let product = once(once(combine(t, low, high, k), k.q2), k.q);
+        store(p, once(_mm512_add_epi64(product, load(p)), k.q));
+    }
+}
+
+/// # Safety
+/// The processor has IFMA; all lengths are equal and a multiple of 8.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn multiply(t: &Ntt, x: &mut [u64], a: &[u64]) {
+    let k = lanes(t.modulus.q);
+    for j in (0..x.len()).step_by(8) {
+        let (p, a) = (x.as_mut_ptr().add(j), load(a.as_ptr().add(j)));
+        let low = _mm512_madd52lo_epu64(k.zero, load(p), a);
+        let high = _mm512_madd52hi_epu64(k.zero, load(p), a);
+        store(p, once(once(combine(t, low, high, k), k.q2), k.q));
+    }
+}
+
+/// # Safety
+/// The processor has IFMA; all lengths are equal and a multiple of 8.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn finish(t: &Ntt, low: &[u64], high: &[u64], out: &mut [u64]) {
+    let k = lanes(t.modulus.q);
+    let (top, top_q) = constant(&t.radix, 2);
+    for j in (0..out.len()).step_by(8) {
+        let (low, high) = (load(low.as_ptr().add(j)), load(high.as_ptr().add(j)));
+        // Digits of 52 bits: high is below 2^62, so the third has few.
+        let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
+        let low = _mm512_and_si512(low, k.mask);
+        let third = _mm512_srli_epi64::<52>(high);
+        let high = _mm512_and_si512(high, k.mask);
+        let rest = once(times_lazy(third, top, top_q, k), k.q);
+        let sum = once(once(combine(t, low, high, k), k.q2), k.q);
+        store(out.as_mut_ptr().add(j), once(_mm512_add_epi64(sum, rest), k.q));
+    }
+}

@@ -348,7 +348,7 @@ impl Server {
             for (own, result) in own.iter().zip(&mut results) {
                 sums.clear();
                 sums.add(own, &values, &ntt.modulus);
-                sums.finish(result, &ntt.modulus);
+                sums.finish(result, ntt);
             }
         }
         out

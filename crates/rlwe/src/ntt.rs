@@ -44,6 +44,8 @@ pub struct Ntt {
     pub(crate) backward_tail: Twiddles,
     /// 1/N.
     pub(crate) scale: Twiddles,
+    /// 1, 2^52 and 2^104, for sums of products.
+    pub(crate) radix: Twiddles,
 }
 
 /// x w modulo q, below 2q, for x < 2^52.
@@ -96,6 +98,7 @@ impl Ntt {
             forward: Twiddles::new(there, q),
             backward: Twiddles::new(back, q),
             scale: Twiddles::new(vec![modulus.inv(n as u64)], q),
+            radix: Twiddles::new([0, 52, 104].map(|e| modulus.pow(2, e)).to_vec(), q),
         }
     }
 
@@ -152,6 +155,36 @@ impl Ntt {
             #[cfg(target_arch = "x86_64")]
             Backend::Ifma => unsafe { ifma::backward(self, a) },
             _ => self.backward_portable(a),
+        }
+    }
+
+    /// x + a b in place of x, value by value; all below q.
+    pub fn add_product(&self, x: &mut [u64], a: &[u64], b: &[u64]) {
+        assert!(x.len() == self.n && a.len() == self.n && b.len() == self.n);
+        match Backend::current() {
+            // SAFETY: the backend is available, and the lengths were checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma => unsafe { ifma::add_product(self, x, a, b) },
+            _ => {
+                for ((x, a), b) in x.iter_mut().zip(a).zip(b) {
+                    *x = self.modulus.reduce_wide(*a as u128 * *b as u128 + *x as u128);
+                }
+            }
+        }
+    }
+
+    /// x a in place of x, value by value; all below q.
+    pub fn multiply(&self, x: &mut [u64], a: &[u64]) {
+        assert!(x.len() == self.n && a.len() == self.n);
+        match Backend::current() {
+            // SAFETY: the backend is available, and the lengths were checked.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma => unsafe { ifma::multiply(self, x, a) },
+            _ => {
+                for (x, a) in x.iter_mut().zip(a) {
+                    *x = self.modulus.mul(*x, *a);
+                }
+            }
         }
     }
 
@@ -256,9 +289,19 @@ impl Sums {
     }
 
     /// The sums below q.
-    pub fn finish(&self, out: &mut [u64], modulus: &Modulus) {
-        for ((out, low), high) in out.iter_mut().zip(&self.low).zip(&self.high) {
-            *out = modulus.reduce_wide(*low as u128 + ((*high as u128) << 52));
+    pub fn finish(&self, out: &mut [u64], ntt: &Ntt) {
+        assert_eq!(out.len(), self.low.len());
+        match Backend::current() {
+            // SAFETY: the backend is available, and the lengths are equal.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma if out.len().is_multiple_of(MIN_DEGREE) => unsafe {
+                ifma::finish(ntt, &self.low, &self.high, out)
+            },
+            _ => {
+                for ((out, low), high) in out.iter_mut().zip(&self.low).zip(&self.high) {
+                    *out = ntt.modulus.reduce_wide(*low as u128 + ((*high as u128) << 52));
+                }
+            }
         }
     }
 }
@@ -311,7 +354,7 @@ mod tests {
         t.forward(&mut b);
         let mut sums = Sums::new(a.len());
         sums.add(&[&a], &b, &t.modulus);
-        sums.finish(&mut out, &t.modulus);
+        sums.finish(&mut out, t);
         t.backward(&mut out);
         out
     }
@@ -383,15 +426,36 @@ mod tests {
     #[test]
     fn long_sums_are_folded() {
         for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
-            let m = Modulus::new(prime_below(50, &[]).unwrap());
+            let t = ntt(64, 50);
+            let m = t.modulus;
             let top = vec![m.q - 1; 64];
             let mut sums = Sums::new(64);
             for _ in 0..30 {
                 sums.add(&[&top[..]; 300], &vec![m.q - 1; 64 * 300], &m);
             }
             let mut out = vec![0; 64];
-            sums.finish(&mut out, &m);
+            sums.finish(&mut out, &t);
             assert_eq!(out, vec![9000; 64]);
+        }
+    }
+
+    #[test]
+    fn products_in_place_are_remainders() {
+        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+            for bits in [50, 46, 22] {
+                let t = ntt(128, bits);
+                let m = t.modulus;
+                let mut lists = [1, 2, 3].map(|seed| words(128, m.q, seed));
+                lists.iter_mut().for_each(|l| l[..3].copy_from_slice(&[m.q - 1, 0, 1]));
+                let [x, a, b] = lists;
+                let (mut sum, mut times) = (x.clone(), x.clone());
+                t.add_product(&mut sum, &a, &b);
+                t.multiply(&mut times, &a);
+                for i in 0..128 {
+                    assert_eq!(sum[i], m.add(x[i], m.mul(a[i], b[i])));
+                    assert_eq!(times[i], m.mul(x[i], a[i]));
+                }
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ const FRACTION: usize = 5;
 struct Convert {
     before: Vec<(Modulus, Factor, u64)>,
     fractions: Arc<Fractions<LONG>>,
-    after: Vec<(Modulus, u64, Vec<Factor>, Factor)>,
+    after: Vec<(Modulus, u64, Vec<u64>, u64)>,
 }
 
 impl Convert {
@@ -42,8 +42,8 @@ impl Convert {
         let (long_p, long_q) = (product(p.iter().map(|m| m.q)), product(q.iter().map(|m| m.q)));
         let after = q.iter().map(|m| {
             let inverse = m.inv(remainder(&long_p, m));
-            let weights = p.iter().map(|p| m.factor(m.neg(m.inv(m.reduce(p.q)))));
-            (*m, m.mul(half(&long_p, m), inverse), weights.collect(), m.factor(1))
+            let weights = p.iter().map(|p| m.neg(m.inv(m.reduce(p.q))));
+            (*m, m.mul(half(&long_p, m), inverse), weights.collect(), 1)
         });
         Convert {
             before: p.iter().map(|m| (*m, m.factor(remainder(&long_q, m)), half(&long_p, m))).collect(),
@@ -60,8 +60,8 @@ impl Convert {
                 let others = p.iter().enumerate().filter(|(i, _)| *i != j);
                 others.fold(1, |r, (_, o)| m.mul(r, m.reduce(o.q)))
             };
-            let weights = (0..p.len()).map(|j| m.factor(rest(j))).collect();
-            (*m, m.neg(half(&long, m)), weights, m.factor(m.neg(remainder(&long, m))))
+            let weights = (0..p.len()).map(rest).collect();
+            (*m, m.neg(half(&long, m)), weights, m.neg(remainder(&long, m)))
         });
         Convert {
             before: p.iter().map(|m| (*m, m.factor(1), half(&long, m))).collect(),
@@ -78,9 +78,9 @@ impl Convert {
         }
         let (v, _) = self.fractions.sum(|j| y[j]);
         for (i, (m, constant, weights, whole)) in self.after.iter().enumerate() {
-            let terms = weights.iter().zip(&y).map(|(w, y)| m.times_lazy(*y, *w));
-            let sum: u64 = terms.sum::<u64>() + m.times_lazy(v, *whole) + constant;
-            put(i, m.reduce(sum));
+            let terms = weights.iter().zip(&y).map(|(w, y)| *y as u128 * *w as u128);
+            let sum = terms.sum::<u128>() + v as u128 * *whole as u128 + *constant as u128;
+            put(i, m.reduce_wide(sum));
         }
     }
 }
@@ -99,7 +99,7 @@ struct Codec {
     encode: Convert,
     lift: Convert,
     /// 2^(64 k) modulo each p_j.
-    words: Vec<[Factor; LONG]>,
+    words: Vec<[u64; LONG]>,
     /// P / p_j modulo 2^64.
     rests: Vec<u64>,
     answers: Answers<FRACTION, 4>,
@@ -124,7 +124,7 @@ impl Codec {
             long_p: std::array::from_fn(|i| long.get(i).copied().unwrap_or(0)),
             encode: Convert::scaled(&p, &params.moduli, fractions.clone()),
             lift: Convert::lifted(&p, &params.moduli, fractions.clone()),
-            words: p.iter().map(|m| std::array::from_fn(|k| m.factor(m.pow(2, 64 * k as u64)))).collect(),
+            words: p.iter().map(|m| std::array::from_fn(|k| m.pow(2, 64 * k as u64))).collect(),
             rests: (0..p.len()).map(rest).collect(),
             answers: Answers::new(&params),
             fractions,
@@ -164,8 +164,8 @@ impl Codec {
         for (at, fraction) in fractions.iter().enumerate() {
             let whole = self.times_p(fraction);
             for (j, (m, words)) in self.p.iter().zip(&self.words).enumerate() {
-                let terms = whole.iter().zip(words).map(|(x, w)| m.times_lazy(*x, *w));
-                slots[j * n + at] = m.reduce(terms.sum());
+                let terms = whole.iter().zip(words).map(|(x, w)| *x as u128 * *w as u128);
+                slots[j * n + at] = m.reduce_wide(terms.sum());
             }
         }
         for (ntt, part) in self.slots().iter().zip(slots.chunks_exact_mut(n)) {
@@ -331,9 +331,7 @@ impl Server {
             let at = i * n..(i + 1) * n;
             ntt.forward(&mut plain[at.clone()]);
             for c in c.iter_mut() {
-                for (c, w) in c[at.clone()].iter_mut().zip(&plain[at.clone()]) {
-                    *c = ntt.modulus.mul(*c, *w);
-                }
+                ntt.multiply(&mut c[at.clone()], &plain[at.clone()]);
             }
         }
         plain.zeroize();

@@ -116,8 +116,8 @@ pub struct Raise<const M: usize> {
     bits: u32,
     /// q mod 2^(64 M).
     q: [u64; M],
-    /// Of each prime: 1/2, and 2^(64 j - b) for each word j.
-    parts: Vec<(Modulus, u64, [Factor; M])>,
+    /// Of each prime: 1/2, and -2^(64 j - b) for each word j.
+    parts: Vec<(Modulus, u64, [u64; M])>,
 }
 
 impl<const M: usize> Raise<M> {
@@ -126,7 +126,7 @@ impl<const M: usize> Raise<M> {
         let long = product(moduli.iter().map(|m| m.q));
         let parts = moduli.iter().map(|m| {
             let unit = m.inv(m.pow(2, bits as u64));
-            let word = |j: usize| m.factor(m.mul(unit, m.pow(2, 64 * j as u64)));
+            let word = |j: usize| m.neg(m.mul(unit, m.pow(2, 64 * j as u64)));
             (*m, m.q.div_ceil(2), std::array::from_fn(word))
         });
         Raise {
@@ -158,12 +158,8 @@ impl<const M: usize> Raise<M> {
             *word &= if keep == 0 { 0 } else { u64::MAX >> (64 - keep) };
         }
         for (i, (modulus, half, factors)) in self.parts.iter().enumerate() {
-            let sum: u64 = z
-                .iter()
-                .zip(factors)
-                .map(|(word, f)| modulus.times_lazy(*word, *f))
-                .sum();
-            put(i, modulus.sub(*half, modulus.reduce(sum)));
+            let terms = z.iter().zip(factors).map(|(z, f)| *z as u128 * *f as u128);
+            put(i, modulus.reduce_wide(*half as u128 + terms.sum::<u128>()));
         }
     }
 }

@@ -127,17 +127,20 @@ impl Params {
     }
 }
 
-/// The secret s, ternary, transformed.
+/// The secret s, ternary, and -s, transformed.
 pub(crate) struct SecretKey {
     s: Zeroizing<Vec<u64>>,
+    minus: Zeroizing<Vec<u64>>,
 }
 
 impl SecretKey {
     pub(crate) fn new(params: &Params) -> Result<SecretKey, Error> {
         let stream = sample::stream(&*sample::seed()?, "secret", 0);
-        Ok(SecretKey {
-            s: params.transformed(&sample::ternary(&stream, params.degree)),
-        })
+        let mut small = sample::ternary(&stream, params.degree);
+        let s = params.transformed(&small);
+        small.iter_mut().for_each(|x| *x = -*x);
+        let minus = params.transformed(&small);
+        Ok(SecretKey { s, minus })
     }
 
     /// c0 = m + e - a s, transformed, for `message` = (q/t) m as residues of coefficients and `a` of
@@ -157,9 +160,7 @@ impl SecretKey {
                 *x = m.add(*x, m.reduce_signed(*e));
             }
             ntt.forward(part);
-            for ((x, a), s) in part.iter_mut().zip(&a[at.clone()]).zip(&self.s[at]) {
-                *x = m.sub(*x, m.mul(*a, *s));
-            }
+            ntt.add_product(part, &a[at.clone()], &self.minus[at]);
         }
         std::mem::take(&mut *message)
     }
@@ -170,9 +171,7 @@ impl SecretKey {
         for (i, ntt) in params.ntts.iter().enumerate() {
             let part = &mut c1[i * n..(i + 1) * n];
             ntt.forward(part);
-            for (x, s) in part.iter_mut().zip(&self.s[i * n..]) {
-                *x = ntt.modulus.mul(*x, *s);
-            }
+            ntt.multiply(part, &self.s[i * n..(i + 1) * n]);
             ntt.backward(part);
         }
     }
@@ -260,9 +259,7 @@ impl<const L: usize, const M: usize> Answers<L, M> {
             let v = &v[at.clone()];
             for (c, p) in c.iter_mut().zip([&key.p0, &key.p1]) {
                 let c = &mut c[at.clone()];
-                for ((c, p), v) in c.iter_mut().zip(&p[at.clone()]).zip(v) {
-                    *c = m.reduce_wide(*p as u128 * *v as u128 + *c as u128);
-                }
+                ntt.add_product(c, &p[at.clone()], v);
                 ntt.backward(c);
             }
             for (c, e) in c[1][at.clone()].iter_mut().zip(&*e) {
