@@ -321,3 +321,83 @@ pub(crate) unsafe fn finish(t: &Ntt, low: &[u64], high: &[u64], out: &mut [u64])
         store(out.as_mut_ptr().add(j), once(_mm512_add_epi64(sum, rest), k.q));
     }
 }
+
+/// What [`fractions`] needs of one prime: q, (q/q_i)^-1, its quotient by 2^52, and 1/q in digits of 52 bits.
+pub(crate) struct FractionPart {
+    q: u64,
+    factor: u64,
+    quotient: u64,
+    digits: [u64; MOST_DIGITS],
+}
+
+const MOST_DIGITS: usize = 7;
+
+impl FractionPart {
+    /// The words of `reciprocal` fill the digits from the top, so that sums are the same as in words.
+    pub(crate) fn new<const L: usize>(q: u64, factor: u64, reciprocal: &[u64; L]) -> FractionPart {
+        let count = (64 * L).div_ceil(52);
+        let unused = 52 * count - 64 * L;
+        let mut digits = [0; MOST_DIGITS];
+        for bit in 0..64 * L {
+            let at = bit + unused;
+            digits[at / 52] |= (reciprocal[bit / 64] >> (bit % 64) & 1) << (at % 52);
+        }
+        let quotient = (((factor as u128) << 52) / q as u128) as u64;
+        FractionPart { q, factor, quotient, digits }
+    }
+}
+
+/// Eight of [`crate::scale::Fractions::of`] at a time; gives how many of `out` were made, the multiple of eight.
+///
+/// # Safety
+/// The processor has IFMA; `x` has `parts.len()` rows of `out.len()` words; D is 64 L / 52, rounded up.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn fractions<const L: usize, const D: usize>(
+    parts: &[FractionPart],
+    x: &[u64],
+    out: &mut [[u64; L]],
+) -> usize {
+    let count = out.len();
+    let unused = 52 * D - 64 * L;
+    let whole = count / 8 * 8;
+    for j in (0..whole).step_by(8) {
+        // Digit d of the sum in the first row, what it carries to the next in the second.
+        let mut low = [_mm512_setzero_si512(); D];
+        let mut high = [_mm512_setzero_si512(); D];
+        for (i, part) in parts.iter().enumerate() {
+            let k = lanes(part.q);
+            let factor = _mm512_set1_epi64(part.factor as i64);
+            let quotient = _mm512_set1_epi64(part.quotient as i64);
+            let x = load(x.as_ptr().add(i * count + j));
+            let y = once(times_lazy(x, factor, quotient, k), k.q);
+            for d in 0..D {
+                let digit = _mm512_set1_epi64(part.digits[d] as i64);
+                low[d] = _mm512_madd52lo_epu64(low[d], y, digit);
+                high[d] = _mm512_madd52hi_epu64(high[d], y, digit);
+            }
+        }
+        let mask = _mm512_set1_epi64((1 << 52) - 1);
+        let mut carry = _mm512_setzero_si512();
+        for d in 0..D {
+            let sum = _mm512_add_epi64(low[d], carry);
+            low[d] = _mm512_and_si512(sum, mask);
+            carry = _mm512_add_epi64(_mm512_srli_epi64::<52>(sum), high[d]);
+        }
+        for w in 0..L {
+            let (d, skip) = ((64 * w + unused) / 52, (64 * w + unused) % 52);
+            let mut word = _mm512_srlv_epi64(low[d], _mm512_set1_epi64(skip as i64));
+            for (next, shift) in [(d + 1, 52 - skip), (d + 2, 104 - skip)] {
+                if next < D && shift < 64 {
+                    let more = _mm512_sllv_epi64(low[next], _mm512_set1_epi64(shift as i64));
+                    word = _mm512_or_si512(word, more);
+                }
+            }
+            let mut words = [0u64; 8];
+            store(words.as_mut_ptr(), word);
+            for (out, word) in out[j..j + 8].iter_mut().zip(words) {
+                out[w] = word;
+            }
+        }
+    }
+    whole
+}

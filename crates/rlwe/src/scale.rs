@@ -6,7 +6,12 @@
 //! Up: round(q m / 2^b) = (q m + h - z) / 2^b with h = 2^(b-1) and z = (q m + h) mod 2^b. Modulo q_i the term q m
 //! vanishes, which leaves 1/2 - z 2^-b: words again.
 
+#[cfg(target_arch = "x86_64")]
+use crate::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use crate::ifma;
 use crate::modulus::{Factor, Modulus};
+use zeroize::Zeroizing;
 
 /// The product of words, lowest first.
 pub fn product(factors: impl IntoIterator<Item = u64>) -> Vec<u64> {
@@ -47,6 +52,9 @@ pub fn remainder(x: &[u64], m: &Modulus) -> u64 {
 /// Each reciprocal is short by less than 2^-64L, so the result is short by less than `k 2^50 / 2^(64 L)`.
 pub struct Fractions<const L: usize> {
     parts: Vec<(Modulus, Factor, [u64; L])>,
+    /// The same for the vector kernel.
+    #[cfg(target_arch = "x86_64")]
+    wide: Vec<ifma::FractionPart>,
 }
 
 impl<const L: usize> Fractions<L> {
@@ -63,9 +71,34 @@ impl<const L: usize> Fractions<L> {
             }
             (*m, m.factor(m.inv(rest)), reciprocal)
         });
+        let parts: Vec<_> = parts.collect();
         Fractions {
-            parts: parts.collect(),
+            #[cfg(target_arch = "x86_64")]
+            wide: parts
+                .iter()
+                .map(|(m, f, r)| ifma::FractionPart::new(m.q, f.w, r))
+                .collect(),
+            parts,
         }
+    }
+
+    /// The fractions of several numbers: residue i of number j is `x[i * count + j]`.
+    pub fn all(&self, x: &[u64], count: usize) -> Zeroizing<Vec<[u64; L]>> {
+        assert_eq!(x.len(), count * self.parts.len());
+        let mut out = Zeroizing::new(vec![[0; L]; count]);
+        #[cfg(target_arch = "x86_64")]
+        let done = match (Backend::current(), L) {
+            // SAFETY: the backend is available, the lengths were checked, and D digits of 52 bits hold L words.
+            (Backend::Ifma, 3) => unsafe { ifma::fractions::<L, 4>(&self.wide, x, &mut out) },
+            (Backend::Ifma, 5) => unsafe { ifma::fractions::<L, 7>(&self.wide, x, &mut out) },
+            _ => 0,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        for (j, out) in out.iter_mut().enumerate().skip(done) {
+            *out = self.of(|i| x[i * count + j]).1;
+        }
+        out
     }
 
     /// y_i = x_i (q / q_i)^-1 of residue i.
@@ -198,6 +231,30 @@ mod tests {
                 assert_eq!(top, x, "{bits}");
             }
         }
+    }
+
+    #[test]
+    fn many_fractions_are_those_of_each() {
+        fn check<const L: usize>(sizes: &[u32]) {
+            let moduli = moduli(sizes);
+            let f = Fractions::<L>::new(&moduli);
+            let count = 77;
+            let mut x = Vec::new();
+            for m in &moduli {
+                let word = |j: u64| m.reduce((j * m.q + j).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                x.extend((0..count as u64).map(word));
+                let at = x.len() - count;
+                x[at..at + 3].copy_from_slice(&[0, 1, m.q - 1]);
+            }
+            let want: Vec<[u64; L]> = (0..count).map(|j| f.of(|i| x[i * count + j]).1).collect();
+            for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+                assert_eq!(*f.all(&x, count), want);
+            }
+        }
+        check::<3>(&[46, 46, 46, 46]);
+        check::<3>(&[50, 50]);
+        check::<5>(&[45, 45, 45, 46, 46, 46, 46, 46, 46]);
+        check::<5>(&[50]);
     }
 
     #[test]

@@ -273,21 +273,20 @@ impl<const L: usize, const M: usize> Answers<L, M> {
                 *c = m.sub(*c, *r);
             }
         }
-        let mut w = Writer::new(out);
-        for j in 0..n {
-            let (_, f) = self.fractions.of(|i| c[1][i * n + j]);
-            w.top(&rounded(f, self.high.bits()), self.high.bits());
+        let gathered: Zeroizing<Vec<u64>> = Zeroizing::new(
+            c[0].chunks_exact(n)
+                .flat_map(|c| wanted.iter().map(|at| c[*at]))
+                .collect(),
+        );
+        for (x, bits) in [(&c[1], self.high.bits()), (&gathered, self.low.bits())] {
+            let mut w = Writer::new(out);
+            for f in self.fractions.all(x, x.len() / params.moduli.len()).iter() {
+                w.top(&rounded(*f, bits), bits);
+            }
+            w.finish();
         }
-        w.finish();
-        let mut w = Writer::new(out);
-        for j in wanted {
-            let (_, f) = self.fractions.of(|i| c[0][i * n + j]);
-            w.top(&rounded(f, self.low.bits()), self.low.bits());
-        }
-        w.finish();
         c.iter_mut().for_each(|c| c.zeroize());
-        let part = |j| self.fractions.of(|i| r[i * wanted.len() + j]).1;
-        Zeroizing::new((0..wanted.len()).map(part).collect())
+        self.fractions.all(&r, wanted.len())
     }
 
     /// The owner's part (c0 + c1 s) / q of each coefficient in `wanted`, of an answer of the right length.
@@ -309,16 +308,15 @@ impl<const L: usize, const M: usize> Answers<L, M> {
         reader.finish()?;
         secret.times(params, &mut x);
         let mut reader = Reader::new(first);
-        let mut out = Zeroizing::new(Vec::with_capacity(wanted.len()));
-        for j in wanted {
+        let count = wanted.len();
+        let mut sums = Zeroizing::new(vec![0; params.moduli.len() * count]);
+        for (j, at) in wanted.iter().enumerate() {
             let number = reader.long(self.low.bits());
             self.low.of(&number, |i, r| {
-                let x = &mut x[i * n + j];
-                *x = params.moduli[i].add(*x, r);
+                sums[i * count + j] = params.moduli[i].add(x[i * n + at], r);
             });
-            out.push(self.fractions.of(|i| x[i * n + j]).1);
         }
         reader.finish()?;
-        Ok(out)
+        Ok(self.fractions.all(&sums, count))
     }
 }
