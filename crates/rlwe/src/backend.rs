@@ -69,3 +69,13 @@ impl Backend {
         can
     }
 }
+
+/// Calls `f` under each backend there is; tests that name a backend take turns.
+#[cfg(test)]
+pub(crate) fn each(f: impl Fn(Backend)) {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    for backend in Backend::ALL.into_iter().rev().filter(|b| b.choose()) {
+        f(backend);
+    }
+}

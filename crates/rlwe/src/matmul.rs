@@ -129,6 +129,10 @@ impl Client {
 
     /// The client's share of the product, row-major.
     pub fn finish(&self, plan: &Plan, answer: &[u8]) -> Result<Vec<u64>, Error> {
+        Ok(gather(&self.codec, plan, self.open(plan, answer)?))
+    }
+
+    fn open(&self, plan: &Plan, answer: &[u8]) -> Result<Vec<Part>, Error> {
         let params = &*self.codec.params;
         let mut rest = read_head(params, ANSWER, "an answer", answer, plan.answer_bytes() - HEAD)?;
         let mut parts = Vec::new();
@@ -137,25 +141,22 @@ impl Client {
             rest = later;
             parts.push((row, column, part));
         }
-        let opened: Vec<_> = parts
+        parts
             .into_par_iter()
             .map(|(row, column, part)| {
                 let wanted = plan.wanted(row, column);
                 let fractions = self.codec.answers.open(params, &self.secret, part, &wanted)?;
                 Ok((row, column, fractions))
             })
-            .collect::<Result<_, Error>>()?;
-        Ok(gather(&self.codec, plan, opened))
+            .collect()
     }
 }
 
+/// Row block, column block, and the fractions of q that are a party's part of it.
+type Part = (usize, usize, Zeroizing<Vec<[u64; 3]>>);
+
 /// Shares of all blocks, each put in its place.
-#[allow(clippy::type_complexity)]
-fn gather(
-    codec: &Codec,
-    plan: &Plan,
-    blocks: Vec<(usize, usize, Zeroizing<Vec<[u64; 3]>>)>,
-) -> Vec<u64> {
+fn gather(codec: &Codec, plan: &Plan, blocks: Vec<Part>) -> Vec<u64> {
     let mut out = vec![0; plan.rows.whole * plan.columns.whole];
     for (row, column, fractions) in blocks {
         let columns = plan.columns.range(column);
@@ -193,6 +194,16 @@ impl Server {
         matrix: &[u64],
         request: &[u8],
     ) -> Result<(Vec<u8>, Vec<u64>), Error> {
+        let (answer, parts) = self.multiply(plan, matrix, request)?;
+        Ok((answer, gather(&self.codec, plan, parts)))
+    }
+
+    fn multiply(
+        &self,
+        plan: &Plan,
+        matrix: &[u64],
+        request: &[u8],
+    ) -> Result<(Vec<u8>, Vec<Part>), Error> {
         let params = &*self.codec.params;
         expect("the server's matrix", matrix.len(), plan.inner.whole * plan.columns.whole)?;
         self.check_operand(plan, matrix)?;
@@ -209,7 +220,7 @@ impl Server {
                 shares.push((*row, *column, fractions));
             }
         }
-        Ok((out, gather(&self.codec, plan, shares)))
+        Ok((out, shares))
     }
 
     /// The server's own numbers are as small as the plan says.
@@ -352,5 +363,62 @@ impl Server {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Encrypted;
+
+    /// Mean distance of t x / q from a whole number, of the two parties' parts together: the probability of a wrong
+    /// rounding.
+    fn noise(params: &Arc<Params>, bits: u32, operand: u32, shape: [usize; 3], a: u64, b: u64) -> (f64, f64) {
+        let client = Client::new(params.clone()).unwrap();
+        let server = Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
+        let plan = Plan::new(params, shape, Encrypted::Left, operand).unwrap();
+        let request = client.request(&plan, &vec![a; shape[0] * shape[1]]).unwrap();
+        let matrix = vec![b; shape[1] * shape[2]];
+        let (answer, theirs) = server.multiply(&plan, &matrix, &request).unwrap();
+        let ours = client.open(&plan, &answer).unwrap();
+        let mut distances = Vec::new();
+        for (x, y) in ours.iter().zip(&theirs) {
+            for (x, y) in x.2.iter().zip(y.2.iter()) {
+                // The sum modulo 1, less its `bits` top bits, as a signed number of 128 bits.
+                let low = |f: &[u64; 3]| {
+                    let top = (f[2] as u128) << 64 | f[1] as u128;
+                    top << bits | (f[0] as u128) << 64 >> (128 - bits)
+                };
+                distances.push((low(x).wrapping_add(low(y)) as i128 as f64 / 2f64.powi(128)).abs());
+            }
+        }
+        let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+        (mean.log2(), plan.error(params))
+    }
+
+    #[test]
+    fn noise_stays_below_its_bound() {
+        for (bits, operand) in [(64, 64), (64, 32), (48, 48), (40, 40), (32, 32), (32, 16)] {
+            let params = Params::ring(bits, operand).unwrap();
+            let low = (u64::MAX << (operand - 1)) & (u64::MAX >> (64 - bits));
+            for a in [0, 1, 0x9e37_79b9_7f4a_7c15, u64::MAX] {
+                let (measured, bound) = noise(&params, bits, operand, [60, 700, 40], a, low);
+                assert!(measured < bound, "{bits} {operand} {a:x}: 2^{measured} above 2^{bound}");
+                assert!(bound <= -40.0);
+                // What answers drop is a floor under it: the bound is not idle.
+                assert!(measured > bound - 6.0, "{bits} {operand}: 2^{measured} against 2^{bound}");
+            }
+        }
+    }
+
+    /// With one term of the operand's full size and little else dropped, noise is that of the product alone.
+    #[test]
+    fn noise_of_products_is_as_computed() {
+        let params = Params::custom(8192, &[46, 46, 46], 64, 0).unwrap();
+        for _ in 0..3 {
+            let random = 0x9e37_79b9_7f4a_7c15;
+            let e = noise(&params, 64, 58, [200, 30, 40], random, (1 << 57) - 1);
+            assert!(e.0 < e.1 && e.0 > e.1 - 8.0, "{e:?}");
+        }
     }
 }

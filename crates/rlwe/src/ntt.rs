@@ -319,6 +319,7 @@ fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]], b: &[u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::each;
     use crate::modulus::prime_below;
 
     fn words(n: usize, q: u64, mut seed: u64) -> Vec<u64> {
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn products_are_those_of_the_definition() {
-        for backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+        each(|backend| {
             for (n, bits) in [(64, 50), (128, 37), (512, 50), (1024, 44), (2048, 22)] {
                 let t = ntt(n, bits);
                 let (a, b) = (words(n, t.modulus.q, 1), words(n, t.modulus.q, 2));
@@ -369,7 +370,7 @@ mod tests {
                 let top = vec![t.modulus.q - 1; n];
                 assert_eq!(product(&t, &top, &top), schoolbook(&top, &top, &t.modulus));
             }
-        }
+        });
     }
 
     #[test]
@@ -377,21 +378,21 @@ mod tests {
         for n in [64, 256, 4096, 8192, 16384] {
             let t = ntt(n, 50);
             let a = words(n, t.modulus.q, 3);
-            let mut want: Option<Vec<u64>> = None;
-            for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+            let first: std::cell::OnceCell<Vec<u64>> = std::cell::OnceCell::new();
+            each(|_backend| {
                 let mut there = a.clone();
                 t.forward(&mut there);
                 assert!(there.iter().all(|x| *x < t.modulus.q));
-                assert_eq!(&there, want.get_or_insert(there.clone()));
+                assert_eq!(&there, first.get_or_init(|| there.clone()));
                 t.backward(&mut there);
                 assert_eq!(there, a);
-            }
+            });
         }
     }
 
     #[test]
     fn short_polynomials_are_padded_with_zeros() {
-        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+        each(|_backend| {
             let t = ntt(1024, 50);
             for used in [1, 2, 7, 8, 9, 31, 64, 65, 500, 512, 513, 1023, 1024] {
                 let mut want = words(1024, t.modulus.q, used as u64);
@@ -401,12 +402,12 @@ mod tests {
                 t.forward_short(&mut got, used);
                 assert_eq!(got, want, "{used}");
             }
-        }
+        });
     }
 
     #[test]
     fn tiles_are_parts_of_the_whole() {
-        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+        each(|_backend| {
             let t = ntt(2048, 50);
             for (start, length) in [(8, 64), (16, 64), (64, 64), (32, 256), (256, 256), (2048, 2048)] {
                 let a = words(start, t.modulus.q, start as u64);
@@ -420,12 +421,12 @@ mod tests {
                     assert_eq!(tile, whole[first..first + length], "{start} {first}");
                 }
             }
-        }
+        });
     }
 
     #[test]
     fn long_sums_are_folded() {
-        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+        each(|_backend| {
             let t = ntt(64, 50);
             let m = t.modulus;
             let top = vec![m.q - 1; 64];
@@ -436,12 +437,12 @@ mod tests {
             let mut out = vec![0; 64];
             sums.finish(&mut out, &t);
             assert_eq!(out, vec![9000; 64]);
-        }
+        });
     }
 
     #[test]
     fn products_in_place_are_remainders() {
-        for _backend in Backend::ALL.into_iter().filter(|b| b.choose()) {
+        each(|_backend| {
             for bits in [50, 46, 22] {
                 let t = ntt(128, bits);
                 let m = t.modulus;
@@ -456,6 +457,6 @@ mod tests {
                     assert_eq!(times[i], m.mul(x[i], a[i]));
                 }
             }
-        }
+        });
     }
 }

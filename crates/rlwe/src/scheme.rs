@@ -320,3 +320,138 @@ impl<const L: usize, const M: usize> Answers<L, M> {
         Ok(self.fractions.all(&sums, count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::each;
+    use crate::scale::product;
+
+    /// The numbers of tests/vectors.py, which computes the same in big integers.
+    const VECTORS: &str = include_str!("../tests/vectors.txt");
+
+    fn words(seed: u64) -> impl FnMut() -> u64 {
+        let mut x = seed;
+        move || {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x
+        }
+    }
+
+    /// `x` in decimal, modulo `q`.
+    fn residue(x: &str, q: u64) -> u64 {
+        let digit = |r: u128, c: u8| (r * 10 + (c - b'0') as u128) % q as u128;
+        x.bytes().fold(0, digit) as u64
+    }
+
+    fn secret(params: &Params, small: &[i64]) -> SecretKey {
+        let minus: Vec<i64> = small.iter().map(|x| -x).collect();
+        SecretKey {
+            s: params.transformed(small),
+            minus: params.transformed(&minus),
+        }
+    }
+
+    fn sparse(entries: &[(usize, i64)]) -> Vec<i64> {
+        let mut out = vec![0; 4096];
+        entries.iter().for_each(|(at, x)| out[*at] = *x);
+        out
+    }
+
+    #[test]
+    fn an_encryption_a_product_and_its_opening_are_those_of_big_integers() {
+        each(|_| {
+            let params = Params::custom(4096, &[50, 50], 32, 0).unwrap();
+            let n = 4096;
+            let mut next = words(1);
+            let mut a: Vec<u64> = Vec::new();
+            for m in &params.moduli {
+                a.extend((0..n).map(|_| (next() >> 14) % m.q));
+            }
+            let mut transformed = a.clone();
+            let mut next = words(2);
+            let up = Raise::<1>::new(&params.moduli, 32);
+            let mut message = Zeroizing::new(vec![0; 2 * n]);
+            for j in 0..n {
+                up.of(&[next() >> 32], |i, r| message[i * n + j] = r);
+            }
+            let mut next = words(3);
+            let errors: Vec<i64> = (0..n).map(|_| ((next() >> 40) % 43) as i64 - 21).collect();
+            let key = secret(&params, &sparse(&[(0, 1), (7, -1), (100, 1), (2048, -1), (4095, 1)]));
+            let plain = sparse(&[(0, (1 << 31) - 1), (1, -1 << 31), (5, 12345), (4095, -7)]);
+            let plain = params.transformed(&plain);
+            let halves = params.ntts.iter().zip(transformed.chunks_exact_mut(n));
+            halves.for_each(|(ntt, part)| ntt.forward(part));
+            let mut c0 = key.encrypt(&params, message, &transformed, &errors);
+            let (mut answer0, mut answer1) = (c0.clone(), transformed.clone());
+            for (i, ntt) in params.ntts.iter().enumerate() {
+                let at = i * n..(i + 1) * n;
+                ntt.backward(&mut c0[at.clone()]);
+                for x in [&mut answer0[at.clone()], &mut answer1[at.clone()]] {
+                    ntt.multiply(x, &plain[at.clone()]);
+                    ntt.backward(x);
+                }
+            }
+            let mut opened = answer1.clone();
+            key.times(&params, &mut opened);
+            for (i, m) in params.moduli.iter().enumerate() {
+                for j in i * n..(i + 1) * n {
+                    opened[j] = m.add(opened[j], answer0[j]);
+                }
+            }
+            let fractions = Fractions::<3>::new(&params.moduli).all(&opened, n);
+            let mut lines = VECTORS.lines();
+            let found: Vec<&str> = lines.next().unwrap().split(' ').skip(1).collect();
+            let other = Params::ring(64, 64).unwrap();
+            let own: Vec<String> = [params.primes(), other.primes()].concat().iter().map(u64::to_string).collect();
+            assert_eq!(found, own);
+            let mut checked = 0;
+            for line in lines {
+                let parts: Vec<&str> = line.split(' ').collect();
+                let j: usize = parts[1].parse().unwrap();
+                for (i, m) in params.moduli.iter().enumerate() {
+                    for (x, part) in [&c0, &answer0, &answer1, &opened].iter().zip(&parts[2..6]) {
+                        assert_eq!(x[i * n + j], residue(part, m.q), "{line}");
+                    }
+                }
+                let share = rounded(fractions[j], 32)[2] >> 32;
+                assert_eq!(share, parts[6].parse::<u64>().unwrap());
+                let f = rounded(fractions[j], 90);
+                let top = ((f[2] as u128) << 64 | f[1] as u128) >> 38;
+                assert_eq!(top, parts[7].parse::<u128>().unwrap());
+                checked += 1;
+            }
+            assert_eq!(checked, 9);
+            assert_eq!(product(params.primes()).len(), 2);
+        });
+    }
+
+    /// What the key's owner can compute from an answer, (c0 + c1 s) / q and c1, is uniform whether the product behind it
+    /// is nothing or large: chi-square of the top bytes, 255 degrees of freedom, below 400 but for 10^-8.
+    #[test]
+    fn an_answer_does_not_show_how_it_was_made() {
+        let params = Params::ring(64, 64).unwrap();
+        let key = SecretKey::new(&params).unwrap();
+        let public = PublicKey::read(&params, &PublicKey::make(&params, &key).unwrap()).unwrap();
+        let answers = Answers::<3, 2>::new(&params);
+        let wanted: Vec<usize> = (0..params.degree).collect();
+        for large in [false, true] {
+            let c = match large {
+                false => [vec![0; params.words()], vec![0; params.words()]],
+                true => [params.uniform(&[7; 32], 0), params.uniform(&[7; 32], 1)],
+            };
+            let mut bytes = Vec::new();
+            let seed = sample::seed().unwrap();
+            answers.mask(&params, &public, &seed, 0, c, &wanted, &mut bytes);
+            let seen = answers.open(&params, &key, &bytes, &wanted).unwrap();
+            let tops: Vec<u8> = seen.iter().map(|f| (f[2] >> 56) as u8).collect();
+            for sample in [&tops[..], &bytes[..64 << 10]] {
+                let mut counts = [0f64; 256];
+                sample.iter().for_each(|b| counts[*b as usize] += 1.0);
+                let mean = sample.len() as f64 / 256.0;
+                let chi: f64 = counts.iter().map(|c| (c - mean).powi(2) / mean).sum();
+                assert!((130.0..400.0).contains(&chi), "{chi}");
+            }
+        }
+    }
+}
