@@ -31,17 +31,20 @@ struct Codec {
 }
 
 impl Codec {
-    fn new(params: Arc<Params>) -> Codec {
-        let bits = match params.plain {
-            Plain::Ring(bits) => bits,
-            Plain::Slots(_) => unreachable!("parameters with slots stay in their module"),
+    fn new(params: Arc<Params>) -> Result<Codec, Error> {
+        let bits = match &params.plain {
+            Plain::Ring(bits) => *bits,
+            Plain::Slots(..) => {
+                let (what, got) = ("a plaintext modulus of slots", params.log_t as u32);
+                return Err(Error::Width { what, got, most: 64 });
+            }
         };
-        Codec {
+        Ok(Codec {
             up: Raise::new(&params.moduli, bits),
             answers: Answers::new(&params),
             bits,
             params,
-        }
+        })
     }
 
     /// round(2^l x) of a fraction, modulo 2^l.
@@ -80,7 +83,7 @@ impl Client {
     pub fn new(params: Arc<Params>) -> Result<Client, Error> {
         Ok(Client {
             secret: SecretKey::new(&params)?,
-            codec: Codec::new(params),
+            codec: Codec::new(params)?,
         })
     }
 
@@ -92,6 +95,7 @@ impl Client {
     /// The client's matrix, row-major, encrypted: head, seed, and c0 of each block, row blocks outermost.
     pub fn request(&self, plan: &Plan, matrix: &[u64]) -> Result<Vec<u8>, Error> {
         let params = &*self.codec.params;
+        plan.check(params)?;
         expect("the client's matrix", matrix.len(), plan.rows.whole * plan.inner.whole)?;
         let (seed, hidden) = (*sample::seed()?, sample::seed()?);
         let mut out = Vec::with_capacity(plan.request_bytes());
@@ -134,6 +138,7 @@ impl Client {
 
     fn open(&self, plan: &Plan, answer: &[u8]) -> Result<Vec<Part>, Error> {
         let params = &*self.codec.params;
+        plan.check(params)?;
         let mut rest = read_head(params, ANSWER, "an answer", answer, plan.answer_bytes() - HEAD)?;
         let mut parts = Vec::new();
         for (row, column) in plan.answers() {
@@ -183,7 +188,7 @@ impl Server {
     pub fn new(params: Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
         Ok(Server {
             key: PublicKey::read(&params, public_key)?,
-            codec: Codec::new(params),
+            codec: Codec::new(params)?,
         })
     }
 
@@ -205,6 +210,7 @@ impl Server {
         request: &[u8],
     ) -> Result<(Vec<u8>, Vec<Part>), Error> {
         let params = &*self.codec.params;
+        plan.check(params)?;
         expect("the server's matrix", matrix.len(), plan.inner.whole * plan.columns.whole)?;
         self.check_operand(plan, matrix)?;
         let ciphertexts = self.read(plan, request)?;
@@ -270,8 +276,7 @@ impl Server {
             .map(|prime| self.residues(plan, matrix, columns.clone(), prime, start))
             .collect();
         let fitting = TILE / (24 * plan.inner.count).max(1);
-        let length = (fitting.max(1).ilog2() as usize).min(62);
-        let length = (1usize << length).clamp(MIN_DEGREE, n).max(start);
+        let length = (1 << fitting.max(1).ilog2()).clamp(MIN_DEGREE, n).max(start);
         let tiles: Vec<Vec<u64>> = (0..primes * (n / length))
             .into_par_iter()
             .map(|tile| {

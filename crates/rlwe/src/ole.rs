@@ -93,6 +93,8 @@ fn half(long: &[u64], m: &Modulus) -> u64 {
 /// Slots to residues and back.
 struct Codec {
     params: Arc<Params>,
+    /// Bits of the client's and the server's numbers.
+    widths: [u32; 2],
     p: Vec<Modulus>,
     long_p: [u64; LONG],
     fractions: Arc<Fractions<LONG>>,
@@ -107,8 +109,8 @@ struct Codec {
 
 impl Codec {
     fn new(params: Arc<Params>) -> Result<Codec, Error> {
-        let p: Vec<Modulus> = match &params.plain {
-            Plain::Slots(ntts) => ntts.iter().map(|n| n.modulus).collect(),
+        let (p, widths): (Vec<Modulus>, _) = match &params.plain {
+            Plain::Slots(ntts, widths) => (ntts.iter().map(|n| n.modulus).collect(), *widths),
             Plain::Ring(bits) => {
                 let what = "a plaintext modulus that is a power of two";
                 return Err(Error::Width { what, got: *bits, most: 0 });
@@ -129,13 +131,14 @@ impl Codec {
             answers: Answers::new(&params),
             fractions,
             p,
+            widths,
             params,
         })
     }
 
     fn slots(&self) -> &[Ntt] {
         match &self.params.plain {
-            Plain::Slots(ntts) => ntts,
+            Plain::Slots(ntts, _) => ntts,
             Plain::Ring(_) => &[],
         }
     }
@@ -197,6 +200,15 @@ impl Codec {
         std::array::from_fn(|i| wide[FRACTION + i])
     }
 
+    /// A party's own numbers are as small as the parameters say.
+    fn check(&self, what: &'static str, numbers: &[u64], most: u32) -> Result<(), Error> {
+        let got = 64 - numbers.iter().fold(0, |a, b| a | b).leading_zeros();
+        if got > most {
+            return Err(Error::Width { what, got, most });
+        }
+        Ok(())
+    }
+
     fn ciphertexts(&self, count: usize) -> usize {
         count.div_ceil(self.params.degree)
     }
@@ -239,9 +251,10 @@ impl Client {
         PublicKey::make(&self.codec.params, &self.secret)
     }
 
-    /// The client's numbers, encrypted. They are below 2^client of the parameters; what is not gives wrong products.
+    /// The client's numbers, encrypted.
     pub fn request(&self, numbers: &[u64]) -> Result<Vec<u8>, Error> {
         let params = &*self.codec.params;
+        self.codec.check("the client's numbers", numbers, self.codec.widths[0])?;
         let (seed, hidden) = (*sample::seed()?, sample::seed()?);
         let mut out = Vec::with_capacity(message_bytes(params, numbers.len())[0]);
         write_head(params, REQUEST, &mut out);
@@ -290,10 +303,10 @@ impl Server {
         })
     }
 
-    /// The answer to a request, and the server's shares of the products. The numbers are below 2^server of the
-    /// parameters; what is not gives wrong products.
+    /// The answer to a request, and the server's shares of the products.
     pub fn answer(&self, numbers: &[u64], request: &[u8]) -> Result<(Vec<u8>, Vec<u64>), Error> {
         let params = &*self.codec.params;
+        self.codec.check("the server's numbers", numbers, self.codec.widths[1])?;
         let [want, answer_bytes] = message_bytes(params, numbers.len());
         let rest = read_head(params, REQUEST, "a request", request, want - HEAD)?;
         let (seed_bytes, packed) = rest.split_at(32);

@@ -11,8 +11,9 @@ use std::sync::Arc;
 pub(crate) enum Plain {
     /// A number modulo 2^bits.
     Ring(u32),
-    /// A number modulo the product of primes, which are 1 modulo 2N: N slots for each.
-    Slots(Vec<Ntt>),
+    /// A number modulo the product of primes, which are 1 modulo 2N: N slots for each. And the bits of the client's
+    /// and the server's numbers.
+    Slots(Vec<Ntt>, [u32; 2]),
 }
 
 /// The parameters of a key and all that is made with it. Equal inputs give equal parameters at both parties.
@@ -87,7 +88,9 @@ impl Params {
             let exact = EXACT + degree.ilog2();
             // From Params::error with N terms of P / 2, mostly N / 2 times that, and half of it kept for the answer.
             let log_q = 2 * room + degree.ilog2() - 2 + exact + 2;
-            match Params::build(degree, &split(log_q), Plain::Slots(plain.collect()), log_t, exact) {
+            let plain = Plain::Slots(plain.collect(), [client, server]);
+            let params = Params::build(degree, &split(log_q), plain, log_t, exact);
+            match params.and_then(|p| p.check_error(degree, log_t.ceil() as u32).map(|()| p)) {
                 Ok(params) => return Ok(params),
                 Err(error) => refused = error,
             }
@@ -113,7 +116,7 @@ impl Params {
         let (_, most) = *most.ok_or(Error::Degree { got: degree })?;
         let mut taken: Vec<u64> = match &plain {
             Plain::Ring(_) => Vec::new(),
-            Plain::Slots(p) => p.iter().map(|p| p.modulus.q).collect(),
+            Plain::Slots(p, _) => p.iter().map(|p| p.modulus.q).collect(),
         };
         let own = taken.len();
         for size in primes {
@@ -126,7 +129,11 @@ impl Params {
             return Err(Error::Insecure { degree, bits, most });
         }
         let moduli: Vec<Modulus> = taken[own..].iter().map(|q| Modulus::new(*q)).collect();
-        let mut described = format!("{degree} {log_t} {exact}").into_bytes();
+        let widths = match &plain {
+            Plain::Ring(bits) => [*bits, 0],
+            Plain::Slots(_, widths) => *widths,
+        };
+        let mut described = format!("{degree} {widths:?} {exact}").into_bytes();
         taken.iter().for_each(|q| described.extend(q.to_le_bytes()));
         let [a, b, c, d, ..] = argot_prf::hash(&described);
         Ok(Arc::new(Params {

@@ -35,6 +35,8 @@ pub struct Plan {
     pub(crate) columns: Cut,
     request_bytes: usize,
     answer_bytes: usize,
+    /// Of the parameters it was made for.
+    tag: u32,
 }
 
 /// A side of `whole` elements in `count` blocks of `part`, the last perhaps shorter.
@@ -100,19 +102,20 @@ impl Plan {
                     refused = Some(error);
                     continue;
                 }
-                let mut plan = Plan {
+                let request = params.packed().saturating_mul(rows.count * inner.count);
+                let plan = Plan {
                     encrypted,
                     operand,
                     rows,
                     inner,
                     columns,
-                    request_bytes: HEAD + 32 + rows.count * inner.count * params.packed(),
-                    answer_bytes: 0,
+                    request_bytes: request.saturating_add(HEAD + 32),
+                    answer_bytes: answer_bytes(params, rows, columns).saturating_add(HEAD),
+                    tag: params.tag,
                 };
-                plan.answer_bytes = HEAD + plan.answers().map(|(r, c)| plan.answer_part(params, r, c)).sum::<usize>();
-                let bytes = plan.request_bytes + plan.answer_bytes;
+                let bytes = plan.request_bytes.saturating_add(plan.answer_bytes);
                 // A transform costs some four times the products of a pair of polynomials.
-                let work = inner.count * columns.count * (2 + rows.count);
+                let work = (inner.count * columns.count).saturating_mul(2 + rows.count);
                 if best.as_ref().is_none_or(|b| (bytes, work) < (b.0, b.1)) {
                     best = Some((bytes, work, plan));
                 }
@@ -162,6 +165,17 @@ impl Plan {
         Answers::<3, 2>::bytes(params, wanted)
     }
 
+    /// Both the plan and the caller have the same parameters.
+    pub(crate) fn check(&self, params: &Params) -> Result<(), Error> {
+        if self.tag != params.tag {
+            return Err(Error::OtherModuli {
+                got: self.tag,
+                want: params.tag,
+            });
+        }
+        Ok(())
+    }
+
     /// Coefficient of element (i, j) of a block of the encrypted matrix.
     pub(crate) fn left(&self, i: usize, j: usize) -> usize {
         i * self.inner.part * self.columns.part + self.inner.part - 1 - j
@@ -188,6 +202,19 @@ impl Plan {
             Encrypted::Right => j * rows + i,
         }
     }
+}
+
+/// Bytes of all blocks of the result: whole ones, shorter ones at two edges, the one in the corner.
+fn answer_bytes(params: &Params, rows: Cut, columns: Cut) -> usize {
+    let sides = |cut: Cut| [(cut.count - 1, cut.part), (1, cut.range(cut.count - 1).len())];
+    let mut sum = 0usize;
+    for (down, height) in sides(rows) {
+        for (across, width) in sides(columns) {
+            let part = Answers::<3, 2>::bytes(params, height * width);
+            sum = sum.saturating_add(part.saturating_mul(down * across));
+        }
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -220,6 +247,8 @@ mod tests {
                 wanted.dedup();
                 assert_eq!(wanted.len(), count);
                 assert!(wanted.iter().all(|w| *w < params.degree()));
+                let parts = plan.answers().map(|(r, c)| plan.answer_part(&params, r, c));
+                assert_eq!(plan.answer_bytes(), HEAD + parts.sum::<usize>());
             }
         }
     }

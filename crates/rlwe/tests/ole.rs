@@ -72,4 +72,7 @@ fn malformed_bytes_have_names() {
     assert!(matches!(client.finish(50000, &answer).err(), Some(Error::Length { .. })));
     assert!(matches!(client.finish(3, &request).err(), Some(Error::Kind { .. })));
     assert!(client.finish(3, &answer).is_ok());
+    let wide = Error::Width { what: "the client's numbers", got: 9, most: 8 };
+    assert_eq!(client.request(&[256]).err(), Some(wide));
+    assert!(matches!(server.answer(&[1, 2, 256], &request).err(), Some(Error::Width { .. })));
 }
