@@ -44,7 +44,10 @@ fn matmul(bits: u32, operand: u32, shape: [usize; 3]) {
     let (multiply, (answer, theirs)) = timed(|| server.answer(&plan, &b, &request).unwrap());
     let (down, ours) = timed(|| client.finish(&plan, &answer).unwrap());
     let want = (0..k).fold(0u64, |s, j| s.wrapping_add(a[j].wrapping_mul(b[j * n])));
-    assert_eq!(ours[0].wrapping_add(theirs[0]) << (64 - bits), want << (64 - bits));
+    assert_eq!(
+        ours[0].wrapping_add(theirs[0]) << (64 - bits),
+        want << (64 - bits)
+    );
     println!(
         "{m}x{k}x{n}, l {bits}, operand {operand}: blocks {:?}, ciphertexts {:?}, one output off 2^{:.0}; plan {:.4} s, request {up:.3} s {:.2} MB, answer {multiply:.3} s {:.2} MB, finish {down:.3} s; total {:.3} s",
         plan.block(), plan.ciphertexts(), plan.error(&params), planning,
@@ -58,7 +61,9 @@ fn ole(client_bits: u32, server_bits: u32, count: usize) {
     let server = ole::Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
     let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let x: Vec<u64> = (0..count).map(|i| word(i) >> (64 - client_bits)).collect();
-    let y: Vec<u64> = (0..count).map(|i| word(i + 7) >> (64 - server_bits)).collect();
+    let y: Vec<u64> = (0..count)
+        .map(|i| word(i + 7) >> (64 - server_bits))
+        .collect();
     let (up, request) = timed(|| client.request(&x).unwrap());
     let (multiply, (answer, theirs)) = timed(|| server.answer(&y, &request).unwrap());
     let (down, ours) = timed(|| client.finish(count, &answer).unwrap());

@@ -14,13 +14,25 @@ pub enum Error {
     /// A prime of the modulus outside 20..=50 bits, or more primes of a size than there are.
     Prime { bits: u32 },
     /// A width outside what the parameters carry.
-    Width { what: &'static str, got: u32, most: u32 },
+    Width {
+        what: &'static str,
+        got: u32,
+        most: u32,
+    },
     /// An output would be wrong more often than the parameters promise: 2^got against 2^want.
     TooNoisy { got: f64, want: f64 },
     /// Operands or a plan of another shape.
-    Shape { what: &'static str, got: usize, want: usize },
+    Shape {
+        what: &'static str,
+        got: usize,
+        want: usize,
+    },
     /// Bytes of another length than the plan says.
-    Length { what: &'static str, got: usize, want: usize },
+    Length {
+        what: &'static str,
+        got: usize,
+        want: usize,
+    },
     /// A message of another kind, or no message of ours.
     Kind { got: u8, want: u8 },
     /// A message made with another degree.

@@ -110,7 +110,10 @@ unsafe fn store(p: *mut u64, x: __m512i) {
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 unsafe fn tail(t: &Twiddles, block: usize, row: usize) -> (__m512i, __m512i) {
     let at = block * 56 + row * 8;
-    (load(t.w.as_ptr().add(at)), load(t.quotient.as_ptr().add(at)))
+    (
+        load(t.w.as_ptr().add(at)),
+        load(t.quotient.as_ptr().add(at)),
+    )
 }
 
 #[inline]
@@ -272,7 +275,10 @@ pub(crate) unsafe fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]
 unsafe fn combine(t: &Ntt, low: __m512i, high: __m512i, k: Lanes) -> __m512i {
     let (one, one_q) = constant(&t.radix, 0);
     let (radix, radix_q) = constant(&t.radix, 1);
-    _mm512_add_epi64(times_lazy(low, one, one_q, k), times_lazy(high, radix, radix_q, k))
+    _mm512_add_epi64(
+        times_lazy(low, one, one_q, k),
+        times_lazy(high, radix, radix_q, k),
+    )
 }
 
 /// # Safety
@@ -281,7 +287,11 @@ unsafe fn combine(t: &Ntt, low: __m512i, high: __m512i, k: Lanes) -> __m512i {
 pub(crate) unsafe fn add_product(t: &Ntt, x: &mut [u64], a: &[u64], b: &[u64]) {
     let k = lanes(t.modulus.q);
     for j in (0..x.len()).step_by(8) {
-        let (p, a, b) = (x.as_mut_ptr().add(j), load(a.as_ptr().add(j)), load(b.as_ptr().add(j)));
+        let (p, a, b) = (
+            x.as_mut_ptr().add(j),
+            load(a.as_ptr().add(j)),
+            load(b.as_ptr().add(j)),
+        );
         let low = _mm512_madd52lo_epu64(k.zero, a, b);
         let high = _mm512_madd52hi_epu64(k.zero, a, b);
         // Below 4q, to below q, plus x: below 2q.
@@ -318,7 +328,10 @@ pub(crate) unsafe fn finish(t: &Ntt, low: &[u64], high: &[u64], out: &mut [u64])
         let high = _mm512_and_si512(high, k.mask);
         let rest = once(times_lazy(third, top, top_q, k), k.q);
         let sum = once(once(combine(t, low, high, k), k.q2), k.q);
-        store(out.as_mut_ptr().add(j), once(_mm512_add_epi64(sum, rest), k.q));
+        store(
+            out.as_mut_ptr().add(j),
+            once(_mm512_add_epi64(sum, rest), k.q),
+        );
     }
 }
 
@@ -343,7 +356,12 @@ impl FractionPart {
             digits[at / 52] |= (reciprocal[bit / 64] >> (bit % 64) & 1) << (at % 52);
         }
         let quotient = (((factor as u128) << 52) / q as u128) as u64;
-        FractionPart { q, factor, quotient, digits }
+        FractionPart {
+            q,
+            factor,
+            quotient,
+            digits,
+        }
     }
 }
 

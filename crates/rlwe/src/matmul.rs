@@ -14,9 +14,7 @@ use crate::params::{Params, Plain};
 use crate::plan::Plan;
 use crate::sample;
 use crate::scale::{rounded, Raise};
-use crate::scheme::{
-    read_head, write_head, Answers, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
-};
+use crate::scheme::{read_head, write_head, Answers, PublicKey, SecretKey, ANSWER, HEAD, REQUEST};
 use rayon::prelude::*;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -36,7 +34,11 @@ impl Codec {
             Plain::Ring(bits) => *bits,
             Plain::Slots(..) => {
                 let (what, got) = ("a plaintext modulus of slots", params.log_t as u32);
-                return Err(Error::Width { what, got, most: 64 });
+                return Err(Error::Width {
+                    what,
+                    got,
+                    most: 64,
+                });
             }
         };
         Ok(Codec {
@@ -96,7 +98,11 @@ impl Client {
     pub fn request(&self, plan: &Plan, matrix: &[u64]) -> Result<Vec<u8>, Error> {
         let params = &*self.codec.params;
         plan.check(params)?;
-        expect("the client's matrix", matrix.len(), plan.rows.whole * plan.inner.whole)?;
+        expect(
+            "the client's matrix",
+            matrix.len(),
+            plan.rows.whole * plan.inner.whole,
+        )?;
         let (seed, hidden) = (*sample::seed()?, sample::seed()?);
         let mut out = Vec::with_capacity(plan.request_bytes());
         write_head(params, REQUEST, &mut out);
@@ -105,8 +111,11 @@ impl Client {
             .into_par_iter()
             .map(|index| {
                 let message = self.message(plan, matrix, index);
-                let errors = sample::errors(&sample::stream(&hidden, "error", index), params.degree);
-                let c0 = self.secret.encrypt(params, message, &params.uniform(&seed, index), &errors);
+                let errors =
+                    sample::errors(&sample::stream(&hidden, "error", index), params.degree);
+                let c0 =
+                    self.secret
+                        .encrypt(params, message, &params.uniform(&seed, index), &errors);
                 let mut bytes = Vec::with_capacity(params.packed());
                 params.write(&c0, &mut bytes);
                 bytes
@@ -139,7 +148,13 @@ impl Client {
     fn open(&self, plan: &Plan, answer: &[u8]) -> Result<Vec<Part>, Error> {
         let params = &*self.codec.params;
         plan.check(params)?;
-        let mut rest = read_head(params, ANSWER, "an answer", answer, plan.answer_bytes() - HEAD)?;
+        let mut rest = read_head(
+            params,
+            ANSWER,
+            "an answer",
+            answer,
+            plan.answer_bytes() - HEAD,
+        )?;
         let mut parts = Vec::new();
         for (row, column) in plan.answers() {
             let (part, later) = rest.split_at(plan.answer_part(params, row, column));
@@ -150,7 +165,10 @@ impl Client {
             .into_par_iter()
             .map(|(row, column, part)| {
                 let wanted = plan.wanted(row, column);
-                let fractions = self.codec.answers.open(params, &self.secret, part, &wanted)?;
+                let fractions = self
+                    .codec
+                    .answers
+                    .open(params, &self.secret, part, &wanted)?;
                 Ok((row, column, fractions))
             })
             .collect()
@@ -165,7 +183,11 @@ fn gather(codec: &Codec, plan: &Plan, blocks: Vec<Part>) -> Vec<u64> {
     let mut out = vec![0; plan.rows.whole * plan.columns.whole];
     for (row, column, fractions) in blocks {
         let columns = plan.columns.range(column);
-        for (i, line) in plan.rows.range(row).zip(fractions.chunks_exact(columns.len())) {
+        for (i, line) in plan
+            .rows
+            .range(row)
+            .zip(fractions.chunks_exact(columns.len()))
+        {
             for (c, fraction) in columns.clone().zip(line) {
                 out[plan.place(i, c, plan.rows.whole, plan.columns.whole)] = codec.share(*fraction);
             }
@@ -211,7 +233,11 @@ impl Server {
     ) -> Result<(Vec<u8>, Vec<Part>), Error> {
         let params = &*self.codec.params;
         plan.check(params)?;
-        expect("the server's matrix", matrix.len(), plan.inner.whole * plan.columns.whole)?;
+        expect(
+            "the server's matrix",
+            matrix.len(),
+            plan.inner.whole * plan.columns.whole,
+        )?;
         self.check_operand(plan, matrix)?;
         let ciphertexts = self.read(plan, request)?;
         let hidden = sample::seed()?;
@@ -247,7 +273,13 @@ impl Server {
     /// (c0, c1) of all blocks.
     fn read(&self, plan: &Plan, request: &[u8]) -> Result<Vec<[Vec<u64>; 2]>, Error> {
         let params = &*self.codec.params;
-        let rest = read_head(params, REQUEST, "a request", request, plan.request_bytes() - HEAD)?;
+        let rest = read_head(
+            params,
+            REQUEST,
+            "a request",
+            request,
+            plan.request_bytes() - HEAD,
+        )?;
         let (seed_bytes, packed) = rest.split_at(32);
         let mut seed = [0; 32];
         seed.copy_from_slice(seed_bytes);
@@ -276,12 +308,22 @@ impl Server {
             .map(|prime| self.residues(plan, matrix, columns.clone(), prime, start))
             .collect();
         let fitting = TILE / (24 * plan.inner.count).max(1);
-        let length = (1 << fitting.max(1).ilog2()).clamp(MIN_DEGREE, n).max(start);
+        let length = (1 << fitting.max(1).ilog2())
+            .clamp(MIN_DEGREE, n)
+            .max(start);
         let tiles: Vec<Vec<u64>> = (0..primes * (n / length))
             .into_par_iter()
             .map(|tile| {
                 let (prime, first) = (tile / (n / length), tile % (n / length) * length);
-                self.tile(plan, ciphertexts, &plain[prime], prime, start, first, length)
+                self.tile(
+                    plan,
+                    ciphertexts,
+                    &plain[prime],
+                    prime,
+                    start,
+                    first,
+                    length,
+                )
             })
             .collect();
         (0..places.len())
@@ -291,7 +333,9 @@ impl Server {
                 let c = [0, 1].map(|c| {
                     let mut whole = Vec::with_capacity(params.words());
                     let part = (2 * at + c) * length..(2 * at + c + 1) * length;
-                    tiles.iter().for_each(|t| whole.extend_from_slice(&t[part.clone()]));
+                    tiles
+                        .iter()
+                        .for_each(|t| whole.extend_from_slice(&t[part.clone()]));
                     whole
                 });
                 let index = column * plan.rows.count + row;
@@ -378,11 +422,20 @@ mod tests {
 
     /// Mean distance of t x / q from a whole number, of the two parties' parts together: the probability of a wrong
     /// rounding.
-    fn noise(params: &Arc<Params>, bits: u32, operand: u32, shape: [usize; 3], a: u64, b: u64) -> (f64, f64) {
+    fn noise(
+        params: &Arc<Params>,
+        bits: u32,
+        operand: u32,
+        shape: [usize; 3],
+        a: u64,
+        b: u64,
+    ) -> (f64, f64) {
         let client = Client::new(params.clone()).unwrap();
         let server = Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
         let plan = Plan::new(params, shape, Encrypted::Left, operand).unwrap();
-        let request = client.request(&plan, &vec![a; shape[0] * shape[1]]).unwrap();
+        let request = client
+            .request(&plan, &vec![a; shape[0] * shape[1]])
+            .unwrap();
         let matrix = vec![b; shape[1] * shape[2]];
         let (answer, theirs) = server.multiply(&plan, &matrix, &request).unwrap();
         let ours = client.open(&plan, &answer).unwrap();
@@ -408,10 +461,16 @@ mod tests {
             let low = (u64::MAX << (operand - 1)) & (u64::MAX >> (64 - bits));
             for a in [0, 1, 0x9e37_79b9_7f4a_7c15, u64::MAX] {
                 let (measured, bound) = noise(&params, bits, operand, [60, 700, 40], a, low);
-                assert!(measured < bound, "{bits} {operand} {a:x}: 2^{measured} above 2^{bound}");
+                assert!(
+                    measured < bound,
+                    "{bits} {operand} {a:x}: 2^{measured} above 2^{bound}"
+                );
                 assert!(bound <= -40.0);
                 // What answers drop is a floor under it: the bound is not idle.
-                assert!(measured > bound - 6.0, "{bits} {operand}: 2^{measured} against 2^{bound}");
+                assert!(
+                    measured > bound - 6.0,
+                    "{bits} {operand}: 2^{measured} against 2^{bound}"
+                );
             }
         }
     }

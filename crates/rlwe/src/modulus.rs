@@ -204,7 +204,9 @@ mod tests {
     fn primes_are_prime_and_largest() {
         for m in moduli() {
             assert_eq!(m.q % STEP, 1);
-            assert!((2..).take_while(|d| d * d <= m.q.min(1 << 40)).all(|d| m.q % d != 0));
+            assert!((2..)
+                .take_while(|d| d * d <= m.q.min(1 << 40))
+                .all(|d| m.q % d != 0));
             assert_eq!(m.bits(), 64 - (m.q - 1).leading_zeros());
         }
         let first = prime_below(50, &[]).unwrap();
@@ -220,7 +222,17 @@ mod tests {
         for m in moduli() {
             let q = m.q as u128;
             let mut x = 0x9e37_79b9_7f4a_7c15_u64;
-            let edges = [0, 1, m.q - 1, m.q, m.q + 1, 2 * m.q, u64::MAX, u64::MAX - 1, 1 << 63];
+            let edges = [
+                0,
+                1,
+                m.q - 1,
+                m.q,
+                m.q + 1,
+                2 * m.q,
+                u64::MAX,
+                u64::MAX - 1,
+                1 << 63,
+            ];
             for i in 0..3000 {
                 x = x.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
                 let a = if i < 9 { edges[i] } else { x };
@@ -228,7 +240,10 @@ mod tests {
                 let wide = (a as u128) << 64 | b as u128;
                 assert_eq!(m.reduce(a) as u128, a as u128 % q);
                 assert_eq!(m.reduce_wide(wide) as u128, wide % q);
-                assert_eq!(m.reduce_signed(a as i64) as i128, (a as i64 as i128).rem_euclid(q as i128));
+                assert_eq!(
+                    m.reduce_signed(a as i64) as i128,
+                    (a as i64 as i128).rem_euclid(q as i128)
+                );
                 let f = m.factor(m.reduce(b));
                 assert_eq!(m.times(a, f) as u128, a as u128 * f.w as u128 % q);
                 let (c, d) = (m.reduce(a), m.reduce(b));

@@ -132,7 +132,9 @@ impl Ntt {
     /// and divides `first`.
     pub fn forward_tile(&self, a: &mut [u64], start: usize, first: usize) {
         let length = a.len();
-        assert!(length.is_power_of_two() && length >= start.max(MIN_DEGREE) && first + length <= self.n);
+        assert!(
+            length.is_power_of_two() && length >= start.max(MIN_DEGREE) && first + length <= self.n
+        );
         assert!(start.is_power_of_two() && start >= 8 && first.is_multiple_of(length));
         let mut have = start;
         while have < length {
@@ -167,7 +169,9 @@ impl Ntt {
             Backend::Ifma => unsafe { ifma::add_product(self, x, a, b) },
             _ => {
                 for ((x, a), b) in x.iter_mut().zip(a).zip(b) {
-                    *x = self.modulus.reduce_wide(*a as u128 * *b as u128 + *x as u128);
+                    *x = self
+                        .modulus
+                        .reduce_wide(*a as u128 * *b as u128 + *x as u128);
                 }
             }
         }
@@ -195,7 +199,10 @@ impl Ntt {
         while half >= 1 {
             let groups = (self.n + first) / (2 * half);
             for (i, group) in a.chunks_exact_mut(2 * half).enumerate() {
-                let (w, quotient) = (self.forward.w[groups + i], self.forward.quotient[groups + i]);
+                let (w, quotient) = (
+                    self.forward.w[groups + i],
+                    self.forward.quotient[groups + i],
+                );
                 let (low, high) = group.split_at_mut(half);
                 for (x, y) in low.iter_mut().zip(high) {
                     let u = once(*x, q2);
@@ -217,7 +224,10 @@ impl Ntt {
         while half < self.n {
             let groups = self.n / (2 * half);
             for (i, group) in a.chunks_exact_mut(2 * half).enumerate() {
-                let (w, quotient) = (self.backward.w[groups + i], self.backward.quotient[groups + i]);
+                let (w, quotient) = (
+                    self.backward.w[groups + i],
+                    self.backward.quotient[groups + i],
+                );
                 let (low, high) = group.split_at_mut(half);
                 for (x, y) in low.iter_mut().zip(high) {
                     let (u, v) = (*x, *y);
@@ -299,7 +309,9 @@ impl Sums {
             },
             _ => {
                 for ((out, low), high) in out.iter_mut().zip(&self.low).zip(&self.high) {
-                    *out = ntt.modulus.reduce_wide(*low as u128 + ((*high as u128) << 52));
+                    *out = ntt
+                        .modulus
+                        .reduce_wide(*low as u128 + ((*high as u128) << 52));
                 }
             }
         }
@@ -339,7 +351,11 @@ mod tests {
             for j in 0..n {
                 let p = m.mul(a[i], b[j]);
                 let k = (i + j) % n;
-                out[k] = if i + j < n { m.add(out[k], p) } else { m.sub(out[k], p) };
+                out[k] = if i + j < n {
+                    m.add(out[k], p)
+                } else {
+                    m.sub(out[k], p)
+                };
             }
         }
         out
@@ -366,7 +382,11 @@ mod tests {
             for (n, bits) in [(64, 50), (128, 37), (512, 50), (1024, 44), (2048, 22)] {
                 let t = ntt(n, bits);
                 let (a, b) = (words(n, t.modulus.q, 1), words(n, t.modulus.q, 2));
-                assert_eq!(product(&t, &a, &b), schoolbook(&a, &b, &t.modulus), "{backend:?} {n}");
+                assert_eq!(
+                    product(&t, &a, &b),
+                    schoolbook(&a, &b, &t.modulus),
+                    "{backend:?} {n}"
+                );
                 let top = vec![t.modulus.q - 1; n];
                 assert_eq!(product(&t, &top, &top), schoolbook(&top, &top, &t.modulus));
             }
@@ -409,7 +429,14 @@ mod tests {
     fn tiles_are_parts_of_the_whole() {
         each(|_backend| {
             let t = ntt(2048, 50);
-            for (start, length) in [(8, 64), (16, 64), (64, 64), (32, 256), (256, 256), (2048, 2048)] {
+            for (start, length) in [
+                (8, 64),
+                (16, 64),
+                (64, 64),
+                (32, 256),
+                (256, 256),
+                (2048, 2048),
+            ] {
                 let a = words(start, t.modulus.q, start as u64);
                 let mut whole = vec![0; 2048];
                 whole[..start].copy_from_slice(&a);
@@ -447,7 +474,9 @@ mod tests {
                 let t = ntt(128, bits);
                 let m = t.modulus;
                 let mut lists = [1, 2, 3].map(|seed| words(128, m.q, seed));
-                lists.iter_mut().for_each(|l| l[..3].copy_from_slice(&[m.q - 1, 0, 1]));
+                lists
+                    .iter_mut()
+                    .for_each(|l| l[..3].copy_from_slice(&[m.q - 1, 0, 1]));
                 let [x, a, b] = lists;
                 let (mut sum, mut times) = (x.clone(), x.clone());
                 t.add_product(&mut sum, &a, &b);

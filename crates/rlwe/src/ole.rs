@@ -39,14 +39,20 @@ struct Convert {
 impl Convert {
     /// round(q x / P): a = q, and (h - z) / P, of which each P / p_j leaves 1 / p_j.
     fn scaled(p: &[Modulus], q: &[Modulus], fractions: Arc<Fractions<LONG>>) -> Convert {
-        let (long_p, long_q) = (product(p.iter().map(|m| m.q)), product(q.iter().map(|m| m.q)));
+        let (long_p, long_q) = (
+            product(p.iter().map(|m| m.q)),
+            product(q.iter().map(|m| m.q)),
+        );
         let after = q.iter().map(|m| {
             let inverse = m.inv(remainder(&long_p, m));
             let weights = p.iter().map(|p| m.neg(m.inv(m.reduce(p.q))));
             (*m, m.mul(half(&long_p, m), inverse), weights.collect(), 1)
         });
         Convert {
-            before: p.iter().map(|m| (*m, m.factor(remainder(&long_q, m)), half(&long_p, m))).collect(),
+            before: p
+                .iter()
+                .map(|m| (*m, m.factor(remainder(&long_q, m)), half(&long_p, m)))
+                .collect(),
             fractions,
             after: after.collect(),
         }
@@ -61,10 +67,18 @@ impl Convert {
                 others.fold(1, |r, (_, o)| m.mul(r, m.reduce(o.q)))
             };
             let weights = (0..p.len()).map(rest).collect();
-            (*m, m.neg(half(&long, m)), weights, m.neg(remainder(&long, m)))
+            (
+                *m,
+                m.neg(half(&long, m)),
+                weights,
+                m.neg(remainder(&long, m)),
+            )
         });
         Convert {
-            before: p.iter().map(|m| (*m, m.factor(1), half(&long, m))).collect(),
+            before: p
+                .iter()
+                .map(|m| (*m, m.factor(1), half(&long, m)))
+                .collect(),
             fractions,
             after: after.collect(),
         }
@@ -113,7 +127,11 @@ impl Codec {
             Plain::Slots(ntts, widths) => (ntts.iter().map(|n| n.modulus).collect(), *widths),
             Plain::Ring(bits) => {
                 let what = "a plaintext modulus that is a power of two";
-                return Err(Error::Width { what, got: *bits, most: 0 });
+                return Err(Error::Width {
+                    what,
+                    got: *bits,
+                    most: 0,
+                });
             }
         };
         let fractions = Arc::new(Fractions::new(&p));
@@ -126,7 +144,10 @@ impl Codec {
             long_p: std::array::from_fn(|i| long.get(i).copied().unwrap_or(0)),
             encode: Convert::scaled(&p, &params.moduli, fractions.clone()),
             lift: Convert::lifted(&p, &params.moduli, fractions.clone()),
-            words: p.iter().map(|m| std::array::from_fn(|k| m.pow(2, 64 * k as u64))).collect(),
+            words: p
+                .iter()
+                .map(|m| std::array::from_fn(|k| m.pow(2, 64 * k as u64)))
+                .collect(),
             rests: (0..p.len()).map(rest).collect(),
             answers: Answers::new(&params),
             fractions,
@@ -167,7 +188,10 @@ impl Codec {
         for (at, fraction) in fractions.iter().enumerate() {
             let whole = self.times_p(fraction);
             for (j, (m, words)) in self.p.iter().zip(&self.words).enumerate() {
-                let terms = whole.iter().zip(words).map(|(x, w)| *x as u128 * *w as u128);
+                let terms = whole
+                    .iter()
+                    .zip(words)
+                    .map(|(x, w)| *x as u128 * *w as u128);
                 slots[j * n + at] = m.reduce_wide(terms.sum());
             }
         }
@@ -177,8 +201,12 @@ impl Codec {
         for (at, out) in out.iter_mut().enumerate() {
             let y = |j: usize| self.fractions.share(j, slots[j * n + at]);
             let (v, _) = self.fractions.sum(y);
-            let sum = (0..self.p.len()).fold(0u64, |s, j| s.wrapping_add(y(j).wrapping_mul(self.rests[j])));
-            *out = sum.wrapping_sub(v.wrapping_mul(self.long_p[0])).wrapping_sub(minus);
+            let sum = (0..self.p.len()).fold(0u64, |s, j| {
+                s.wrapping_add(y(j).wrapping_mul(self.rests[j]))
+            });
+            *out = sum
+                .wrapping_sub(v.wrapping_mul(self.long_p[0]))
+                .wrapping_sub(minus);
         }
     }
 
@@ -234,7 +262,10 @@ pub struct Server {
 pub fn message_bytes(params: &Params, count: usize) -> [usize; 2] {
     let ciphertexts = count.div_ceil(params.degree);
     let answer = Answers::<FRACTION, 4>::bytes(params, params.degree);
-    [HEAD + 32 + ciphertexts * params.packed(), HEAD + ciphertexts * answer]
+    [
+        HEAD + 32 + ciphertexts * params.packed(),
+        HEAD + ciphertexts * answer,
+    ]
 }
 
 impl Client {
@@ -254,7 +285,8 @@ impl Client {
     /// The client's numbers, encrypted.
     pub fn request(&self, numbers: &[u64]) -> Result<Vec<u8>, Error> {
         let params = &*self.codec.params;
-        self.codec.check("the client's numbers", numbers, self.codec.widths[0])?;
+        self.codec
+            .check("the client's numbers", numbers, self.codec.widths[0])?;
         let (seed, hidden) = (*sample::seed()?, sample::seed()?);
         let mut out = Vec::with_capacity(message_bytes(params, numbers.len())[0]);
         write_head(params, REQUEST, &mut out);
@@ -264,8 +296,11 @@ impl Client {
             .enumerate()
             .map(|(index, numbers)| {
                 let message = self.codec.pack(numbers, &self.codec.encode);
-                let errors = sample::errors(&sample::stream(&hidden, "error", index), params.degree);
-                let c0 = self.secret.encrypt(params, message, &params.uniform(&seed, index), &errors);
+                let errors =
+                    sample::errors(&sample::stream(&hidden, "error", index), params.degree);
+                let c0 =
+                    self.secret
+                        .encrypt(params, message, &params.uniform(&seed, index), &errors);
                 let mut bytes = Vec::with_capacity(params.packed());
                 params.write(&c0, &mut bytes);
                 bytes
@@ -286,7 +321,10 @@ impl Client {
         out.par_chunks_mut(params.degree)
             .zip(rest.par_chunks(part))
             .try_for_each(|(out, bytes)| {
-                let fractions = self.codec.answers.open(params, &self.secret, bytes, &wanted)?;
+                let fractions = self
+                    .codec
+                    .answers
+                    .open(params, &self.secret, bytes, &wanted)?;
                 self.codec.unpack(&fractions, 0, out);
                 Ok(())
             })?;
@@ -306,7 +344,8 @@ impl Server {
     /// The answer to a request, and the server's shares of the products.
     pub fn answer(&self, numbers: &[u64], request: &[u8]) -> Result<(Vec<u8>, Vec<u64>), Error> {
         let params = &*self.codec.params;
-        self.codec.check("the server's numbers", numbers, self.codec.widths[1])?;
+        self.codec
+            .check("the server's numbers", numbers, self.codec.widths[1])?;
         let [want, answer_bytes] = message_bytes(params, numbers.len());
         let rest = read_head(params, REQUEST, "a request", request, want - HEAD)?;
         let (seed_bytes, packed) = rest.split_at(32);

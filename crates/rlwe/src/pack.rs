@@ -29,7 +29,8 @@ impl<'a> Writer<'a> {
         self.held |= (x as u128) << self.count;
         self.count += bits;
         if self.count >= 64 {
-            self.out.extend_from_slice(&(self.held as u64).to_le_bytes());
+            self.out
+                .extend_from_slice(&(self.held as u64).to_le_bytes());
             self.held >>= 64;
             self.count -= 64;
         }
@@ -134,7 +135,11 @@ mod tests {
     #[test]
     fn tops_of_fractions_are_numbers() {
         for bits in [1u32, 63, 64, 65, 104, 111, 128, 150, 192] {
-            let fraction = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 0xdead_beef_0bad_cafe];
+            let fraction = [
+                0x0123_4567_89ab_cdef,
+                0xfedc_ba98_7654_3210,
+                0xdead_beef_0bad_cafe,
+            ];
             let mut out = Vec::new();
             let mut w = Writer::new(&mut out);
             (0..5).for_each(|_| w.top(&fraction, bits));
@@ -145,7 +150,10 @@ mod tests {
                 let got: [u64; 3] = r.long(bits);
                 for bit in 0..bits as usize {
                     let from = 192 - bits as usize + bit;
-                    assert_eq!(got[bit / 64] >> (bit % 64) & 1, fraction[from / 64] >> (from % 64) & 1);
+                    assert_eq!(
+                        got[bit / 64] >> (bit % 64) & 1,
+                        fraction[from / 64] >> (from % 64) & 1
+                    );
                 }
             }
             r.finish().unwrap();

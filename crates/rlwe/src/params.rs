@@ -100,7 +100,12 @@ impl Params {
 
     /// Any degree and sizes of primes that are secure; an output is one off with probability at most 2^-exact, or
     /// plans are refused.
-    pub fn custom(degree: usize, primes: &[u32], bits: u32, exact: u32) -> Result<Arc<Params>, Error> {
+    pub fn custom(
+        degree: usize,
+        primes: &[u32],
+        bits: u32,
+        exact: u32,
+    ) -> Result<Arc<Params>, Error> {
         check_width("ring elements", bits, 64)?;
         Params::build(degree, primes, Plain::Ring(bits), bits as f64, exact)
     }
@@ -120,7 +125,9 @@ impl Params {
         };
         let own = taken.len();
         for size in primes {
-            let prime = (20..=MAX_BITS).contains(size).then(|| prime_below(*size, &taken));
+            let prime = (20..=MAX_BITS)
+                .contains(size)
+                .then(|| prime_below(*size, &taken));
             taken.push(prime.flatten().ok_or(Error::Prime { bits: *size })?);
         }
         let q = product(taken[own..].iter().copied());
@@ -246,26 +253,49 @@ mod tests {
         let refused = |degree, primes: &[u32], bits| Params::custom(degree, primes, bits, 0).err();
         assert_eq!(refused(2048, &[50], 32), Some(Error::Degree { got: 2048 }));
         assert_eq!(refused(4096, &[51], 32), Some(Error::Prime { bits: 51 }));
-        assert!(matches!(refused(4096, &[], 32), Some(Error::Insecure { .. })));
-        assert!(matches!(refused(4096, &[50], 65), Some(Error::Width { .. })));
-        assert!(matches!(Params::ring(32, 33).err(), Some(Error::Width { .. })));
+        assert!(matches!(
+            refused(4096, &[], 32),
+            Some(Error::Insecure { .. })
+        ));
+        assert!(matches!(
+            refused(4096, &[50], 65),
+            Some(Error::Width { .. })
+        ));
+        assert!(matches!(
+            Params::ring(32, 33).err(),
+            Some(Error::Width { .. })
+        ));
     }
 
     #[test]
     fn slots_are_exact_at_every_width() {
-        for (client, server) in [(64, 64), (32, 32), (16, 16), (8, 8), (1, 1), (64, 1), (40, 64)] {
+        for (client, server) in [
+            (64, 64),
+            (32, 32),
+            (16, 16),
+            (8, 8),
+            (1, 1),
+            (64, 1),
+            (40, 64),
+        ] {
             let p = Params::slots(client, server).unwrap();
             p.check_error(p.degree(), p.log_t.ceil() as u32).unwrap();
             assert!(p.log_t >= (client + server + EXACT) as f64);
             assert!(p.high_bits() <= 256);
         }
-        assert!(matches!(Params::slots(65, 1).err(), Some(Error::Width { .. })));
+        assert!(matches!(
+            Params::slots(65, 1).err(),
+            Some(Error::Width { .. })
+        ));
     }
 
     #[test]
     fn too_many_terms_are_refused() {
         let p = Params::ring(64, 64).unwrap();
         assert!(p.check_error(1 << 13, 64).is_ok());
-        assert!(matches!(p.check_error(1 << 20, 64), Err(Error::TooNoisy { .. })));
+        assert!(matches!(
+            p.check_error(1 << 20, 64),
+            Err(Error::TooNoisy { .. })
+        ));
     }
 }

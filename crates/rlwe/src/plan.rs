@@ -86,7 +86,11 @@ impl Plan {
         let [m, k, n] = shape;
         if let Some(side) = shape.iter().find(|s| !(1..=1 << 24).contains(*s)) {
             let (what, want) = ("a side of a matrix", (*side).clamp(1, 1 << 24));
-            return Err(Error::Shape { what, got: *side, want });
+            return Err(Error::Shape {
+                what,
+                got: *side,
+                want,
+            });
         }
         let (m, n) = match encrypted {
             Encrypted::Left => (m, n),
@@ -145,7 +149,10 @@ impl Plan {
 
     /// Ciphertexts up and down.
     pub fn ciphertexts(&self) -> [usize; 2] {
-        [self.rows.count * self.inner.count, self.rows.count * self.columns.count]
+        [
+            self.rows.count * self.inner.count,
+            self.rows.count * self.columns.count,
+        ]
     }
 
     /// log2 of the probability that one output is one off.
@@ -206,7 +213,12 @@ impl Plan {
 
 /// Bytes of all blocks of the result: whole ones, shorter ones at two edges, the one in the corner.
 fn answer_bytes(params: &Params, rows: Cut, columns: Cut) -> usize {
-    let sides = |cut: Cut| [(cut.count - 1, cut.part), (1, cut.range(cut.count - 1).len())];
+    let sides = |cut: Cut| {
+        [
+            (cut.count - 1, cut.part),
+            (1, cut.range(cut.count - 1).len()),
+        ]
+    };
     let mut sum = 0usize;
     for (down, height) in sides(rows) {
         for (across, width) in sides(columns) {
@@ -226,7 +238,10 @@ mod tests {
         for whole in [1, 2, 7, 100, 500] {
             let all: Vec<Cut> = Cut::all(whole, 64).collect();
             for cut in &all {
-                assert_eq!((0..cut.count).map(|b| cut.range(b).len()).sum::<usize>(), whole);
+                assert_eq!(
+                    (0..cut.count).map(|b| cut.range(b).len()).sum::<usize>(),
+                    whole
+                );
                 assert!((0..cut.count).all(|b| !cut.range(b).is_empty()));
             }
             assert!(all.windows(2).all(|w| w[0].count < w[1].count));
@@ -236,7 +251,14 @@ mod tests {
     #[test]
     fn blocks_fit_and_outputs_lie_apart() {
         let params = Params::ring(64, 64).unwrap();
-        for shape in [[1, 1, 1], [1, 9000, 1], [9000, 1, 1], [1, 1, 9000], [17, 33, 5], [500, 500, 500]] {
+        for shape in [
+            [1, 1, 1],
+            [1, 9000, 1],
+            [9000, 1, 1],
+            [1, 1, 9000],
+            [17, 33, 5],
+            [500, 500, 500],
+        ] {
             for encrypted in [Encrypted::Left, Encrypted::Right] {
                 let plan = Plan::new(&params, shape, encrypted, 64).unwrap();
                 let [m, k, n] = plan.block();
@@ -257,13 +279,23 @@ mod tests {
     fn five_hundred_squared_stays_within_25_megabytes() {
         let params = Params::ring(64, 64).unwrap();
         let plan = Plan::new(&params, [500; 3], Encrypted::Left, 64).unwrap();
-        assert!(plan.request_bytes() < 25_000_000 && plan.answer_bytes() < 25_000_000, "{plan:?}");
+        assert!(
+            plan.request_bytes() < 25_000_000 && plan.answer_bytes() < 25_000_000,
+            "{plan:?}"
+        );
     }
 
     #[test]
     fn empty_matrices_are_refused() {
         let params = Params::ring(64, 64).unwrap();
         let plan = Plan::new(&params, [3, 0, 1], Encrypted::Left, 64);
-        assert!(matches!(plan, Err(Error::Shape { got: 0, want: 1, .. })));
+        assert!(matches!(
+            plan,
+            Err(Error::Shape {
+                got: 0,
+                want: 1,
+                ..
+            })
+        ));
     }
 }

@@ -81,7 +81,10 @@ mod tests {
     fn moments(x: &[i64]) -> (f64, f64) {
         let n = x.len() as f64;
         let mean = x.iter().sum::<i64>() as f64 / n;
-        (mean, x.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n)
+        (
+            mean,
+            x.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n,
+        )
     }
 
     #[test]
@@ -91,7 +94,10 @@ mod tests {
         assert!(mean.abs() < 0.01 && (variance - 2.0 / 3.0).abs() < 0.01);
         let e = errors(&stream(&[1; 32], "e", 0), n);
         let (mean, variance) = moments(&e);
-        assert!(mean.abs() < 0.04 && (variance - SIGMA * SIGMA).abs() < 0.15, "{variance}");
+        assert!(
+            mean.abs() < 0.04 && (variance - SIGMA * SIGMA).abs() < 0.15,
+            "{variance}"
+        );
         assert!(e.iter().all(|x| x.unsigned_abs() <= ETA as u64));
     }
 

@@ -188,7 +188,11 @@ impl<const M: usize> Raise<M> {
         }
         for (i, word) in z.iter_mut().enumerate() {
             let keep = self.bits.saturating_sub(64 * i as u32).min(64);
-            *word &= if keep == 0 { 0 } else { u64::MAX >> (64 - keep) };
+            *word &= if keep == 0 {
+                0
+            } else {
+                u64::MAX >> (64 - keep)
+            };
         }
         for (i, (modulus, half, factors)) in self.parts.iter().enumerate() {
             let terms = z.iter().zip(factors).map(|(z, f)| *z as u128 * *f as u128);
@@ -263,7 +267,10 @@ mod tests {
         // With q = q0 q1 below 2^100, x / q is short by less than 2^-140: q times it, rounded, is x.
         let moduli = moduli(&[50, 50]);
         let q = moduli[0].q as u128 * moduli[1].q as u128;
-        assert_eq!(product(moduli.iter().map(|m| m.q)), [q as u64, (q >> 64) as u64]);
+        assert_eq!(
+            product(moduli.iter().map(|m| m.q)),
+            [q as u64, (q >> 64) as u64]
+        );
         assert_eq!(bit_length(&[q as u64, (q >> 64) as u64]), 100);
         let f = Fractions::<3>::new(&moduli);
         for x in [0, 1, 12345, q / 2, q / 3, q - 1] {
@@ -271,7 +278,10 @@ mod tests {
             let want = x as f64 / q as f64;
             let got = fraction[2] as f64 / 2f64.powi(64);
             assert!((want - got).abs() < 1e-12 || x == 0 && got > 0.99, "{x}");
-            assert_eq!(remainder(&[x as u64, (x >> 64) as u64], &moduli[0]) as u128, x % moduli[0].q as u128);
+            assert_eq!(
+                remainder(&[x as u64, (x >> 64) as u64], &moduli[0]) as u128,
+                x % moduli[0].q as u128
+            );
         }
     }
 }

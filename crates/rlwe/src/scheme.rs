@@ -187,7 +187,10 @@ impl PublicKey {
     /// Head, seed of p1, p0.
     pub(crate) fn make(params: &Params, secret: &SecretKey) -> Result<Vec<u8>, Error> {
         let seed = *sample::seed()?;
-        let errors = sample::errors(&sample::stream(&*sample::seed()?, "error", 0), params.degree);
+        let errors = sample::errors(
+            &sample::stream(&*sample::seed()?, "error", 0),
+            params.degree,
+        );
         let zero = Zeroizing::new(vec![0; params.words()]);
         let p0 = secret.encrypt(params, zero, &params.uniform(&seed, 0), &errors);
         let mut out = Vec::with_capacity(HEAD + 32 + params.packed());
@@ -333,7 +336,9 @@ mod tests {
     fn words(seed: u64) -> impl FnMut() -> u64 {
         let mut x = seed;
         move || {
-            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x = x
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             x
         }
     }
@@ -377,7 +382,10 @@ mod tests {
             }
             let mut next = words(3);
             let errors: Vec<i64> = (0..n).map(|_| ((next() >> 40) % 43) as i64 - 21).collect();
-            let key = secret(&params, &sparse(&[(0, 1), (7, -1), (100, 1), (2048, -1), (4095, 1)]));
+            let key = secret(
+                &params,
+                &sparse(&[(0, 1), (7, -1), (100, 1), (2048, -1), (4095, 1)]),
+            );
             let plain = sparse(&[(0, (1 << 31) - 1), (1, -1 << 31), (5, 12345), (4095, -7)]);
             let plain = params.transformed(&plain);
             let halves = params.ntts.iter().zip(transformed.chunks_exact_mut(n));
@@ -403,7 +411,11 @@ mod tests {
             let mut lines = VECTORS.lines();
             let found: Vec<&str> = lines.next().unwrap().split(' ').skip(1).collect();
             let other = Params::ring(64, 64).unwrap();
-            let own: Vec<String> = [params.primes(), other.primes()].concat().iter().map(u64::to_string).collect();
+            let own: Vec<String> = [params.primes(), other.primes()]
+                .concat()
+                .iter()
+                .map(u64::to_string)
+                .collect();
             assert_eq!(found, own);
             let mut checked = 0;
             for line in lines {

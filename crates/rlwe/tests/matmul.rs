@@ -7,7 +7,9 @@ use argot_rlwe::{Backend, Error, Params};
 fn words(n: usize, bits: u32, mut seed: u64) -> Vec<u64> {
     (0..n)
         .map(|_| {
-            seed = seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(0x1234_5677);
+            seed = seed
+                .wrapping_mul(0xd134_2543_de82_ef95)
+                .wrapping_add(0x1234_5677);
             (seed ^ seed >> 29).rotate_left(23) >> (64 - bits)
         })
         .collect()
@@ -22,7 +24,8 @@ fn plain(a: &[u64], b: &[u64], [m, k, n]: [usize; 3], bits: u32) -> Vec<u64> {
     for i in 0..m {
         for j in 0..k {
             for c in 0..n {
-                out[i * n + c] = out[i * n + c].wrapping_add(a[i * k + j].wrapping_mul(b[j * n + c]));
+                out[i * n + c] =
+                    out[i * n + c].wrapping_add(a[i * k + j].wrapping_mul(b[j * n + c]));
             }
         }
     }
@@ -40,7 +43,12 @@ fn pair(bits: u32, operand: u32) -> Pair {
     let params = Params::ring(bits, operand).unwrap();
     let client = Client::new(params.clone()).unwrap();
     let server = Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
-    Pair { client, server, bits, params }
+    Pair {
+        client,
+        server,
+        bits,
+        params,
+    }
 }
 
 impl Pair {
@@ -60,7 +68,12 @@ impl Pair {
             .zip(&theirs)
             .map(|(x, y)| x.wrapping_add(*y) & mask(self.bits))
             .collect();
-        assert_eq!(sum, plain(a, b, shape, self.bits), "{shape:?} {encrypted:?} {}", self.bits);
+        assert_eq!(
+            sum,
+            plain(a, b, shape, self.bits),
+            "{shape:?} {encrypted:?} {}",
+            self.bits
+        );
     }
 }
 
@@ -100,7 +113,16 @@ fn extremes_are_exact() {
 
 #[test]
 fn narrow_rings_and_operands_are_exact() {
-    for (bits, operand) in [(64, 32), (64, 26), (48, 48), (40, 40), (40, 8), (32, 32), (32, 16), (17, 9)] {
+    for (bits, operand) in [
+        (64, 32),
+        (64, 26),
+        (48, 48),
+        (40, 40),
+        (40, 8),
+        (32, 32),
+        (32, 16),
+        (17, 9),
+    ] {
         let pair = pair(bits, operand);
         let shape = [21, 50, 13];
         let a = words(21 * 50, bits, 3);
@@ -143,9 +165,15 @@ fn every_block_of_an_answer_is_masked_anew() {
     let plan = Plan::new(&pair.params, shape, Encrypted::Left, 64).unwrap();
     assert!(plan.ciphertexts()[1] > 1);
     let request = pair.client.request(&plan, &vec![5; 500 * 8]).unwrap();
-    let (answer, _) = pair.server.answer(&plan, &vec![9; 8 * 500], &request).unwrap();
+    let (answer, _) = pair
+        .server
+        .answer(&plan, &vec![9; 8 * 500], &request)
+        .unwrap();
     let part = (answer.len() - 8) / plan.ciphertexts()[1];
-    let (one, two) = (&answer[8..8 + part / 2], &answer[8 + part..8 + part + part / 2]);
+    let (one, two) = (
+        &answer[8..8 + part / 2],
+        &answer[8 + part..8 + part + part / 2],
+    );
     let equal = one.iter().zip(two).filter(|(x, y)| x == y).count();
     assert!(equal < part / 64);
 }
@@ -170,29 +198,57 @@ fn malformed_bytes_have_names() {
     for cut in [0, 7, 8, answer.len() - 1] {
         assert!(matches!(finished(&answer[..cut]), Error::Length { .. }));
     }
-    assert!(matches!(served(&[&good[..], &[0]].concat()), Error::Length { .. }));
+    assert!(matches!(
+        served(&[&good[..], &[0]].concat()),
+        Error::Length { .. }
+    ));
     assert!(matches!(served(&answer), Error::Kind { got: 3, want: 2 }));
     assert!(matches!(finished(&good), Error::Kind { got: 2, want: 3 }));
     assert!(matches!(served(&changed(&good, 2, 1)), Error::Kind { .. }));
-    assert_eq!(served(&changed(&good, 1, 12)), Error::OtherDegree { got: 4096, want: 8192 });
-    assert!(matches!(served(&changed(&good, 1, 255)), Error::OtherDegree { got: 0, .. }));
-    assert!(matches!(finished(&changed(&answer, 5, !answer[5])), Error::OtherModuli { .. }));
+    assert_eq!(
+        served(&changed(&good, 1, 12)),
+        Error::OtherDegree {
+            got: 4096,
+            want: 8192
+        }
+    );
+    assert!(matches!(
+        served(&changed(&good, 1, 255)),
+        Error::OtherDegree { got: 0, .. }
+    ));
+    assert!(matches!(
+        finished(&changed(&answer, 5, !answer[5])),
+        Error::OtherModuli { .. }
+    ));
     let mut large = good.clone();
     large[40..46].fill(255);
     assert!(matches!(served(&large), Error::NotReduced { .. }));
     // 111 x 8192 bits are whole bytes; the 8 wanted coefficients of 104 bits too: no padding here.
     assert!(matches!(
         pair.server.answer(&plan, &b[1..], &good),
-        Err(Error::Shape { got: 11, want: 12, .. })
+        Err(Error::Shape {
+            got: 11,
+            want: 12,
+            ..
+        })
     ));
-    assert!(matches!(pair.client.request(&plan, &a[1..]), Err(Error::Shape { .. })));
+    assert!(matches!(
+        pair.client.request(&plan, &a[1..]),
+        Err(Error::Shape { .. })
+    ));
     let key = pair.client.public_key().unwrap();
     let read = |bytes: &[u8]| Server::new(pair.params.clone(), bytes).err().unwrap();
-    assert!(matches!(read(&key[1..]), Error::Kind { .. } | Error::Length { .. }));
+    assert!(matches!(
+        read(&key[1..]),
+        Error::Kind { .. } | Error::Length { .. }
+    ));
     assert!(matches!(read(&key[..key.len() - 1]), Error::Length { .. }));
     assert!(matches!(read(&good), Error::Kind { .. }));
     let other = Params::ring(64, 32).unwrap();
-    assert!(matches!(Server::new(other, &key).err().unwrap(), Error::OtherModuli { .. }));
+    assert!(matches!(
+        Server::new(other, &key).err().unwrap(),
+        Error::OtherModuli { .. }
+    ));
 }
 
 #[test]
@@ -200,7 +256,16 @@ fn operands_wider_than_planned_are_refused() {
     let pair = pair(64, 32);
     let plan = Plan::new(&pair.params, [1, 1, 1], Encrypted::Left, 32).unwrap();
     let request = pair.client.request(&plan, &[1]).unwrap();
-    for (x, fits) in [(1 << 31, false), ((1 << 31) - 1, true), ((-1i64 << 31) as u64, true), (u64::MAX, true)] {
-        assert_eq!(pair.server.answer(&plan, &[x], &request).is_ok(), fits, "{x:x}");
+    for (x, fits) in [
+        (1 << 31, false),
+        ((1 << 31) - 1, true),
+        ((-1i64 << 31) as u64, true),
+        (u64::MAX, true),
+    ] {
+        assert_eq!(
+            pair.server.answer(&plan, &[x], &request).is_ok(),
+            fits,
+            "{x:x}"
+        );
     }
 }
