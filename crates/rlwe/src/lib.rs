@@ -23,7 +23,7 @@
 //!
 //! # The encryption
 //!
-//! R_q = Z_q[X]/(X^N + 1), q a product of primes below 2^50 ([`modulus`], [`ntt`]). With a ternary secret s and
+//! `R_q = Z_q[X]/(X^N + 1)`, q a product of primes below 2^50 ([`modulus`], [`ntt`]). With a ternary secret s and
 //! errors e of deviation 3.24, a message m modulo t goes as
 //!
 //! ```text

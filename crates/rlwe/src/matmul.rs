@@ -2,7 +2,7 @@
 //!
 //! The client has one matrix and the key, the server the other matrix. The client sends its matrix encrypted, the
 //! server multiplies, masks and answers; then both hold shares of the product. Neither learns anything of the other's
-//! matrix: the server sees ciphertexts, the client what [`crate::scheme::Answers::mask`] lets out.
+//! matrix: the server sees ciphertexts, the client what `Answers::mask` in scheme.rs lets out.
 //!
 //! For shares A0 + A1 and B0 + B1 of two matrices the cross terms A0 B1 and A1 B0 are two such products with the
 //! roles exchanged: each party is the client for its share of A, the server with its share of B. Both requests travel
@@ -14,7 +14,9 @@ use crate::params::{Params, Plain};
 use crate::plan::Plan;
 use crate::sample;
 use crate::scale::{rounded, Raise};
-use crate::scheme::{read_head, write_head, Answers, PublicKey, SecretKey, ANSWER, HEAD, REQUEST};
+use crate::scheme::{
+    read_head, write_head, Answers, Masks, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
+};
 use rayon::prelude::*;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -205,6 +207,15 @@ const TILE: usize = 1 << 20;
 /// Bytes and mask of one block of the result.
 type Block = (Vec<u8>, Zeroizing<Vec<[u64; 3]>>);
 
+/// The `length` values from `first` on modulo one prime; of a plain block `start` coefficients matter.
+#[derive(Clone, Copy)]
+struct Tile {
+    prime: usize,
+    start: usize,
+    first: usize,
+    length: usize,
+}
+
 impl Server {
     /// With the client's [`Client::public_key`].
     pub fn new(params: Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
@@ -241,12 +252,16 @@ impl Server {
         self.check_operand(plan, matrix)?;
         let ciphertexts = self.read(plan, request)?;
         let hidden = sample::seed()?;
+        let masks = Masks {
+            key: &self.key,
+            seed: &hidden,
+        };
         let mut out = Vec::with_capacity(plan.answer_bytes());
         write_head(params, ANSWER, &mut out);
         let mut shares = Vec::new();
         let places: Vec<(usize, usize)> = plan.answers().collect();
         for places in places.chunks(COLUMNS_AT_ONCE * plan.rows.count) {
-            let blocks = self.answer_columns(plan, matrix, &ciphertexts, places, &hidden);
+            let blocks = self.answer_columns(plan, matrix, &ciphertexts, places, &masks);
             for ((row, column), (bytes, fractions)) in places.iter().zip(blocks) {
                 out.extend_from_slice(&bytes);
                 shares.push((*row, *column, fractions));
@@ -297,7 +312,7 @@ impl Server {
         matrix: &[u64],
         ciphertexts: &[[Vec<u64>; 2]],
         places: &[(usize, usize)],
-        hidden: &[u8; 32],
+        masks: &Masks,
     ) -> Vec<Block> {
         let params = &*self.codec.params;
         let (n, primes) = (params.degree, params.moduli.len());
@@ -315,15 +330,13 @@ impl Server {
             .into_par_iter()
             .map(|tile| {
                 let (prime, first) = (tile / (n / length), tile % (n / length) * length);
-                self.tile(
-                    plan,
-                    ciphertexts,
-                    &plain[prime],
+                let tile = Tile {
                     prime,
                     start,
                     first,
                     length,
-                )
+                };
+                self.tile(plan, ciphertexts, &plain[prime], tile)
             })
             .collect();
         (0..places.len())
@@ -342,8 +355,8 @@ impl Server {
                 let wanted = plan.wanted(row, column);
                 let mut bytes = Vec::with_capacity(plan.answer_part(params, row, column));
                 let answers = &self.codec.answers;
-                let masks = answers.mask(params, &self.key, hidden, index, c, &wanted, &mut bytes);
-                (bytes, masks)
+                let own = answers.mask(params, masks, index, c, &wanted, &mut bytes);
+                (bytes, own)
             })
             .collect()
     }
@@ -375,17 +388,19 @@ impl Server {
 
     /// sum_k c[row, k] w[k, column] modulo one prime, of the `length` values from `first` on: for each column and
     /// row those of c0, then those of c1.
-    #[allow(clippy::too_many_arguments)]
     fn tile(
         &self,
         plan: &Plan,
         ciphertexts: &[[Vec<u64>; 2]],
         plain: &[u64],
-        prime: usize,
-        start: usize,
-        first: usize,
-        length: usize,
+        tile: Tile,
     ) -> Vec<u64> {
+        let Tile {
+            prime,
+            start,
+            first,
+            length,
+        } = tile;
         let params = &*self.codec.params;
         let (ntt, inner) = (&params.ntts[prime], plan.inner.count);
         let at = prime * params.degree + first..prime * params.degree + first + length;

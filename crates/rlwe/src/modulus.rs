@@ -235,7 +235,7 @@ mod tests {
             ];
             for i in 0..3000 {
                 x = x.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
-                let a = if i < 9 { edges[i] } else { x };
+                let a = edges.get(i).copied().unwrap_or(x);
                 let b = x.rotate_left(17);
                 let wide = (a as u128) << 64 | b as u128;
                 assert_eq!(m.reduce(a) as u128, a as u128 % q);

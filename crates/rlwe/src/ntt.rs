@@ -1,4 +1,4 @@
-//! Products in Z_q[X]/(X^N + 1) by the number-theoretic transform.
+//! Products in `Z_q[X]/(X^N + 1)` by the number-theoretic transform.
 //!
 //! Transformed, a polynomial is its values at the odd powers of a root of order 2N, in bit-reversed order, and a
 //! product is N products. The passes are those of Longa and Naehrig (eprint 2016/504, algorithms 1 and 2) with the
@@ -347,9 +347,9 @@ mod tests {
     fn schoolbook(a: &[u64], b: &[u64], m: &Modulus) -> Vec<u64> {
         let n = a.len();
         let mut out = vec![0; n];
-        for i in 0..n {
-            for j in 0..n {
-                let p = m.mul(a[i], b[j]);
+        for (i, x) in a.iter().enumerate() {
+            for (j, y) in b.iter().enumerate() {
+                let p = m.mul(*x, *y);
                 let k = (i + j) % n;
                 out[k] = if i + j < n {
                     m.add(out[k], p)

@@ -1,9 +1,9 @@
 //! Products of numbers, one by one, as shares modulo 2^64.
 //!
 //! The client has x and the key, the server y; both get shares of x y. N pairs go in one ciphertext, in the N slots
-//! of Z_P[X]/(X^N + 1) for P a product of primes that are 1 modulo 2N: a polynomial product is N products modulo P.
+//! of `Z_P[X]/(X^N + 1)` for P a product of primes that are 1 modulo 2N: a polynomial product is N products modulo P.
 //!
-//! P is 40 bits longer than a product. The shares modulo P that [`crate::scheme::Answers::mask`] leaves, S of the server
+//! P is 40 bits longer than a product. The shares modulo P that masking (`Answers::mask` in scheme.rs) leaves, S of the server
 //! uniform, sum to x y + P unless S <= x y, of probability x y / P <= 2^-40: so the server takes P off and both keep
 //! the lowest 64 bits. All primes of P share one ciphertext: it needs twice the length of P and not, as a ciphertext a
 //! prime would, twice each prime and the room for noise and rounding again and again.
@@ -14,7 +14,9 @@ use crate::ntt::Ntt;
 use crate::params::{Params, Plain};
 use crate::sample;
 use crate::scale::{product, remainder, Fractions};
-use crate::scheme::{read_head, write_head, Answers, PublicKey, SecretKey, ANSWER, HEAD, REQUEST};
+use crate::scheme::{
+    read_head, write_head, Answers, Masks, PublicKey, SecretKey, ANSWER, HEAD, REQUEST,
+};
 use rayon::prelude::*;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
@@ -352,6 +354,10 @@ impl Server {
         let mut seed = [0; 32];
         seed.copy_from_slice(seed_bytes);
         let hidden = sample::seed()?;
+        let masks = Masks {
+            key: &self.key,
+            seed: &hidden,
+        };
         let wanted: Vec<usize> = (0..params.degree).collect();
         let mut shares = vec![0; numbers.len()];
         let parts: Vec<Vec<u8>> = shares
@@ -364,8 +370,8 @@ impl Server {
                 self.multiply(&mut c, numbers);
                 let mut out = Vec::with_capacity(self.codec.part());
                 let answers = &self.codec.answers;
-                let masks = answers.mask(params, &self.key, &hidden, index, c, &wanted, &mut out);
-                self.codec.unpack(&masks, self.codec.long_p[0], shares);
+                let own = answers.mask(params, &masks, index, c, &wanted, &mut out);
+                self.codec.unpack(&own, self.codec.long_p[0], shares);
                 Ok(out)
             })
             .collect::<Result<_, Error>>()?;

@@ -212,6 +212,12 @@ impl PublicKey {
     }
 }
 
+/// What masks the answers of one message: the key under which zeros are encrypted, and a fresh seed.
+pub(crate) struct Masks<'a> {
+    pub(crate) key: &'a PublicKey,
+    pub(crate) seed: &'a [u8; 32],
+}
+
 /// How answers are written: fractions of q, rounded to few bits, c1 before the wanted coefficients of c0.
 ///
 /// A coefficient x of Z_q goes as round(2^b x / q), b bits. It is modulus switching to 2^b in one step.
@@ -235,7 +241,7 @@ impl<const L: usize, const M: usize> Answers<L, M> {
         pack::bytes(params.degree, params.high_bits()) + pack::bytes(wanted, params.low_bits())
     }
 
-    /// Appends the answer for (c0, c1), transformed, and gives the evaluator's part r / q of each coefficient in
+    /// Appends answer `index` of a message, for (c0, c1), transformed, and gives the evaluator's part r / q of each coefficient in
     /// `wanted`.
     ///
     /// What leaves is c1 + p1 v + e and c0 + p0 v - r with v ternary, e small and r uniform modulo q, all fresh. The
@@ -245,14 +251,13 @@ impl<const L: usize, const M: usize> Answers<L, M> {
     pub(crate) fn mask(
         &self,
         params: &Params,
-        key: &PublicKey,
-        seed: &[u8; 32],
+        masks: &Masks,
         index: usize,
         mut c: [Vec<u64>; 2],
         wanted: &[usize],
         out: &mut Vec<u8>,
     ) -> Zeroizing<Vec<[u64; L]>> {
-        let n = params.degree;
+        let (n, seed, key) = (params.degree, masks.seed, masks.key);
         let v = sample::ternary(&sample::stream(seed, "mask v", index), n);
         let v = params.transformed(&v);
         let e = sample::errors(&sample::stream(seed, "mask e", index), n);
@@ -454,7 +459,11 @@ mod tests {
             };
             let mut bytes = Vec::new();
             let seed = sample::seed().unwrap();
-            answers.mask(&params, &public, &seed, 0, c, &wanted, &mut bytes);
+            let masks = Masks {
+                key: &public,
+                seed: &seed,
+            };
+            answers.mask(&params, &masks, 0, c, &wanted, &mut bytes);
             let seen = answers.open(&params, &key, &bytes, &wanted).unwrap();
             let tops: Vec<u8> = seen.iter().map(|f| (f[2] >> 56) as u8).collect();
             for sample in [&tops[..], &bytes[..64 << 10]] {

@@ -269,3 +269,16 @@ fn operands_wider_than_planned_are_refused() {
         );
     }
 }
+
+/// A modulus too small for an answer shows in rare outputs only. Some seconds: `cargo test -- --ignored`.
+#[test]
+#[ignore]
+fn ten_million_outputs_are_exact() {
+    for (bits, operand) in [(64, 64), (40, 40), (32, 16)] {
+        let pair = pair(bits, operand);
+        let [m, k, n] = [3200, 3, 3200];
+        let a = words(m * k, bits, 9);
+        let b = words(k * n, operand - 1, 10);
+        pair.check([m, k, n], Encrypted::Left, &a, &b, operand);
+    }
+}
