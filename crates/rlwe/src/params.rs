@@ -193,7 +193,7 @@ impl Params {
     ///     |x| <= 2^(w-1) (0.8 * 3.24 sqrt(terms) + terms / 2)
     /// ```
     ///
-    /// and two quarters of 2^-exact for what [`Params::low_bits`] and [`Params::high_bits`] drop. The noise of the
+    /// and two quarters of 2^-exact for what `low_bits` and `high_bits` drop. The noise of the
     /// fresh encryption of zero, below 2^14, is nothing beside it.
     pub fn error(&self, terms: usize, operand: u32) -> f64 {
         let terms = terms as f64;

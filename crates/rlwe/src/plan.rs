@@ -7,7 +7,7 @@
 //!     sum A[i,j] X^(i k' n' + k' - 1 - j)    and    sum B[j,c] X^(c k' + j)
 //! ```
 //!
-//! has (A B)[i,c] at X^(i k' n' + c k' + k' - 1): other pairs meet there only for equal j, and what wraps around
+//! has `(A B)[i,c]` at X^(i k' n' + c k' + k' - 1): other pairs meet there only for equal j, and what wraps around
 //! X^N = -1 ends below X^(k' - 1).
 
 use crate::error::Error;
