@@ -172,19 +172,58 @@ pub(crate) unsafe fn forward(t: &Ntt, a: &mut [u64], start: usize, first: usize)
     }
     for block in 0..length / 64 {
         let base = p.add(64 * block);
-        let mut v = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(|i| unsafe { load(base.add(8 * i)) }));
-        for (row, half, from) in PASSES {
-            let (w, wq) = tail(&t.forward_tail, first / 64 + block, row);
-            for j in from..from + half {
-                let (mut x, mut y) = (v[j], v[j + half]);
-                there(&mut x, &mut y, w, wq, k);
-                (v[j], v[j + half]) = (x, y);
+        let v = transpose([0, 1, 2, 3, 4, 5, 6, 7].map(|i| unsafe { load(base.add(8 * i)) }));
+        last_passes(t, v, first / 64 + block, base, k);
+    }
+}
+
+/// The last three passes of `block`, whose groups of eight coefficients are the lanes of `v`, and the values below q.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+unsafe fn last_passes(t: &Ntt, mut v: [__m512i; 8], block: usize, out: *mut u64, k: Lanes) {
+    for (row, half, from) in PASSES {
+        let (w, wq) = tail(&t.forward_tail, block, row);
+        for j in from..from + half {
+            let (mut x, mut y) = (v[j], v[j + half]);
+            there(&mut x, &mut y, w, wq, k);
+            (v[j], v[j + half]) = (x, y);
+        }
+    }
+    let v = transpose(v.map(|x| once(once(x, k.q2), k.q)));
+    for (i, x) in v.into_iter().enumerate() {
+        store(out.add(8 * i), x);
+    }
+}
+
+/// As [`forward`] for `start` 8 or 16, with no copies made before: each coefficient goes to all lanes at once, and the
+/// pass between neighbouring groups of eight, where there is one, is a sum in even lanes and a difference in odd ones.
+///
+/// # Safety
+/// As [`forward`].
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) unsafe fn forward_small(t: &Ntt, a: &mut [u64], start: usize, first: usize) {
+    let k = lanes(t.modulus.q);
+    let all = |i: usize| _mm512_set1_epi64(a[i] as i64);
+    let low = [0, 1, 2, 3, 4, 5, 6, 7].map(all);
+    let high = [8, 9, 10, 11, 12, 13, 14, 15].map(all);
+    let pairs = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    let p = a.as_mut_ptr();
+    for block in 0..a.len() / 64 {
+        let mut v = low;
+        if start == 16 {
+            let at = t.n / 16 + first / 16 + 4 * block;
+            let four = |x: &[u64]| {
+                let x = unsafe { _mm256_loadu_si256(x.as_ptr().add(at).cast()) };
+                _mm512_permutexvar_epi64(pairs, _mm512_castsi256_si512(x))
+            };
+            let (w, wq) = (four(&t.forward.w), four(&t.forward.quotient));
+            for (v, y) in v.iter_mut().zip(high) {
+                let y = times_lazy(y, w, wq, k);
+                let difference = _mm512_sub_epi64(_mm512_add_epi64(*v, k.q2), y);
+                *v = _mm512_mask_blend_epi64(0b1010_1010, _mm512_add_epi64(*v, y), difference);
             }
         }
-        let v = transpose(v.map(|x| once(once(x, k.q2), k.q)));
-        for (i, x) in v.into_iter().enumerate() {
-            store(base.add(8 * i), x);
-        }
+        last_passes(t, v, first / 64 + block, p.add(64 * block), k);
     }
 }
 

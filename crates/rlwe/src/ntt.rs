@@ -136,6 +136,11 @@ impl Ntt {
             length.is_power_of_two() && length >= start.max(MIN_DEGREE) && first + length <= self.n
         );
         assert!(start.is_power_of_two() && start >= 8 && first.is_multiple_of(length));
+        #[cfg(target_arch = "x86_64")]
+        if start <= 16 && Backend::current() == Backend::Ifma {
+            // SAFETY: the backend is available, and the tile was checked.
+            return unsafe { ifma::forward_small(self, a, start, first) };
+        }
         let mut have = start;
         while have < length {
             a.copy_within(0..have, have);
