@@ -260,20 +260,40 @@ pub(crate) unsafe fn backward(t: &Ntt, a: &mut [u64]) {
             store(base.add(8 * i), x);
         }
     }
+    // Two passes at a time, as in `forward`.
     let mut half = 8;
-    while half < n {
-        let groups = n / (2 * half);
+    while 4 * half <= n {
+        let groups = n / (4 * half);
         for i in 0..groups {
             let (w, wq) = constant(&t.backward, groups + i);
-            let (low, high) = (p.add(2 * half * i), p.add(2 * half * i + half));
+            let (l, lq) = constant(&t.backward, 2 * (groups + i));
+            let (h, hq) = constant(&t.backward, 2 * (groups + i) + 1);
+            let base = p.add(4 * half * i);
             for j in (0..half).step_by(8) {
-                let (mut x, mut y) = (load(low.add(j)), load(high.add(j)));
-                back(&mut x, &mut y, w, wq, k);
-                store(low.add(j), x);
-                store(high.add(j), y);
+                let at = [0, 1, 2, 3].map(|part| base.wrapping_add(part * half + j));
+                let (mut x0, mut x1) = (load(at[0]), load(at[1]));
+                let (mut x2, mut x3) = (load(at[2]), load(at[3]));
+                back(&mut x0, &mut x1, l, lq, k);
+                back(&mut x2, &mut x3, h, hq, k);
+                back(&mut x0, &mut x2, w, wq, k);
+                back(&mut x1, &mut x3, w, wq, k);
+                store(at[0], x0);
+                store(at[1], x1);
+                store(at[2], x2);
+                store(at[3], x3);
             }
         }
-        half *= 2;
+        half *= 4;
+    }
+    if half < n {
+        let (w, wq) = constant(&t.backward, 1);
+        for j in (0..half).step_by(8) {
+            let (low, high) = (p.add(j), p.add(half + j));
+            let (mut x, mut y) = (load(low), load(high));
+            back(&mut x, &mut y, w, wq, k);
+            store(low, x);
+            store(high, y);
+        }
     }
     let (w, wq) = constant(&t.scale, 0);
     for j in (0..n).step_by(8) {
