@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Backend {
     /// AVX-512 with its 52-bit multipliers (IFMA): eight coefficients an instruction.
     Ifma = 1,
-    /// 64-bit multiplications: any processor. AVX2 has no wide multiplier that would beat the scalar one, so a
-    /// processor without IFMA runs this too.
+    /// Scalar 64-bit multiplications: any processor. One with AVX2 but no IFMA runs this too, as AVX2 multiplies no
+    /// more than 32 bits.
     Portable = 2,
 }
 

@@ -98,6 +98,12 @@ impl Modulus {
         )
     }
 
+    /// As [`Modulus::reduce_signed`], of a number whose size is below q.
+    #[inline(always)]
+    pub fn of_small(&self, x: i64) -> u64 {
+        (x as u64).wrapping_add(self.q & (x >> 63) as u64)
+    }
+
     #[inline(always)]
     pub fn mul(&self, a: u64, b: u64) -> u64 {
         self.reduce_wide(a as u128 * b as u128)
@@ -244,6 +250,9 @@ mod tests {
                     m.reduce_signed(a as i64) as i128,
                     (a as i64 as i128).rem_euclid(q as i128)
                 );
+                let small = m.reduce(a) as i64;
+                assert_eq!(m.of_small(small), m.reduce_signed(small));
+                assert_eq!(m.of_small(-small), m.reduce_signed(-small));
                 let f = m.factor(m.reduce(b));
                 assert_eq!(m.times(a, f) as u128, a as u128 * f.w as u128 % q);
                 let (c, d) = (m.reduce(a), m.reduce(b));

@@ -107,6 +107,8 @@ impl Params {
         exact: u32,
     ) -> Result<Arc<Params>, Error> {
         check_width("ring elements", bits, 64)?;
+        // Coefficients of answers are at most 128 bits.
+        check_width("certainty", exact + 1, 50)?;
         Params::build(degree, primes, Plain::Ring(bits), bits as f64, exact)
     }
 
@@ -259,6 +261,11 @@ mod tests {
         ));
         assert!(matches!(
             refused(4096, &[50], 65),
+            Some(Error::Width { .. })
+        ));
+        assert!(Params::custom(16384, &[50; 8], 64, 49).unwrap().high_bits() <= 128);
+        assert!(matches!(
+            Params::custom(16384, &[50; 8], 64, 50).err(),
             Some(Error::Width { .. })
         ));
         assert!(matches!(

@@ -114,12 +114,12 @@ impl Params {
         out
     }
 
-    /// Small numbers as residues, transformed.
+    /// Numbers of size below every prime as residues, transformed.
     fn transformed(&self, small: &[i64]) -> Zeroizing<Vec<u64>> {
         let mut out = Zeroizing::new(vec![0; self.words()]);
         for (ntt, part) in self.ntts.iter().zip(out.chunks_exact_mut(self.degree)) {
             for (x, s) in part.iter_mut().zip(small) {
-                *x = ntt.modulus.reduce_signed(*s);
+                *x = ntt.modulus.of_small(*s);
             }
             ntt.forward(part);
         }
@@ -157,7 +157,7 @@ impl SecretKey {
             let (at, m) = (i * n..(i + 1) * n, &ntt.modulus);
             let part = &mut message[at.clone()];
             for (x, e) in part.iter_mut().zip(errors) {
-                *x = m.add(*x, m.reduce_signed(*e));
+                *x = m.add(*x, m.of_small(*e));
             }
             ntt.forward(part);
             ntt.add_product(part, &a[at.clone()], &self.minus[at]);
@@ -271,7 +271,7 @@ impl<const L: usize, const M: usize> Answers<L, M> {
                 ntt.backward(c);
             }
             for (c, e) in c[1][at.clone()].iter_mut().zip(&*e) {
-                *c = m.add(*c, m.reduce_signed(*e));
+                *c = m.add(*c, m.of_small(*e));
             }
             let r = &mut r[i * wanted.len()..(i + 1) * wanted.len()];
             let stream = sample::stream(seed, "mask r", index * params.moduli.len() + i);
