@@ -282,3 +282,58 @@ fn ten_million_outputs_are_exact() {
         pair.check([m, k, n], Encrypted::Left, &a, &b, operand);
     }
 }
+
+/// Any bytes in place of a message end in shares or in an error; the seed is printed by a failure.
+#[test]
+fn changed_bytes_never_panic() {
+    let pair = pair(32, 16);
+    let plan = Plan::new(&pair.params, [3, 5, 4], Encrypted::Right, 16).unwrap();
+    let request = pair.client.request(&plan, &words(20, 32, 1)).unwrap();
+    let a = words(15, 15, 2);
+    let (answer, _) = pair.server.answer(&plan, &a, &request).unwrap();
+    let key = pair.client.public_key().unwrap();
+    for seed in 0..150u64 {
+        let mut random = words(64, 64, seed).into_iter();
+        let mut next = move || random.next().unwrap() as usize;
+        for good in [&request, &answer, &key] {
+            let mut bytes = good.clone();
+            for _ in 0..next() % 3 {
+                let at = match next() % 2 {
+                    0 => next() % 8,
+                    _ => next() % bytes.len(),
+                };
+                bytes[at] = next() as u8;
+            }
+            if next().is_multiple_of(2) {
+                bytes.truncate(next() % (bytes.len() + 1));
+            }
+            let _ = pair.server.answer(&plan, &a, &bytes);
+            let _ = pair.client.finish(&plan, &bytes);
+            let _ = Server::new(pair.params.clone(), &bytes);
+        }
+    }
+}
+
+#[test]
+fn plans_of_other_parameters_are_refused() {
+    let pair = pair(64, 64);
+    let other = Params::ring(32, 16).unwrap();
+    let plan = Plan::new(&other, [1, 1, 1], Encrypted::Left, 16).unwrap();
+    assert!(matches!(
+        pair.client.request(&plan, &[1]),
+        Err(Error::OtherModuli { .. })
+    ));
+    assert!(matches!(
+        pair.server.answer(&plan, &[1], &[]),
+        Err(Error::OtherModuli { .. })
+    ));
+    assert!(matches!(
+        pair.client.finish(&plan, &[]),
+        Err(Error::OtherModuli { .. })
+    ));
+    let slots = Params::slots(8, 8).unwrap();
+    assert!(matches!(
+        Client::new(slots).err(),
+        Some(Error::Width { .. })
+    ));
+}
