@@ -26,7 +26,7 @@ from argot.runtime.link import Link
 from argot.runtime.world import Delivery, World
 
 N = 192
-PROTOCOLS = [mpc.load(name) for name in mpc.names()]
+PROTOCOLS = list(mpc.forms())
 RING_BITS = [32, 64, 128]
 ORDERS = ["shuffle", "order", "take", "place"]
 
@@ -51,24 +51,37 @@ async def boolean(p: Protocol, width: int, seed: int = 0) -> Bool:
     return await p.share_bits(b if p.party.rank == 0 else None, 0, b.shape, width)
 
 
+def computing(p: Protocol) -> int:
+    """How many parties compute: a dealer does not."""
+    return p.variables.get("members", p.parties)
+
+
+def told(p: Protocol, ranks: Any) -> int:
+    """Messages that tell each of `ranks` what each computing party has."""
+    return sum(computing(p) - (rank < computing(p)) for rank in ranks)
+
+
 def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     """A case for each operation of the interface."""
 
     async def share(p: Any) -> Case:
         x = random_ring(p.k, p.k, (N,), 1)
-        return Case((x if p.party.rank == 1 % p.parties else None, 1 % p.parties, (N,)), N)
+        return Case((x if p.party.rank == 1 % p.parties else None, 1 % p.parties, (N,)), N, variables={"outside": 0})
 
     async def share_bits(p: Any) -> Case:
         b = Bits.from_ring(random_ring(p.k, p.k, (N,), 1), width)
         last = p.parties - 1
-        return Case((b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width})
+        outside = int(last >= computing(p))
+        return Case((b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width, "outside": outside})
 
     async def reveal_to(p: Any) -> Case:
-        return Case((await arith(p, p.k), [0, p.parties - 1]), N, variables={"ranks": len({0, p.parties - 1})})
+        ranks = {0, p.parties - 1}
+        return Case((await arith(p, p.k), ranks), N, variables={"ranks": len(ranks), "told": told(p, ranks)})
 
     async def reveal_bits_to(p: Any) -> Case:
         ranks = range(p.parties)
-        return Case((await boolean(p, width), ranks), N, variables={"ranks": p.parties, "w": width})
+        variables = {"ranks": p.parties, "w": width, "told": told(p, ranks)}
+        return Case((await boolean(p, width), ranks), N, variables=variables)
 
     async def two(p: Any) -> Case:
         return Case((await arith(p, p.k), await arith(p, p.k, seed=1)), N)
@@ -80,7 +93,8 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         async def case(p: Any) -> Case:
             x = await arith(p, p.k // 2 - 4, (rows, 5))
             y = await arith(p, p.k // 2 - 4, (5, N // rows), seed=1)
-            return Case((x, y, d) if fused else (x, y), N, variables={"d": d, "large": int(rows >= 8)})
+            variables = {"d": d, "large": int(rows >= 8), "left": x.size, "right": y.size}
+            return Case((x, y, d) if fused else (x, y), N, variables=variables)
 
         return case
 
@@ -282,7 +296,7 @@ SIZES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("k", RING_BITS)
 @pytest.mark.parametrize("size", SIZES)
 def test_declared_costs_are_what_is_measured(protocol, k, size):
@@ -290,14 +304,14 @@ def test_declared_costs_are_what_is_measured(protocol, k, size):
     assert {"less_than", "select", "or_", "mul_public_trunc", "general exp", "general argmax"} < measured
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
     check_all(protocol, 64, 30, 18, 20, 3)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("link", [Link(1.0, 0.0), Link(1e12, 1.0)], ids=["bytes count", "rounds count"])
 @pytest.mark.parametrize("n", [2**10, 2**10 + 64])
 def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
@@ -341,7 +355,7 @@ def test_a_function_without_a_cost_is_an_error(monkeypatch):
         general_functions()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("k", RING_BITS)
 def test_results_are_those_of_the_reference(protocol, k):
     """Every case on the same inputs; truncated results may be one apart either way."""
@@ -362,7 +376,7 @@ def test_results_are_those_of_the_reference(protocol, k):
             assert (np.abs(got - want) <= apart).all(), name
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 def test_results_do_not_depend_on_the_network(protocol):
     for name, case in cases(40, 18, 20).items():
         if name in ("split", "shuffle") or not hasattr(

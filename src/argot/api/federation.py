@@ -63,6 +63,7 @@ class Federation:
         self,
         *parties: Party | str,
         protocol: str = "aby3",
+        dealer: Party | str | None = None,
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
@@ -74,7 +75,9 @@ class Federation:
 
         Args:
             parties: in the order of their ranks.
-            protocol: a file of `argot/mpc`, such as "aby3".
+            protocol: a file of `argot/mpc`, such as "aby3"; `argot.protocols()` lists them.
+            dealer: a further party that computes nothing and hands out what is random, for "semi2k". It learns nothing
+                by itself, and is trusted not to join what it has with what a party sees; the report says so.
             ring: 32, 64 or 128 bits. `argot.errors.RangeWarning` says where numbers may need more.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
@@ -100,7 +103,7 @@ class Federation:
                 wanted="a federation of argot.local",
                 todo="check there, on other data",
             )
-        names = tuple(self.name_of(party) for party in parties)
+        names = tuple(self.name_of(party) for party in (*parties, *(() if dealer is None else (dealer,))))
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
         offered = _protocols()
@@ -110,12 +113,12 @@ class Federation:
         if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
             raise UnknownNameError(f"general={unknown}", wanted=f"some of {', '.join(GENERAL_FUNCTIONS)}")
         bits, fraction = mpc.number_model(ring, fraction_bits)
-        mpc.check(protocol, len(names), bits, fraction)
+        mpc.check(protocol, len(names), bits, fraction, dealer is not None)
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
         known = None if link is None else link.checked()
-        spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known)
+        spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known, dealer=dealer is not None)
         device = MpcDevice(self, spec, self._open(spec), check, chosen)
         self._devices[name] = device
         return device

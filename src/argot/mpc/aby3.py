@@ -74,7 +74,7 @@ TWICE = ((2, 1, 2, 1), (1, 2, 1, 2), (1, -1, -2, 2))
 class Aby3(Protocol):
     """Semi-honest security against one of three parties. See aby3.md."""
 
-    parties: ClassVar[int] = 3
+    parties: int = 3
     has_addends: ClassVar[bool] = True
 
     # ---- local --------------------------------------------------------------------------------------------------

@@ -1,0 +1,169 @@
+"""Correlations from a dealer: a member of the session that computes nothing, holds no data, and is trusted not to join
+its view with that of a party.
+
+Every party shares a key with the dealer. All random values are drawn from these, so a party's parts of them cost
+nothing; what depends on all of them, such as the product of a triple, the dealer computes, and sends what is missing to
+the last party. It only sends, and all of it can leave at once.
+
+Each method gives this party's parts of the random values at once and a coroutine for what is sent, which the parties
+await after their own messages have left. At the dealer the values are sums of all parts, and of no further use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._core import prf, ring
+from ..runtime import Spec
+from ..runtime.party import Party
+from .bits import Bits
+from .protocol import Array, full
+
+Shape = tuple[int, ...]
+Later = Coroutine[Any, Any, Any]
+
+
+class Dealer:
+    """One member's side: the last rank deals, the others get."""
+
+    def __init__(self, party: Party, dtype: np.dtype[Any]) -> None:
+        self.party, self.dtype = party, dtype
+        self.rank = party.n - 1
+        self.deals = party.rank == self.rank
+
+    # ---- correlations: parts of random values, and of what is made of them -----------------------------------------
+
+    def triple(
+        self, left: Shape, right: Shape, shape: Shape, multiply: Callable[..., Array]
+    ) -> tuple[Array, Array, Later]:
+        """a, b and a b, of any bilinear product."""
+        a, b = self._numbers(left), self._numbers(right)
+        return a, b, self._given(lambda: multiply(a, b), shape)
+
+    def square(self, shape: Shape) -> tuple[Array, Later]:
+        """a and a^2."""
+        a = self._numbers(shape)
+        return a, self._given(lambda: ring.mul(a, a), shape)
+
+    def bit_triples(self, shape: Shape, width: int, widths: Sequence[int]) -> tuple[Bits, list[Bits], Later]:
+        """Words a, words b of each of some widths, and for each the products of b and the highest bits of a."""
+        a = self._words(shape, width)
+        bs = [self._words(shape, w) for w in widths]
+
+        def products() -> Bits:
+            return Bits.stack_planes([a.planes_at(width - b.width, width) & b for b in bs])
+
+        return a, bs, self._given_words(products, shape, sum(widths))
+
+    def private_bits(self, shape: Shape, width: int) -> tuple[Bits, Later]:
+        """Of two parties: words of its own for each, and their product."""
+        own, other = self._of_each(shape, width)
+        return own, self._given_words(lambda: own & other, shape, width)
+
+    def private_bit(self, shape: Shape, d: int) -> tuple[Bits, Later]:
+        """Of two parties: a bit of its own for each, and their product mod 2^d."""
+        own, other = self._of_each(shape, 1)
+        return own, self._given_low(lambda: (own & other).to_ring(self.dtype), shape, d)
+
+    def scaled(self, shape: Shape) -> tuple[Bits, Array, Later]:
+        """A bit r, a number a, and the numbers r and r a, one after the other."""
+        r, a = self._words(shape, 1), self._numbers(shape)
+
+        def products() -> Array:
+            bit = r.to_ring(self.dtype)
+            return np.stack([bit, ring.mul(bit, a)])
+
+        return r, a, self._given(products, (2, *shape))
+
+    def bit_numbers(self, shape: Shape, width: int) -> tuple[Bits, Later]:
+        """Words, and each of their bits as a number."""
+        r = self._words(shape, width)
+
+        def numbers() -> Array:
+            return np.stack([r.planes_at(i, i + 1).to_ring(self.dtype) for i in range(width)])
+
+        return r, self._given(numbers, (width, *shape))
+
+    def mask(self, shape: Shape, d: int) -> tuple[Array, Later]:
+        """A number r, and (r without its low d bits, its top bit mod 2^d)."""
+        r = self._numbers(shape)
+        k = self.dtype.itemsize * 8
+
+        async def given() -> tuple[Array, Array]:
+            high = await self._given(lambda: ring.shr(r, d), shape)
+            return high, await self._given_low(lambda: ring.shr(r, k - 1), shape, d)
+
+        return r, given()
+
+    # ---- how ------------------------------------------------------------------------------------------------------
+
+    def _numbers(self, shape: Shape) -> Array:
+        """Uniform numbers: this party's part, or at the dealer the sum."""
+        if not self.deals:
+            return prf.fill(self._key(), shape, self.dtype)
+        total = prf.fill(self._key(0), shape, self.dtype)
+        for rank in range(1, self.rank):
+            total = ring.add_stream(total, self._key(rank))
+        return total
+
+    def _words(self, shape: Shape, width: int) -> Bits:
+        """Uniform words: this party's part, or at the dealer the sum."""
+        if not self.deals:
+            return Bits.drawn(self._key(), shape, width)
+        total = Bits.drawn(self._key(0), shape, width)
+        for rank in range(1, self.rank):
+            total = total ^ Bits.drawn(self._key(rank), shape, width)
+        return total
+
+    def _of_each(self, shape: Shape, width: int) -> tuple[Bits, Bits]:
+        """Uniform words that only one of the two parties has: its own, twice; at the dealer those of both."""
+        if not self.deals:
+            own = Bits.drawn(self._key(), shape, width)
+            return own, own
+        return Bits.drawn(self._key(0), shape, width), Bits.drawn(self._key(1), shape, width)
+
+    async def _given(self, make: Callable[[], Array], shape: Shape) -> Array:
+        """Parts of numbers that the dealer makes."""
+        if not self.deals:
+            if self.party.rank < self.rank - 1:
+                return prf.fill(self._key(), shape, self.dtype)
+            received: Array = await self.party.recv(self.rank, Spec(shape, self.dtype))
+            return received
+        rest = make()
+        for rank in range(self.rank - 1):
+            rest = ring.sub_stream(rest, self._key(rank))
+        self.party.send(self.rank - 1, rest)
+        return rest
+
+    async def _given_low(self, make: Callable[[], Array], shape: Shape, d: int) -> Array:
+        """Parts mod 2^d of numbers that the dealer makes; their bits above are anything."""
+        if not self.deals:
+            if self.party.rank < self.rank - 1:
+                return prf.fill(self._key(), shape, self.dtype)
+            received: Bits = await self.party.recv(self.rank, Bits.zeros(shape, d))
+            return received.to_ring(self.dtype)
+        rest = make()
+        for rank in range(self.rank - 1):
+            rest = ring.sub_stream(rest, self._key(rank))
+        self.party.send(self.rank - 1, Bits.from_ring(rest, d))
+        return rest
+
+    async def _given_words(self, make: Callable[[], Bits], shape: Shape, width: int) -> Bits:
+        """Parts of words that the dealer makes."""
+        if not self.deals:
+            if self.party.rank < self.rank - 1:
+                return Bits.drawn(self._key(), shape, width)
+            received: Bits = await self.party.recv(self.rank, Bits.zeros(shape, width))
+            return received
+        rest = make()
+        for rank in range(self.rank - 1):
+            rest = rest ^ Bits.drawn(self._key(rank), shape, width)
+        self.party.send(self.rank - 1, rest)
+        return rest
+
+    def _key(self, rank: int | None = None) -> bytes:
+        """A key of a party, by default this one, and the dealer."""
+        return self.party.key(self.party.rank if rank is None else rank, self.rank)
