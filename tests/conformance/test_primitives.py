@@ -45,7 +45,7 @@ CASES = [
     ]
     for i, example in enumerate(getattr(rule, "examples", ()))
 ]
-PROTOCOLS = [name for name in mpc.names() if name != "plain"]
+PROTOCOLS = [form for form in mpc.forms() if form.parties > 1]
 
 
 def inputs(example, seed):
@@ -95,11 +95,11 @@ def test_rule_in_the_clear(example, number):
         compare(on_plain(program_of(example, arrays, visibility), arrays), expected, example)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize(("example", "number"), CASES)
 def test_rule_on_shares(example, number, protocol):
     arrays = inputs(example, seed=number)
-    found, _ = on_world(mpc.load(protocol), program_of(example, arrays, SECRET), arrays)
+    found, _ = on_world(protocol, program_of(example, arrays, SECRET), arrays)
     compare(found, wanted(example, arrays), example)
 
 

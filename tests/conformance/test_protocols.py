@@ -29,6 +29,14 @@ N = 192
 PROTOCOLS = list(mpc.forms())
 RING_BITS = [32, 64, 128]
 ORDERS = ["shuffle", "order", "take", "place"]
+RANDOM = ["cross_product", "split", "join", "shuffle"]  # or their results depend on how the input is shared
+
+
+def has(protocol: Any, name: str) -> bool:
+    """Whether a protocol has an operation that others may lack."""
+    if name in ORDERS:
+        return bool(protocol.has_order)
+    return hasattr(protocol, name) and (name != "cross_product" or bool(protocol.has_addends))
 
 
 def random_ring(k: int, bits: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -112,6 +120,11 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     async def and_(p: Any) -> Case:
         return Case((await boolean(p, width), await boolean(p, width, 1)), N, variables={"w": width})
 
+    async def ands(p: Any) -> Case:
+        others = [await boolean(p, w, w) for w in (width, (width + 1) // 2)]
+        variables = {"w": width, "others": sum(b.width for b in others)}
+        return Case((await boolean(p, width), others), N, variables=variables)
+
     async def msb(p: Any) -> Case:
         return Case((await arith(p, bound), bound), N, variables={"l": bound})
 
@@ -183,6 +196,7 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         "mul_trunc": shortened(2),
         "mul_public_trunc": mul_public_trunc,
         "and_": and_,
+        "ands": ands,
         "or_": and_,
         "msb": msb,
         "less_than": less_than,
@@ -361,14 +375,7 @@ def test_results_are_those_of_the_reference(protocol, k):
     """Every case on the same inputs; truncated results may be one apart either way."""
     for bound, d, width in ((k, k // 4 + 2, k), (k // 2, 3, 9)):
         for name, case in cases(bound, d, width).items():
-            if name in (
-                "cross_product",
-                "split",
-                "join",
-                "shuffle",
-            ):  # random, or it depends on how the input is shared
-                continue
-            if name in ORDERS and not protocol.has_order:
+            if name in RANDOM or not has(protocol, name) or not hasattr(Plain, name):
                 continue
             got = results(World(lambda party: protocol(party, ring=k), n=protocol.parties), name, case)
             want = results(World(lambda party: Plain(party, ring=k), n=1), name, case)
@@ -379,11 +386,7 @@ def test_results_are_those_of_the_reference(protocol, k):
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 def test_results_do_not_depend_on_the_network(protocol):
     for name, case in cases(40, 18, 20).items():
-        if name in ("split", "shuffle") or not hasattr(
-            protocol, name
-        ):  # no share, or random, or not every protocol has it
-            continue
-        if name in ORDERS and not protocol.has_order:
+        if name in ("split", "shuffle") or not has(protocol, name):  # no share, or random
             continue
         steady = results(World(protocol, n=protocol.parties, seed=2), name, case)
         for seed in range(2):

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import UnknownNameError
 from .protocol import Protocol
 
-_CLASS = re.compile(r"^@final\nclass (\w+)\((?:Protocol|Additive)\):", re.MULTILINE)
+_CLASS = re.compile(r"^@final\nclass (\w+)\(\w+\):", re.MULTILINE)
 
 
 @cache
@@ -62,8 +62,10 @@ class Form:
         return getattr(self.protocol, name)
 
     def __repr__(self) -> str:
-        computing = self.parties - self.dealer
-        return f"{self.protocol.__name__.lower()}({computing}{' and a dealer' if self.dealer else ''})"
+        name = self.protocol.__name__.lower()
+        if self.protocol.fits(self.protocol.parties + 1):
+            name += f"({self.parties - self.dealer})"
+        return name + ("+dealer" if self.dealer else "")
 
 
 def forms() -> Iterator[Form]:

@@ -106,7 +106,7 @@ async def _leaves(p: Additive, x: Arith, u: Bool, v: Bool, positions: int) -> tu
     low, also = u.bits_at(0, positions), v.bits_at(0, positions)
     passes = p.xor(low, also).bits_at(1, positions)
     if p.n == 2:
-        return await p.private_and(p.addend(x, positions)), passes
+        return await p._private_and(p.addend(x, positions)), passes
     return await p.and_(low, also), passes
 
 

@@ -170,7 +170,7 @@ class Additive(Protocol):
         """x & y for each of several y. One that is narrower than x meets the highest bits of x."""
 
     @abstractmethod
-    async def private_and(self, own: Bits) -> Bool:
+    async def _private_and(self, own: Bits) -> Bool:
         """Of two parties: the product of what one has and what the other has, of equal shapes and widths."""
 
     @cost(rounds="1", bits="all * 2 * w + dealt * w")
@@ -222,7 +222,10 @@ class Additive(Protocol):
         return self._drawn_bits(shape, width, self.party.rank)
 
     async def _open(self, *parts: Any) -> list[Any]:
-        """The sums of arrays and words of which each computing party has a part, at all of them."""
+        """The sums of arrays and words of which each computing party has a part, at all of them. Whoever does not compute
+        gets what it gave."""
+        if not self.computes:
+            return list(parts)
         p, others = self.party, self._others()
         for rank in others:
             for part in parts:

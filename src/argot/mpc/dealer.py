@@ -19,8 +19,9 @@ import numpy as np
 from .._core import prf, ring
 from ..runtime import Spec
 from ..runtime.party import Party
+from .additive_order import Column, taken
 from .bits import Bits
-from .protocol import Array, full
+from .protocol import Array
 
 Shape = tuple[int, ...]
 Later = Coroutine[Any, Any, Any]
@@ -98,6 +99,45 @@ class Dealer:
 
         return r, given()
 
+    def permutations(self, n: int) -> list[Array | None]:
+        """One of each party; None for those of others."""
+        return [
+            prf.permutation(self._key(rank), n) if self.deals or rank == self.party.rank else None
+            for rank in range(self.rank)
+        ]
+
+    def moves(
+        self, columns: Sequence[Column], index: Array | None, mover: int
+    ) -> tuple[list[Column], list[Column], Later]:
+        """Masks a_j and new parts b_j of all parties but the mover, for each column, and what the mover gets: of every
+        column (sum a_j)[index] - sum b_j. The mover has no masks."""
+        givers = [rank for rank in range(self.rank) if rank != mover]
+        if not self.deals:
+            if self.party.rank == mover:
+                return [], [], self._received(columns)
+            masks = [self._uniform(column) for column in columns]
+            return masks, [self._uniform(column) for column in columns], _nothing()
+
+        async def give() -> None:
+            masks = {rank: [self._uniform(column, rank) for column in columns] for rank in givers}
+            new = {rank: [self._uniform(column, rank) for column in columns] for rank in givers}
+            assert index is not None
+            for i in range(len(columns)):
+                mask, rest = _sum([masks[rank][i] for rank in givers]), _sum([new[rank][i] for rank in givers])
+                moved = taken(mask, index)
+                self.party.send(mover, moved ^ rest if isinstance(moved, Bits) else ring.sub(moved, rest))
+
+        return [], [], give()
+
+    async def _received(self, columns: Sequence[Column]) -> list[Column]:
+        return [await self.party.recv(self.rank, column) for column in columns]
+
+    def _uniform(self, like: Column, rank: int | None = None) -> Column:
+        key = self._key(rank)
+        if isinstance(like, Bits):
+            return Bits.drawn(key, like.shape, like.width)
+        return prf.fill(key, like.shape, like.dtype)
+
     # ---- how ------------------------------------------------------------------------------------------------------
 
     def _numbers(self, shape: Shape) -> Array:
@@ -167,3 +207,14 @@ class Dealer:
     def _key(self, rank: int | None = None) -> bytes:
         """A key of a party, by default this one, and the dealer."""
         return self.party.key(self.party.rank if rank is None else rank, self.rank)
+
+
+async def _nothing() -> None:
+    """What those await who are sent nothing."""
+
+
+def _sum(columns: Sequence[Column]) -> Column:
+    total = columns[0]
+    for column in columns[1:]:
+        total = total ^ column if isinstance(total, Bits) else ring.add(total, column)
+    return total

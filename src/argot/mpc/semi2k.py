@@ -18,7 +18,8 @@ import numpy as np
 from .._core import ring
 from ..errors import ConfigError
 from ..runtime import cost
-from .additive import Additive
+from . import additive_order as orders
+from .additive_order import Column, Ordered
 from .bits import Bits
 from .dealer import Dealer
 from .protocol import Arith, Array, Bool, full
@@ -26,13 +27,17 @@ from .protocol import Arith, Array, Bool, full
 OPENED = "all * k"
 """A number opened: everybody sends its part of it to all others."""
 
+MOVED = "(all + members * dealt)"
+"""A bit of a column that is shuffled: at every party's turn all others send it theirs, and the dealer what it lacks."""
+
 
 @final
-class Semi2k(Additive):
+class Semi2k(Ordered):
     """Semi-honest security against all parties but one. See semi2k.md."""
 
     parties: int = 2
     most: ClassVar[int] = 8
+    has_order: ClassVar[bool] = True
     has_dealer: ClassVar[bool] = True
     needs_dealer: ClassVar[bool] = True
     forms: ClassVar[tuple[tuple[int, bool], ...]] = ((3, True), (5, True))
@@ -163,6 +168,7 @@ class Semi2k(Additive):
 
     # ---- bits -----------------------------------------------------------------------------------------------------
 
+    @cost(rounds="1", bits="all * (w + others) + dealt * others")
     async def ands(self, x: Bool, ys: Sequence[Bool]) -> list[Bool]:
         """Beaver's product; what hides x is the same for all y."""
         a, bs, products = self.source.bit_triples(x.shape, x.width, [y.width for y in ys])
@@ -182,7 +188,7 @@ class Semi2k(Additive):
             start += f.width
         return found
 
-    async def private_and(self, own: Bits) -> Bool:
+    async def _private_and(self, own: Bits) -> Bool:
         """Each opens its word under one that it has from the correlation: u v = (e ^ r)(f ^ s)."""
         mine, product = self.source.private_bits(own.shape, own.width)
         if not self.computes:
@@ -222,6 +228,57 @@ class Semi2k(Additive):
         c = c.to_ring(self.dtype)
         hidden = ring.mul(self._sign(c), ring.add(ring.mul(r_number, e), r_a))
         return Arith((ring.add(ring.mul(c, x.parts[0]), hidden),))
+
+    # ---- orders -----------------------------------------------------------------------------------------------------
+
+    @cost(rounds="members", bits=f"{MOVED} * w")
+    async def shuffle(self, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
+        return await orders.shuffle(self, values)
+
+    @cost(
+        rounds="orders.order_rounds(w, members)",
+        bits=f"orders.order_bits(w, n, b2a(w=1) + mul_bit(), {MOVED}, all)",
+    )
+    async def order(self, key: Bool) -> Bool:
+        return await orders.order(self, key)
+
+    @cost(rounds="2 * members + 1", bits=f"{MOVED} * (w + orders.index_width(n)) + all * orders.index_width(n)")
+    async def take(self, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:
+        return await orders.take(self, values, order)
+
+    @cost(rounds="members + 1", bits=f"{MOVED} * (w + orders.index_width(n)) + all * orders.index_width(n)")
+    async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
+        return await orders.place(self, values, places)
+
+    def _permutations(self, n: int) -> list[Array | None]:
+        return self.source.permutations(n)
+
+    async def _moved(self, columns: Sequence[Column], index: Array | None, mover: int) -> list[Column]:
+        """Every other party j sends the mover its part of x under a_j, and takes b_j for its new one; the mover permutes the
+        sum of what it has, and adds d = (sum a_j)[index] - sum b_j, which comes with the correlation (Chase, Ghosh,
+        Poburinnaya, eprint 2020/1340).
+        """
+        p = self.party
+        masks, new, given = self.source.moves(columns, index, mover)
+        if not self.computes:
+            await given
+            return list(columns)
+        if p.rank != mover:
+            for column, mask in zip(columns, masks, strict=True):
+                p.send(mover, column ^ mask if isinstance(column, Bits) else ring.sub(column, mask))
+            await given
+            return new
+        assert index is not None
+        found = list(columns)
+        for rank in self._others():
+            for i, column in enumerate(found):
+                theirs = await p.recv(rank, column)
+                found[i] = column ^ theirs if isinstance(column, Bits) else ring.add(column, theirs)
+        made: list[Column] = []
+        for column, rest in zip(found, await given, strict=True):
+            column = orders.taken(column, index)
+            made.append(column ^ rest if isinstance(column, Bits) else ring.add(column, rest))
+        return made
 
     # ---- details --------------------------------------------------------------------------------------------------
 
