@@ -6,17 +6,17 @@ The list is in `functions.py`; a protocol in `argot/mpc` is picked up by itself.
 from __future__ import annotations
 
 import pytest
+from forms import forms
 from function_table import PAGE, documented, measure, read, refusal, table
 from functions import FUNCTIONS, MISSING
 
-from argot import mpc
 from argot.errors import ProgramError
 
 REMAKE = "run: python tests/conformance/function_table.py > docs/reference/functions.md"
 DOCUMENTED = documented()
 
 
-@pytest.mark.parametrize("protocol", mpc.forms(), ids=repr)
+@pytest.mark.parametrize("protocol", forms())
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_function(function, protocol):
     error = measure(function, protocol)

@@ -45,7 +45,6 @@ CASES = [
     ]
     for i, example in enumerate(getattr(rule, "examples", ()))
 ]
-PROTOCOLS = [form for form in mpc.forms() if form.parties > 1]
 
 
 def inputs(example, seed):
@@ -95,7 +94,7 @@ def test_rule_in_the_clear(example, number):
         compare(on_plain(program_of(example, arrays, visibility), arrays), expected, example)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
+@pytest.mark.parametrize("protocol", forms(hiding=True))
 @pytest.mark.parametrize(("example", "number"), CASES)
 def test_rule_on_shares(example, number, protocol):
     arrays = inputs(example, seed=number)

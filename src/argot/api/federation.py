@@ -10,7 +10,6 @@ from pathlib import Path as File
 from types import TracebackType
 from typing import Any, Literal
 
-from .. import mpc as protocols
 from ..agent import wire
 from ..config import check_name
 from ..devices import codec, mpc
@@ -25,6 +24,7 @@ from .client import Client
 from .explain import Explanation, explain
 from .handles import Handle
 from .places import MpcDevice, Party
+from .protocols import choose, protocols
 from .report import Report, make_report
 from .trace import write_trace
 
@@ -64,6 +64,7 @@ class Federation:
         *parties: Party | str,
         protocol: str = "aby3",
         dealer: Party | str | None = None,
+        adversary: str = "semi-honest",
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
@@ -75,9 +76,12 @@ class Federation:
 
         Args:
             parties: in the order of their ranks.
-            protocol: a file of `argot/mpc`, such as "aby3"; `argot.protocols()` lists them.
+            protocol: a file of `argot/mpc`, such as "aby3"; `argot.protocols()` lists them. "auto" takes the one that
+                fits the parties, the dealer and the adversary, and prints why.
             dealer: a further party that computes nothing and hands out what is random, for "semi2k". It learns nothing
                 by itself, and is trusted not to join what it has with what a party sees; the report says so.
+            adversary: whom "auto" shall be safe against: "semi-honest" parties, who follow the program. There is no
+                protocol against "malicious" ones yet.
             ring: 32, 64 or 128 bits. `argot.errors.RangeWarning` says where numbers may need more.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
@@ -106,9 +110,11 @@ class Federation:
         names = tuple(self.name_of(party) for party in (*parties, *(() if dealer is None else (dealer,))))
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
-        offered = _protocols()
-        if protocol not in offered:
-            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(offered)}")
+        if protocol == "auto":
+            protocol, why = choose(len(parties), dealer is not None, adversary)
+            print(why)
+        elif protocol not in protocols():
+            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(protocols())}, or auto")
         chosen = frozenset([general] if isinstance(general, str) else general)
         if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
             raise UnknownNameError(f"general={unknown}", wanted=f"some of {', '.join(GENERAL_FUNCTIONS)}")
@@ -319,11 +325,6 @@ def _finish(client: Client, shut_down: Callable[[], None], process: int) -> None
         return
     client.close(ProgramError("the federation was closed"))
     shut_down()
-
-
-def _protocols() -> list[str]:
-    """Those that hide something: the reference of one party computes in the clear."""
-    return [name for name in protocols.names() if protocols.load(name).parties > 1]
 
 
 def _released(federation: weakref.ref[Federation], product: Product) -> None:

@@ -31,7 +31,7 @@ from . import aby3_functions as functions
 from . import aby3_order as orders
 from . import carry
 from .bits import Bits
-from .protocol import Arith, Array, Bool, Protocol, full, operand
+from .protocol import About, Arith, Array, Bool, Protocol, full, operand
 
 Operation = Callable[..., Coroutine[Any, Any, Any]]
 Kernel = Callable[..., Array]
@@ -76,6 +76,14 @@ class Aby3(Protocol):
 
     parties: int = 3
     has_addends: ClassVar[bool] = True
+    about: ClassVar[About | None] = About(
+        parties="3",
+        adversary="semi-honest: follows the program, analyses what it sees",
+        threshold="safe against any one of the three; two together learn everything",
+        assumes="authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
+        note="src/argot/mpc/aby3.md",
+    )
 
     # ---- local --------------------------------------------------------------------------------------------------
 

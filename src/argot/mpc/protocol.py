@@ -135,6 +135,18 @@ def ring_dtype(name: int | str | np.dtype[Any]) -> np.dtype[Any]:
     raise ConfigError(f"ring {name!r}", wanted="32, 64 or 128 bits", todo="pass ring=64, the default")
 
 
+@dataclass(frozen=True)
+class About:
+    """What to know of a protocol before choosing it, in words; the security note beside its file has the proofs."""
+
+    parties: str
+    adversary: str
+    threshold: str
+    assumes: str
+    leaks: str
+    note: str
+
+
 class Protocol(ABC):
     """One party's side of a protocol. Methods of other parties' instances run in step over `party`."""
 
@@ -148,6 +160,9 @@ class Protocol(ABC):
     """Whether the last party may be one that computes nothing and deals what is random."""
 
     needs_dealer: ClassVar[bool] = False
+
+    about: ClassVar[About | None] = None
+    """None: it hides nothing."""
 
     forms: ClassVar[tuple[tuple[int, bool], ...]] = ()
     """The numbers of parties, the dealer among them, that tests run; and whether there is a dealer. ():  `parties`."""

@@ -22,7 +22,7 @@ from . import additive_order as orders
 from .additive_order import Column, Ordered
 from .bits import Bits
 from .dealer import Dealer
-from .protocol import Arith, Array, Bool, full
+from .protocol import About, Arith, Array, Bool, full
 
 OPENED = "all * k"
 """A number opened: everybody sends its part of it to all others."""
@@ -40,6 +40,14 @@ class Semi2k(Ordered):
     has_order: ClassVar[bool] = True
     has_dealer: ClassVar[bool] = True
     needs_dealer: ClassVar[bool] = True
+    about: ClassVar[About | None] = About(
+        parties="2 to 8, and a dealer",
+        adversary="semi-honest: follow the program, join and analyse what they see",
+        threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
+        assumes="a dealer that joins with nobody, authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
+        note="src/argot/mpc/semi2k.md",
+    )
     forms: ClassVar[tuple[tuple[int, bool], ...]] = ((3, True), (5, True))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
