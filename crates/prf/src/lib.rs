@@ -4,10 +4,13 @@
 //! the draw in the program ([`derive`]). [`Stream`] expands it: block `i` is AES(key, `i` as 16 bytes little
 //! endian), from `i = 0`, so that any part of a stream can be made alone and in any order.
 //!
+//! [`Cipher`] and [`hash_each`] are AES on blocks: a permutation, and the hash that oblivious transfer needs.
+//!
 //! Nothing here branches or indexes on a key: AES comes from the processor's instructions, or from a bit-sliced
 //! circuit where there are none.
 
 mod backend;
+mod cipher;
 #[cfg(target_arch = "x86_64")]
 mod hardware;
 mod permutation;
@@ -15,7 +18,9 @@ mod portable;
 mod stream;
 
 pub use backend::Backend;
+pub use cipher::{hash_each, hash_each_with, Cipher};
 pub use permutation::permutation;
+pub use portable::transpose;
 pub use stream::Stream;
 
 /// The context of [`derive`] is the key alone; `run_id` has a fixed length, so `run_id || name` is injective.
