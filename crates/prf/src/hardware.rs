@@ -160,7 +160,7 @@ macro_rules! block_kernels {
             columns: [&mut [u128]; COLUMNS],
         ) {
             let mut all_keys = keys;
-            in_parts::<{ 4 * $lanes }, COLUMNS>(columns, |mut parts| {
+            in_parts::<{ 4 * $lanes }, COLUMNS>(columns, |parts| {
                 let mut last_keys = [0; 4 * $lanes];
                 let keys = match all_keys.split_first_chunk::<{ 4 * $lanes }>() {
                     Some((keys, rest)) => {
@@ -181,7 +181,8 @@ macro_rules! block_kernels {
                     k[i] = unsafe { $load(keys.as_ptr().add(i * $lanes).cast()) };
                     for c in 0..COLUMNS {
                         // SAFETY: as above.
-                        x[c][i] = $spread(unsafe { $load(parts[c].as_ptr().add(i * $lanes).cast()) });
+                        x[c][i] =
+                            $spread(unsafe { $load(parts[c].as_ptr().add(i * $lanes).cast()) });
                         s[c][i] = $xor(x[c][i], k[i]);
                     }
                 }
