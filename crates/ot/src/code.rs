@@ -4,7 +4,7 @@
 //! assumption. Row i takes words `10 i .. 10 i + 10` of the stream of the key; a word becomes a place by the high half
 //! of its product with the length of the secret, which misses uniform by one part in 2^32 / k.
 
-use argot_prf::Stream;
+use argot_prf::{Backend, Stream};
 
 /// Ones in a row.
 const WEIGHT: usize = 10;
@@ -42,10 +42,8 @@ impl Code {
                 ask(secret, place as usize);
             }
             for (out, places) in part.iter_mut().zip(now.as_chunks::<WEIGHT>().0) {
-                for place in places {
-                    // SAFETY: `places` gives numbers below k, the length of the secret.
-                    *out ^= unsafe { *secret.get_unchecked(*place as usize) };
-                }
+                // SAFETY: `places` gives numbers below k, the length of the secret.
+                *out ^= unsafe { sum(secret, places) };
             }
         }
     }
@@ -53,11 +51,50 @@ impl Code {
     fn places(&self, row: u64, places: &mut Places) {
         let mut bytes = [0; 4 * WEIGHT * ROWS];
         self.stream.fill_at(row * 4 * WEIGHT as u64, &mut bytes);
-        for (place, word) in places.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            let word = u32::from_le_bytes(*word);
-            *place = (u64::from(word) * u64::from(self.k) >> 32) as u32;
+        match Backend::current() {
+            // SAFETY: both of these have AVX2.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Vaes512 | Backend::Vaes256 => unsafe { scale_avx2(&bytes, self.k, places) },
+            _ => scale(&bytes, self.k, places),
         }
     }
+}
+
+#[inline(always)]
+fn scale(bytes: &[u8; 4 * WEIGHT * ROWS], k: u32, places: &mut Places) {
+    for (place, word) in places.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        let word = u32::from_le_bytes(*word);
+        *place = ((u64::from(word) * u64::from(k)) >> 32) as u32;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn scale_avx2(bytes: &[u8; 4 * WEIGHT * ROWS], k: u32, places: &mut Places) {
+    scale(bytes, k, places);
+}
+
+/// The sum of the blocks at ten places, which must be within the secret.
+#[inline(always)]
+unsafe fn sum(secret: &[u128], places: &[u32; WEIGHT]) -> u128 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: of the caller; every x86-64 has SSE2.
+    unsafe {
+        use std::arch::x86_64::*;
+        let mut sum = _mm_setzero_si128();
+        for place in places {
+            sum = _mm_xor_si128(
+                sum,
+                _mm_load_si128(secret.as_ptr().add(*place as usize).cast()),
+            );
+        }
+        std::mem::transmute(sum)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: of the caller.
+    places.iter().fold(0, |sum, place| {
+        sum ^ unsafe { *secret.get_unchecked(*place as usize) }
+    })
 }
 
 /// Ask memory for a block that will be read soon.

@@ -16,6 +16,7 @@
 
 use crate::code::Code;
 use crate::error::length;
+use crate::memory::{split_off, zeros};
 use crate::{random, tree, Error, Params, ReceiverCots, SenderCots, Session};
 use argot_prf::Stream;
 use rayon::prelude::*;
@@ -62,7 +63,7 @@ impl Extension {
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
         let (secret, of_trees) = q.split_at(self.params.k());
         let roots = Stream::new(&*random::<16>()?);
-        let mut out = Zeroizing::new(vec![0; self.params.n()]);
+        let mut out = zeros(self.params.n());
         let mut message = vec![0; self.params.message_len()];
         let trees = out
             .par_chunks_exact_mut(leaves)
@@ -95,7 +96,7 @@ impl Extension {
         let key = self.next_key();
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
         let (secret, of_trees) = t.split_at(self.params.k());
-        let mut out = Zeroizing::new(vec![0; self.params.n()]);
+        let mut out = zeros(self.params.n());
         let trees = out
             .par_chunks_exact_mut(leaves)
             .zip(message.par_chunks_exact(depth * tree::SUM))
@@ -165,7 +166,7 @@ impl Sender {
     pub fn extend(&mut self) -> Result<(SenderCots, Vec<u8>), Error> {
         let (mut all, message) = self.extension.send(*self.delta, &self.reserve)?;
         let gain = self.params().gain();
-        self.reserve = Zeroizing::new(all.split_off(gain));
+        self.reserve = split_off(&mut all, gain);
         let cots = SenderCots::new(&self.session, *self.delta, self.made, all);
         self.made += gain as u64;
         Ok((cots, message))
@@ -195,7 +196,7 @@ impl Receiver {
     pub fn extend(&mut self, message: &[u8]) -> Result<ReceiverCots, Error> {
         let mut all = self.extension.receive(&self.reserve, message)?;
         let gain = self.params().gain();
-        self.reserve = Zeroizing::new(all.split_off(gain));
+        self.reserve = split_off(&mut all, gain);
         let cots = ReceiverCots::new(&self.session, self.made, all);
         self.made += gain as u64;
         Ok(cots)

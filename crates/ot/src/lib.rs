@@ -25,6 +25,7 @@ pub mod cots;
 mod error;
 pub mod estimate;
 pub mod ferret;
+mod memory;
 pub mod params;
 pub mod setup;
 pub mod soft;
