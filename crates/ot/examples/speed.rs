@@ -34,7 +34,11 @@ fn main() -> Result<(), argot_ot::Error> {
             sender.extend(n, &message)
         })?;
     }
-    for (name, plan) in [("small", Plan::small()), ("large", Plan::large())] {
+    for (name, plan) in [
+        ("small", Plan::small()),
+        ("medium", Plan::medium()),
+        ("large", Plan::large()),
+    ] {
         let gain = plan.last().gain();
         let setup = Instant::now();
         let (sender, one) = SenderSetup::begin(session, plan.clone(), 1)?;

@@ -23,6 +23,9 @@ pub const REQUEST: usize = 64 * COUNT;
 /// Bytes of the sender's.
 pub const ANSWER: usize = 32;
 
+/// Both keys of each transfer.
+pub type Pairs = Zeroizing<Vec<[u128; 2]>>;
+
 /// Wiped when dropped.
 pub struct Receiver {
     session: Session,
@@ -89,10 +92,7 @@ impl Drop for Receiver {
 }
 
 /// Both keys of each transfer, and the message to the receiver.
-pub fn answer(
-    session: &Session,
-    request: &[u8],
-) -> Result<(Zeroizing<Vec<[u128; 2]>>, Vec<u8>), Error> {
+pub fn answer(session: &Session, request: &[u8]) -> Result<(Pairs, Vec<u8>), Error> {
     length("request of base transfers", request.len(), REQUEST)?;
     let scalar = Zeroizing::new(Scalar::from_bytes_mod_order_wide(&*random::<64>()?));
     let answer = RistrettoPoint::mul_base(&scalar)

@@ -131,7 +131,7 @@ mod tests {
                 let mut bytes = [0; 40];
                 Stream::new(&key.to_le_bytes()).fill_at((first + i as u64) * 40, &mut bytes);
                 let want = bytes.as_chunks::<4>().0.iter().fold(1, |sum, word| {
-                    sum ^ secret[(u64::from(u32::from_le_bytes(*word)) * k >> 32) as usize]
+                    sum ^ secret[((u64::from(u32::from_le_bytes(*word)) * k) >> 32) as usize]
                 });
                 assert_eq!(*got, want);
             }

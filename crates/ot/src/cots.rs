@@ -5,7 +5,7 @@ use crate::error::length;
 use crate::{bits, masked, Error, Session};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Numbers of correlations in one session stay below 2^48, which [`pad_keys`] relies on.
+/// Numbers of correlations in one session stay below 2^48, which [`Run::pad_keys`] relies on.
 pub(crate) const MOST: u64 = 1 << 48;
 
 /// The sender's side of some correlations: `q_i`, with lowest bit 0.

@@ -2,7 +2,7 @@
 //! 2020/924) section 4, with regular noise, honest but curious.
 //!
 //! Of `k + t log2(n / t)` correlations the first k are a secret of parity with noise: q at the sender, b and t at the
-//! receiver. The others make t trees ([`crate::tree`]), whose leaves v and w are equal but for one leaf of each tree,
+//! receiver. The others make t trees (half trees, eprint 2022/1431), whose leaves v and w are equal but for one leaf of each tree,
 //! which differs by `delta`. With A the local code,
 //!
 //! `A q + v` and `A t + w` differ by `(A b + e) * delta`,

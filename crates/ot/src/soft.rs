@@ -249,30 +249,25 @@ fn row(bytes: &[u8; RUN / 8]) -> Row {
 
 /// Bit `i` of row `j` becomes bit `j` of block `i`.
 fn columns(rows: &[Row], out: &mut Vec<u128>) {
-    for w in 0..RUN / 64 {
-        let [mut low, mut high]: [[u64; 64]; 2] =
-            std::array::from_fn(|half| std::array::from_fn(|j| rows[64 * half + j][w]));
+    out.extend((0..RUN / 64).flat_map(|w| {
+        let mut low: [u64; 64] = std::array::from_fn(|j| rows[j][w]);
+        let mut high: [u64; 64] = std::array::from_fn(|j| rows[64 + j][w]);
         transpose(&mut low);
         transpose(&mut high);
-        out.extend(
-            low.iter()
-                .zip(high)
-                .map(|(low, high)| u128::from(high) << 64 | u128::from(*low)),
-        );
-    }
+        let both = low.into_iter().zip(high);
+        both.map(|(low, high)| (u128::from(high) << 64) | u128::from(low))
+    }));
 }
 
 /// `seeds[x]` becomes `seeds[x ^ d]`, for a power of two of them, without a branch or an index on d.
 fn reorder(seeds: &mut [u128], d: u64) {
-    let mut bit = 1;
-    while bit < seeds.len() {
-        let mask = 0u64.wrapping_sub(u64::from(d & bit as u64 != 0));
+    for level in 0..seeds.len().ilog2() {
+        let (bit, mask) = (1 << level, 0u64.wrapping_sub((d >> level) & 1));
         for x in (0..seeds.len()).filter(|x| x & bit == 0) {
             let swap = masked(seeds[x] ^ seeds[x | bit], mask);
             seeds[x] ^= swap;
             seeds[x | bit] ^= swap;
         }
-        bit *= 2;
     }
 }
 

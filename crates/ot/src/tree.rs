@@ -74,7 +74,7 @@ pub(crate) fn regrow(key: u128, tree: u64, t: &[u128], sums: &[u8], leaves: &mut
 fn double(cipher: &Cipher, level: usize, nodes: &mut [u128]) -> u128 {
     let (left, right) = nodes[..2 << level].split_at_mut(1 << level);
     right.copy_from_slice(left);
-    cipher.hash(right);
+    cipher.hash_all(right);
     let mut sum = 0;
     for (left, right) in left.iter_mut().zip(right) {
         *left ^= *right;

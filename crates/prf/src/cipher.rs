@@ -48,7 +48,7 @@ impl Cipher {
     }
 
     /// Each block replaced by its hash `H(x) = E(s(x)) ^ s(x)`.
-    pub fn hash(&self, blocks: &mut [u128]) {
+    pub fn hash_all(&self, blocks: &mut [u128]) {
         match self.backend {
             // SAFETY: `expand` checked that the processor has what each of these needs.
             #[cfg(target_arch = "x86_64")]
@@ -159,7 +159,7 @@ mod tests {
             let (want_x, want_y) = (each(&x), each(&y));
             for backend in backends() {
                 let mut got = x.clone();
-                Cipher::with_backend(7, backend).hash(&mut got);
+                Cipher::with_backend(7, backend).hash_all(&mut got);
                 assert_eq!(got, one, "{backend:?} {n}");
                 let mut alone = x.clone();
                 hash_each_with(backend, &keys, [&mut alone]);
