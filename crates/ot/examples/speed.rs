@@ -5,7 +5,7 @@
 use argot_ot::params::Plan;
 use argot_ot::setup::{ReceiverSetup, SenderSetup};
 use argot_ot::soft::{self, Part};
-use argot_ot::Session;
+use argot_ot::{Error, ReceiverCots, SenderCots, Session};
 use std::time::Instant;
 
 fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {
@@ -20,7 +20,26 @@ fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn main() -> Result<(), argot_ot::Error> {
+/// Half a million correlations each for random words, one of four messages of 2 bits, and triples.
+fn spend(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
+    let n = sent.len().min(1 << 19) / 4 * 2;
+    let (s, r) = (sent.take(n)?, received.take(n)?);
+    timed("  random words, sender", n, || s.random(64))?;
+    timed("  random words, receiver", n, || r.random(64))?;
+    if sent.len() >= 2 * n {
+        let (s, r) = (sent.take(n)?, received.take(n)?);
+        let message = timed("  one of four, sender", n / 2, || {
+            s.many(2, &vec![1; 2 * n], 2)
+        })?;
+        timed("  one of four, receiver", n / 2, || r.many(2, 2, &message))?;
+        let (s, r) = (sent.take(n)?, received.take(n)?);
+        timed("  triples, sender", n / 2, || s.triples())?;
+        timed("  triples, receiver", n / 2, || r.triples())?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Error> {
     let session = Session::new(&[1; 32], 0);
     for part in Part::ALL {
         let (beginning, request) = soft::Sender::begin(session, part, 1 | 6 << 90)?;
@@ -63,10 +82,7 @@ fn main() -> Result<(), argot_ot::Error> {
                 "",
                 message.len() as f64 * 8.0 / gain as f64
             );
-            if name == "large" {
-                timed("random words, sender", gain, || sent.random(64))?;
-                timed("random words, receiver", gain, || received.random(64))?;
-            }
+            spend(sent, received)?;
         }
     }
     Ok(())

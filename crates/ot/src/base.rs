@@ -1,4 +1,4 @@
-//! 128 random transfers from nothing: Masny and Rindal, "Endemic Oblivious Transfer" (eprint 2019/706) section 5, over
+//! 128 random transfers from nothing: Masny and Rindal, "Endemic Oblivious Transfer" (eprint 2019/706), over
 //! ristretto255 (RFC 9496) with Diffie and Hellman's key agreement.
 //!
 //! The receiver, for choice c, draws a scalar a and a uniform point r_(1-c), and sends r_0, r_1 with

@@ -1,6 +1,6 @@
 //! The local linear code of Ferret: each row is the sum of ten places of a secret, chosen by a public key.
 //!
-//! Yang, Weng, Lan, Zhang and Wang, "Ferret" (eprint 2020/924) section 5: sparse rows of ten ones, as in Alekhnovich's
+//! Yang, Weng, Lan, Zhang and Wang, "Ferret" (eprint 2020/924): sparse rows of ten ones, as in Alekhnovich's
 //! assumption. Row i takes words `10 i .. 10 i + 10` of the stream of the key; a word becomes a place by the high half
 //! of its product with the length of the secret, which misses uniform by one part in 2^32 / k.
 

@@ -1,9 +1,9 @@
 //! Ferret: Yang, Weng, Lan, Zhang and Wang, "Ferret: Fast Extension for Correlated OT with Small Communication" (eprint
-//! 2020/924) section 4, with regular noise, honest but curious.
+//! 2020/924), with regular noise, honest but curious.
 //!
 //! Of `k + t log2(n / t)` correlations the first k are a secret of parity with noise: q at the sender, b and t at the
-//! receiver. The others make t trees (half trees, eprint 2022/1431), whose leaves v and w are equal but for one leaf of each tree,
-//! which differs by `delta`. With A the local code,
+//! receiver. The others make t trees (half trees, eprint 2022/1431), whose leaves v and w are equal but for one leaf of
+//! each tree, which differs by `delta`. With A the local code,
 //!
 //! `A q + v` and `A t + w` differ by `(A b + e) * delta`,
 //!
@@ -59,10 +59,10 @@ impl Extension {
         delta: u128,
         q: &[u128],
     ) -> Result<(Zeroizing<Vec<u128>>, Vec<u8>), Error> {
+        let roots = Stream::new(&*random::<16>()?);
         let key = self.next_key();
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
         let (secret, of_trees) = q.split_at(self.params.k());
-        let roots = Stream::new(&*random::<16>()?);
         let mut out = zeros(self.params.n());
         let mut message = vec![0; self.params.message_len()];
         let trees = out

@@ -3,7 +3,7 @@
 //! | | from | what | bytes for [`Plan::large`] |
 //! | --- | --- | --- | --- |
 //! | 1 | sender | 128 requests of base transfers | 8,192 |
-//! | 2 | receiver | their answer, trees, and SoftSpoken's correction | 4,128 + 63 bits a correlation = 376 thousand |
+//! | 2 | receiver | their answer, trees, and SoftSpoken's correction | 4,128 + 63 bits a correlation = 375 thousand |
 //! | 3 | sender | the first stages of Ferret | 132,192 |
 //!
 //! The third may go together with the first extension's, which is the sender's too.

@@ -1,5 +1,5 @@
 //! SoftSpoken OT: Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model" (eprint
-//! 2022/192) sections 3 and 4, honest but curious.
+//! 2022/192) sections 3.1 and 3.2, honest but curious.
 //!
 //! `delta` is cut into `128 / k` parts of k bits. For each part d the receiver has a tree of 2^k seeds, of which the
 //! sender learns all but seed d, from k base transfers. With R_x the stream of seed x, the receiver takes

@@ -63,7 +63,7 @@ impl SenderCots {
     /// first transfer, then those of the second.
     ///
     /// With x a root of the polynomial of GF(2^128), `T = sum of x^j t_j` and `Q = sum of x^j q_j` differ by `c * delta`
-    /// for the choice c as a polynomial (as in SoftSpoken, eprint 2022/192, section 6). The pad of message v is the hash of
+    /// for the choice c as a polynomial (as in SoftSpoken, eprint 2022/192). The pad of message v is the hash of
     /// `Q + v * delta = T + (v + c) * delta`, which only v = c makes known.
     pub fn many(self, bits: u32, messages: &[u64], width: u32) -> Result<Vec<u8>, Error> {
         let (count, choices) = (transfers(self.len(), bits)?, 1 << bits);

@@ -4,7 +4,7 @@
 //! and a level grows in place.
 //!
 //! The tree of correlations is the correlated one of Guo, Yang, Wang, Zhang, Xie, Liu and Zhao, "Half-Tree: Halving the
-//! Cost of Tree Expansion in COT and DPF" (eprint 2022/1431) sections 3.2 and 4.1: the children of x are `x ^ H(x)` and
+//! Cost of Tree Expansion in COT and DPF" (eprint 2022/1431): the children of x are `x ^ H(x)` and
 //! `H(x)`, so that every level adds up to `delta`. For level l the sender sends `q_l ^ K_l`, where `K_l` is the sum of
 //! the right half; the receiver takes the step `b_l` and gets from `t_l` the sum of the half that it does not enter.
 

@@ -228,11 +228,7 @@ fn in_parts<const PART: usize, const COLUMNS: usize>(
     let mut parts = columns.map(|column| column.as_chunks_mut::<PART>());
     let whole = parts.first().map_or(0, |(whole, _)| whole.len());
     for i in 0..whole {
-        let mut each = parts.each_mut().into_iter();
-        work(std::array::from_fn(|_| match each.next() {
-            Some((whole, _)) => &mut whole[i],
-            None => unreachable!("as many as columns"),
-        }));
+        work(parts.each_mut().map(|(whole, _)| &mut whole[i]));
     }
     if parts.first().is_some_and(|(_, rest)| !rest.is_empty()) {
         let mut copies = [[0; PART]; COLUMNS];
