@@ -116,17 +116,26 @@ mod tests {
 
     #[test]
     fn rows_are_sums_of_ten_places() {
-        let k = 1000;
+        let k = 1000u64;
         let (key, secret): (u128, Vec<u128>) = (
             7,
             (0..k)
                 .map(|i| u128::from(i * i) << 64 | u128::from(i))
                 .collect(),
         );
-        let code = Code::new(key, k as usize);
+        for backend in Backend::ALL {
+            backend.choose();
+            let code = Code::new(key, k as usize);
+            rows_are_as_defined(&code, key, &secret);
+        }
+        assert!(Backend::ALL.into_iter().any(Backend::choose));
+    }
+
+    fn rows_are_as_defined(code: &Code, key: u128, secret: &[u128]) {
+        let k = secret.len() as u64;
         for (first, n) in [(0, 100), (3, 1), (64, 31), (64, 33), (1 << 33, 64), (5, 0)] {
             let mut out = vec![1; n];
-            code.add(&secret, first, &mut out);
+            code.add(secret, first, &mut out);
             for (i, got) in out.iter().enumerate() {
                 let mut bytes = [0; 40];
                 Stream::new(&key.to_le_bytes()).fill_at((first + i as u64) * 40, &mut bytes);

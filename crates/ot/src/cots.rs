@@ -191,3 +191,32 @@ impl ReceiverCots {
         Ok((self, words_to_bytes(&flips, n)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of every correlation and kind, over runs that were cut from one another and in both directions.
+    #[test]
+    fn no_key_of_a_pad_comes_twice() {
+        let mut keys = Vec::new();
+        for rank in 0..2 {
+            let blocks = || Zeroizing::new(vec![0; 300]);
+            let mut runs = [0, 300, MOST - 300]
+                .map(|first| Run::new(&Session::new(&[1; 32], rank), first, blocks()));
+            for run in &mut runs {
+                let [first, second] = [100, 200].map(|n| run.take(n).expect("300"));
+                for kind in [0, 1, 15, 0xff] {
+                    keys.extend(first.pad_keys(1, kind, 0, 64));
+                    keys.extend(first.pad_keys(1, kind, 64, 36));
+                    keys.extend(second.pad_keys(4, kind, 0, 20));
+                    keys.extend(second.pad_keys(4, kind, 20, 30));
+                }
+            }
+        }
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 150));
+    }
+}
