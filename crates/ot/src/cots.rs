@@ -21,6 +21,7 @@ pub struct ReceiverCots {
 
 /// Consecutive blocks of one session, from number `first` on.
 pub(crate) struct Run {
+    pub(crate) session: Session,
     /// Of the session, for the pads. Public.
     key: u128,
     first: u64,
@@ -35,6 +36,7 @@ impl Run {
             "a session ends at 2^48 correlations"
         );
         Run {
+            session: *session,
             key: session.key("pads", 0),
             first,
             blocks,
@@ -61,6 +63,7 @@ impl Run {
         taken.zeroize();
         self.used += n;
         Ok(Run {
+            session: self.session,
             key: self.key,
             first,
             blocks,

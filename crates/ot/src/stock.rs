@@ -18,6 +18,7 @@
 //!
 //! The blocks are secret, and stand in the file as they are, readable by its owner alone. Used ones are overwritten.
 
+use crate::cots::Run;
 use crate::error::length;
 use crate::{Error, ReceiverCots, SenderCots, Session};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -47,9 +48,9 @@ pub struct ReceiverStock {
 
 impl SenderStock {
     /// A new file with these correlations. There must be none yet.
-    pub fn create(path: &Path, session: Session, cots: SenderCots) -> Result<SenderStock, Error> {
+    pub fn create(path: &Path, cots: SenderCots) -> Result<SenderStock, Error> {
         let delta = cots.delta.clone();
-        let store = Store::create(path, session, 0, *delta, cots.first(), cots.blocks())?;
+        let store = Store::create(path, 0, *delta, &cots.run)?;
         Ok(SenderStock { delta, store })
     }
 
@@ -65,7 +66,7 @@ impl SenderStock {
                 "correlations of another delta than the stock's".into(),
             ));
         }
-        self.store.put(cots.first(), cots.blocks())
+        self.store.put(&cots.run)
     }
 
     /// What to send to the other party after opening.
@@ -110,13 +111,9 @@ impl SenderStock {
 
 impl ReceiverStock {
     /// As [`SenderStock::create`].
-    pub fn create(
-        path: &Path,
-        session: Session,
-        cots: ReceiverCots,
-    ) -> Result<ReceiverStock, Error> {
+    pub fn create(path: &Path, cots: ReceiverCots) -> Result<ReceiverStock, Error> {
         Ok(ReceiverStock {
-            store: Store::create(path, session, 1, 0, cots.first(), cots.blocks())?,
+            store: Store::create(path, 1, 0, &cots.run)?,
         })
     }
 
@@ -128,7 +125,7 @@ impl ReceiverStock {
 
     /// As [`SenderStock::put`].
     pub fn put(&mut self, cots: ReceiverCots) -> Result<(), Error> {
-        self.store.put(cots.first(), cots.blocks())
+        self.store.put(&cots.run)
     }
 
     /// As [`SenderStock::hello`].
@@ -179,14 +176,8 @@ struct Store {
 }
 
 impl Store {
-    fn create(
-        path: &Path,
-        session: Session,
-        side: u8,
-        delta: u128,
-        first: u64,
-        blocks: &[u128],
-    ) -> Result<Store, Error> {
+    fn create(path: &Path, side: u8, delta: u128, run: &Run) -> Result<Store, Error> {
+        let (session, first, blocks) = (run.session, run.first(), run.blocks());
         let fails = failure(path);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
@@ -282,7 +273,14 @@ impl Store {
     }
 
     /// The blocks are on the disk before the number that says so.
-    fn put(&mut self, first: u64, blocks: &[u128]) -> Result<(), Error> {
+    fn put(&mut self, run: &Run) -> Result<(), Error> {
+        let (first, blocks) = (run.first(), run.blocks());
+        if run.session != self.session {
+            return Err(Error::OtherStock {
+                ours: hex(self.session.bytes()),
+                theirs: hex(run.session.bytes()),
+            });
+        }
         if first != self.end {
             return Err(Error::Shape(format!(
                 "correlations from number {first} on: want those from {} on",

@@ -3,7 +3,7 @@
 mod common;
 
 use argot_ot::stock::{ReceiverStock, SenderStock, HELLO, MAGIC};
-use argot_ot::{Error, ReceiverCots, SenderCots, Session};
+use argot_ot::{Error, ReceiverCots, SenderCots};
 use common::cots;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -33,16 +33,11 @@ impl Drop for Place {
     }
 }
 
-fn session() -> Session {
-    Session::new(&[7; 32], 0)
-}
-
 /// Stocks of `n` correlations, and the 1000 that follow.
 fn stocks(place: &Place, n: usize) -> (SenderStock, ReceiverStock, SenderCots, ReceiverCots) {
     let (mut sent, mut received) = cots(0);
-    let sender = SenderStock::create(&place.sender(), session(), sent.take(n).unwrap()).unwrap();
-    let receiver =
-        ReceiverStock::create(&place.receiver(), session(), received.take(n).unwrap()).unwrap();
+    let sender = SenderStock::create(&place.sender(), sent.take(n).unwrap()).unwrap();
+    let receiver = ReceiverStock::create(&place.receiver(), received.take(n).unwrap()).unwrap();
     (
         sender,
         receiver,
@@ -221,6 +216,8 @@ fn only_stocks_made_together_meet() {
     hello[3] ^= 1;
     assert!(matches!(sender.meet(&hello), Err(Error::OtherStock { .. })));
     assert_eq!(sender.position(), 0);
+    let (of_the_other_direction, _) = cots(1);
+    assert!(sender.put(of_the_other_direction).is_err());
     // A cursor beyond everything leaves nothing, and breaks nothing.
     let mut hello = receiver.hello();
     hello[32..].fill(0xff);
@@ -239,7 +236,7 @@ fn only_stocks_made_together_meet() {
     ));
     assert!(matches!(SenderStock::open(&other), Err(Error::File(..))));
     assert!(matches!(
-        ReceiverStock::create(&place.sender(), session(), received),
+        ReceiverStock::create(&place.sender(), received),
         Err(Error::File(..))
     ));
     std::fs::set_permissions(place.receiver(), std::fs::Permissions::from_mode(0o640)).unwrap();

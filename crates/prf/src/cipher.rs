@@ -7,7 +7,7 @@
 //!
 //! Who calls E p times under a key that hashed q blocks `x ^ d` finds the secret d with probability p q / 2^128,
 //! whatever other keys hashed. So one who hashes much under one d takes many keys ([`hash_each`]; Guo et al., eprint
-//! 2019/1168, section 4).
+//! 2019/1168).
 
 use crate::backend::Backend;
 #[cfg(target_arch = "x86_64")]
