@@ -17,6 +17,7 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
+from ..mpc import load
 from ..runtime.link import Link
 from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
@@ -128,6 +129,15 @@ class Federation:
         device = MpcDevice(self, spec, self._open(spec), check, chosen)
         self._devices[name] = device
         return device
+
+    def seat(self, protocol: str, **options: Any) -> MpcDevice:
+        """The device of a protocol on this federation's parties in their order: as many as compute with it at the least,
+        and the next one as dealer where it needs one. `options` and errors are those of `mpc`."""
+        if protocol not in protocols():
+            return self.mpc(protocol=protocol, **options)  # says which there are
+        found, everybody = load(protocol), self.parties
+        dealer = everybody[found.parties] if found.needs_dealer and len(everybody) > found.parties else None
+        return self.mpc(*everybody[: found.parties], protocol=protocol, dealer=dealer, **options)
 
     def place(self, name: str) -> Party | MpcDevice:
         return self._devices.get(name) or self[name]
