@@ -5,10 +5,10 @@
 
 Each row is measured as in `run.py`, in turn. Here both limits are ratios: no row may take more than half of the
 peer's time or 0.8 of its bytes, some have a limit of their own, and the geometric means, which are of the operations
-alone, have theirs. `--link` is the peer's for operations: three processes over loopback TCP, as ours, or three threads
-that pass messages in memory. Whole programs of the peer always pass them in memory, but for the chain, which measures
-links. `--protocol semi2k` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only` takes names of rows, or of operations for all of their sizes. `--write` puts the table into
-benchmarks/README.md.
+alone, have theirs. `--link` is the peer's for operations: processes over loopback TCP, as ours, or threads that pass
+messages in memory. Whole programs of the peer always pass them in memory, but for the chain, which measures links.
+`--protocol semi2k` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only` takes
+names of rows, or of operations for all of their sizes. `--write` puts the table into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -165,7 +165,10 @@ def main() -> None:
         a.out.write_text(json.dumps({"date": date, "rows": rows, "mean": summary(rows, mean)}, indent=1))
     print("\n" + table(rows, mean) + f"\n\nwritten to {a.out}")
     if a.write:
-        write(f"\nMeasured {date}, median of {a.rounds} rounds, the peer's link: {a.link}.\n\n{table(rows, mean)}\n", *MARKS[a.protocol])
+        write(
+            f"\nMeasured {date}, median of {a.rounds} rounds, the peer's link: {a.link}.\n\n{table(rows, mean)}\n",
+            *MARKS[a.protocol],
+        )
 
 
 if __name__ == "__main__":

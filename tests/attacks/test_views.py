@@ -73,7 +73,7 @@ OPERATIONS = {
     "trunc": lambda p, x, y, b, c: p.trunc(x, 18),
     "mul_trunc": lambda p, x, y, b, c: p.mul_trunc(x, y, 18),
     "square_trunc": lambda p, x, y, b, c: p.square_trunc(x, 18),
-    "matmul_trunc": lambda p, x, y, b, c: p.matmul_trunc(x.reshape((100, N // 100)), y.reshape((N // 100, 100)), 18),
+    "matmul_trunc": lambda p, x, y, b, c: p.matmul_trunc(x.reshape((128, N // 128)), y.reshape((N // 128, 128)), 18),
     "mul_trunc, fewer bytes": lambda p, x, y, b, c: p._dealt(p._cross(x, y), 18),
     "and_": lambda p, x, y, b, c: p.and_(b, c),
     "msb": lambda p, x, y, b, c: p.msb(x),

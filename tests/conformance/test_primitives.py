@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from forms import forms
 
-from argot import mpc
 from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import NUMPY, PUBLIC, SECRET, ir_dtype, private
 from argot.vm.lower import (

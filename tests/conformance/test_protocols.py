@@ -80,7 +80,9 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         b = Bits.from_ring(random_ring(p.k, p.k, (N,), 1), width)
         last = p.parties - 1
         outside = int(last >= computing(p))
-        return Case((b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width, "outside": outside})
+        return Case(
+            (b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width, "outside": outside}
+        )
 
     async def reveal_to(p: Any) -> Case:
         ranks = {0, p.parties - 1}

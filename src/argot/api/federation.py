@@ -131,8 +131,8 @@ class Federation:
         return device
 
     def seat(self, protocol: str, **options: Any) -> MpcDevice:
-        """The device of a protocol on this federation's parties in their order: as many as compute with it at the least,
-        and the next one as dealer where it needs one. `options` and errors are those of `mpc`."""
+        """The device of a protocol on this federation's parties in their order: as many as it needs to compute, and the
+        next one as dealer where it needs one. `options` and errors are those of `mpc`."""
         if protocol not in protocols():
             return self.mpc(protocol=protocol, **options)  # says which there are
         found, everybody = load(protocol), self.parties

@@ -70,8 +70,9 @@ class LineCost:
 class Report:
     """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines.
 
-    `note` says whom the driver acts for, `trusted` who is trusted beside the parties. `learned` is what was opened on purpose; `nodes` has one entry for every call,
-    in order; `peak_memory` is in MB, by party; `unchecked` are agents whose journals could not be had.
+    `note` says whom the driver acts for, `trusted` who is trusted beside the parties. `learned` is what was opened on
+    purpose; `nodes` has one entry for every call, in order; `peak_memory` is in MB, by party; `unchecked` are agents
+    whose journals could not be had.
     """
 
     note: str
@@ -211,8 +212,8 @@ def make_report(federation: Federation) -> Report:
 
 def _trust(device: DeviceSpec) -> str:
     return (
-        f"{device.parties[-1]} deals what is random on {device}: trusted for confidentiality, not to join what it has with "
-        "what another party sees"
+        f"{device.parties[-1]} deals what is random on {device}: trusted for confidentiality, not to join what it has "
+        "with what another party sees"
     )
 
 

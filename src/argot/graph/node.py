@@ -28,8 +28,8 @@ Visibility = Literal["private", "secret", "public"]
 
 
 class DeviceSpec(msgspec.Struct, frozen=True):
-    """A device as all its parties see it. `parties` are in rank order, a dealer last; `limit` nodes run at once; `link` is
-    the network between them, None if they measure it."""
+    """A device as all its parties see it. `parties` are in rank order, a dealer last; `limit` nodes run at once; `link`
+    is the network between them, None if they measure it."""
 
     kind: Kind
     name: str

@@ -56,7 +56,8 @@ class Form:
     dealer: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Protocol:
-        return self.protocol(*args, dealer=self.dealer, **kwargs)
+        options = kwargs | {"dealer": self.dealer}
+        return self.protocol(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.protocol, name)

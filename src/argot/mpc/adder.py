@@ -20,7 +20,6 @@ dealer (`dealt`, 0 or 1) that sends a bit for every product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ async def sign(p: Additive, x: Arith, width: int) -> Bool:
 async def total(p: Additive, x: Arith, width: int) -> Bool:
     """The low `width` bits of the sum of the parts."""
     u, v = await _two_words(p, x, width)
-    if width == 1:
+    if width <= 1:
         return p.xor(u, v)
     generate, passes = await _leaves(p, x, u, v, width - 1)
     carries = await _carries(p, generate, passes)
@@ -217,15 +216,15 @@ def _leaves_bits(positions: int, m: int, all_: int, dealt: int) -> int:
     return positions * ((2 if m == 2 else 2 * all_) + dealt)
 
 
-def top_rounds(l: int, m: int) -> int:
+def top_rounds(bound: int, m: int) -> int:
     """Of `sign`."""
-    return _csa(m)[0] * (l > 1) + (l > 1) + _tree(l - 1)[0]
+    return _csa(m)[0] * (bound > 1) + (bound > 1) + _tree(bound - 1)[0]
 
 
-def top_bits(l: int, m: int, all_: int, dealt: int) -> int:
+def top_bits(bound: int, m: int, all_: int, dealt: int) -> int:
     """Of `sign`."""
-    _, opened, products = _tree(l - 1)
-    ends = _two_words_bits(l, m, all_, dealt) + _leaves_bits(l - 1, m, all_, dealt)
+    _, opened, products = _tree(bound - 1)
+    ends = _two_words_bits(bound, m, all_, dealt) + _leaves_bits(bound - 1, m, all_, dealt)
     return ends + opened * all_ + products * dealt
 
 
@@ -241,12 +240,12 @@ def word_bits(w: int, m: int, all_: int, dealt: int) -> int:
     return ends + opened * all_ + products * dealt
 
 
-def zero_rounds(l: int, m: int) -> int:
+def zero_rounds(bound: int, m: int) -> int:
     """Of `is_zero`."""
-    return (_csa(m)[0] + 1) * (l > 1) * (m > 2) + (l - 1).bit_length()
+    return (_csa(m)[0] + 1) * (bound > 1) * (m > 2) + (bound - 1).bit_length()
 
 
-def zero_bits(l: int, m: int, all_: int, dealt: int) -> int:
+def zero_bits(bound: int, m: int, all_: int, dealt: int) -> int:
     """Of `is_zero`."""
-    products = l - 1 + (l - 1) * (m > 2)
-    return _two_words_bits(l, m, all_, dealt) + products * (2 * all_ + dealt)
+    products = bound - 1 + (bound - 1) * (m > 2)
+    return _two_words_bits(bound, m, all_, dealt) + products * (2 * all_ + dealt)

@@ -23,6 +23,9 @@ from . import adder
 from .bits import Bits
 from .protocol import Arith, Array, Bool, Protocol, full, operand
 
+Column = Array | Bits
+"""What one party has of a share: numbers or words."""
+
 
 class Additive(Protocol):
     """One of n parties of which all but one may be curious together."""
@@ -124,7 +127,8 @@ class Additive(Protocol):
     @cost(rounds="1", bits="k * told")
     async def reveal_to(self, x: Arith, ranks: Iterable[int]) -> Array | None:
         """Each party sends its part, hidden by a share of zero: the recipient learns the sum and not the parts, which a
-        truncation may have made of the parts before. Of two parties the other's part follows from the sum anyway.
+        truncation may have made of the parts before. Where the recipient is
+        one of two parties the other's part follows from the sum anyway.
         """
         p, ranks = self.party, frozenset(ranks)
         own = x.parts[0]
@@ -188,14 +192,20 @@ class Additive(Protocol):
         """The parts are added up as words of bits."""
         return await adder.total(self, x, x.k if width is None else width)
 
-    @cost(rounds="adder.top_rounds(max(1, min(l, k)), members)", bits="adder.top_bits(max(1, min(l, k)), members, all, dealt)")
+    @cost(
+        rounds="adder.top_rounds(max(1, min(l, k)), members)",
+        bits="adder.top_bits(max(1, min(l, k)), members, all, dealt)",
+    )
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
         """The top of so many bits of the sum of the parts: its lower bits count by their carry alone. A number below
         2^(l-1) is the same in Z_2^l, where each part has l bits only.
         """
         return await adder.sign(self, x, self._width(x, bound))
 
-    @cost(rounds="adder.zero_rounds(max(1, min(l, k)), members)", bits="adder.zero_bits(max(1, min(l, k)), members, all, dealt)")
+    @cost(
+        rounds="adder.zero_rounds(max(1, min(l, k)), members)",
+        bits="adder.zero_bits(max(1, min(l, k)), members, all, dealt)",
+    )
     async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
         """Whether the parts of x - y add up to zero."""
         return await adder.is_zero(self, self.sub(x, y), self._width(x, bound))
@@ -222,8 +232,8 @@ class Additive(Protocol):
         return self._drawn_bits(shape, width, self.party.rank)
 
     async def _open(self, *parts: Any) -> list[Any]:
-        """The sums of arrays and words of which each computing party has a part, at all of them. Whoever does not compute
-        gets what it gave."""
+        """The sums of arrays and words of which each computing party has a part, at all of them. Whoever does not
+        compute gets what it gave."""
         if not self.computes:
             return list(parts)
         p, others = self.party, self._others()
@@ -233,7 +243,24 @@ class Additive(Protocol):
         totals = list(parts)
         for rank in others:
             for i, part in enumerate(parts):
-                theirs = await p.recv(rank, part)
-                totals[i] = totals[i] ^ theirs if isinstance(part, Bits) else ring.add(totals[i], theirs)
+                totals[i] = plus(totals[i], await p.recv(rank, part))
         return totals
 
+
+def plus(x: Column, y: Column) -> Column:
+    """The sum of two parts of one kind."""
+    if isinstance(x, Bits):
+        assert isinstance(y, Bits)
+        return x ^ y
+    assert not isinstance(y, Bits)
+    found: Array = ring.add(x, y)
+    return found
+
+
+def minus(x: Column, y: Column) -> Column:
+    """Their difference."""
+    if isinstance(x, Bits):
+        return plus(x, y)
+    assert not isinstance(y, Bits)
+    found: Array = ring.sub(x, y)
+    return found

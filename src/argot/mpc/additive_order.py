@@ -20,11 +20,10 @@ import numpy as np
 
 from .._core import ring
 from ..runtime.meter import Chains
-from .additive import Additive
+from .additive import Additive, Column
 from .bits import Bits
 from .protocol import Arith, Array, Bool, index_bits, row_starts
 
-Column = Array | Bits
 PLACE = np.dtype(np.uint32)
 """Places are opened in the smallest ring."""
 
@@ -34,7 +33,7 @@ class Ordered(Additive):
 
     @abstractmethod
     async def _moved(self, columns: Sequence[Column], index: Array | None, mover: int) -> list[Column]:
-        """This party's parts of columns[i][index] for an index that party `mover` has, and the dealer if there is one."""
+        """This party's parts of columns[i][index], for an index that party `mover` has, and a dealer."""
 
     @abstractmethod
     def _permutations(self, n: int) -> list[Array | None]:
@@ -69,7 +68,8 @@ async def place(p: Ordered, values: Sequence[Arith | Bool], places: Bool) -> lis
     target, *columns = await shuffled(p, columns, p._permutations(places.shape[0]))
     (opened,) = await p._open(target)
     if p.computes:
-        columns = [taken(column, np.argsort(_index(opened))) for column in columns]
+        back = np.argsort(_index(opened))
+        columns = [taken(column, back) for column in columns]
     return _shares(columns)
 
 
@@ -80,7 +80,8 @@ async def take(p: Ordered, values: Sequence[Arith | Bool], order: Bool) -> list[
     (opened,) = await p._open(source)
     columns = [v.parts[0] for v in values]
     if p.computes:
-        columns = [taken(column, _index(opened)) for column in columns]
+        index = _index(opened)
+        columns = [taken(column, index) for column in columns]
     return _shares(await shuffled_back(p, columns, permutations))
 
 
@@ -89,19 +90,26 @@ async def order(p: Ordered, key: Bool) -> Bool:
     n = prod(key.shape)
     words = Bits.from_ring(np.arange(n, dtype=np.uint64).reshape(key.shape), index_bits(n))
     index: Column = p.public_bits(words).parts[0].reshape((n,))
+    place: Column
     rest = key
     while rest.width:
         place = (await _places(p, rest.bits_at(0, 1))).parts[0].reshape(n)
-        columns = [place, rest.bits_at(1, rest.width).parts[0].reshape((n,)), index]
-        place, left, index = await shuffled(p, columns, p._permutations(n))
+        rest = rest.bits_at(1, rest.width)
+        columns = [place, index, *([rest.parts[0].reshape((n,))] if rest.width else [])]
+        place, *columns = await shuffled(p, columns, p._permutations(n))
         (opened,) = await p._open(place)
         if p.computes:
-            to = np.argsort(opened)
-            left, index = taken(left, to), taken(index, to)
-        assert isinstance(left, Bits)
-        rest = Bool((left.reshape(key.shape),))
-    assert isinstance(index, Bits)
-    return Bool((index.reshape(key.shape),))
+            back = np.argsort(opened)
+            columns = [taken(column, back) for column in columns]
+        index, *left = columns
+        if left:
+            rest = _word(left[0], key.shape)
+    return _word(index, key.shape)
+
+
+def _word(column: Column, shape: tuple[int, ...]) -> Bool:
+    assert isinstance(column, Bits)
+    return Bool((column.reshape(shape),))
 
 
 async def _places(p: Ordered, bit: Bool) -> Arith:
@@ -146,7 +154,8 @@ def index_width(n: int) -> int:
 
 
 def order_rounds(w: int, members: int) -> int:
-    """Of `order`. A mover waits for all others, who go on at once: so the last pass but one may still be under way."""
+    """Of `order`. Who gives to a mover waits for nobody, so its next messages may leave while the mover still waits:
+    the rounds of passes overlap, and the longest chain is counted message by message."""
 
     def told(*ranks: int) -> Chains:
         sent = [Chains.sends(a, b, members) for b in ranks for a in range(members) if a != b]

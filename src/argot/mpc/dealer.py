@@ -3,15 +3,16 @@ its view with that of a party.
 
 Every party shares a key with the dealer. All random values are drawn from these, so a party's parts of them cost
 nothing; what depends on all of them, such as the product of a triple, the dealer computes, and sends what is missing to
-the last party. It only sends, and all of it can leave at once.
+one of them: the last, or who permutes. It only sends, and all of it can leave at once.
 
-Each method gives this party's parts of the random values at once and a coroutine for what is sent, which the parties
+Correlations are this party's parts of the random values and a function that gets what is sent, which the parties
 await after their own messages have left. At the dealer the values are sums of all parts, and of no further use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,14 @@ import numpy as np
 from .._core import prf, ring
 from ..runtime import Spec
 from ..runtime.party import Party
-from .additive_order import Column, taken
+from .additive import Column, minus, plus
+from .additive_order import taken
 from .bits import Bits
 from .protocol import Array
 
 Shape = tuple[int, ...]
-Later = Coroutine[Any, Any, Any]
+Later = Callable[[], Coroutine[Any, Any, Any]]
+"""What a party awaits when its own messages have left."""
 
 
 class Dealer:
@@ -42,12 +45,12 @@ class Dealer:
     ) -> tuple[Array, Array, Later]:
         """a, b and a b, of any bilinear product."""
         a, b = self._numbers(left), self._numbers(right)
-        return a, b, self._given(lambda: multiply(a, b), shape)
+        return a, b, partial(self._given, lambda: multiply(a, b), shape)
 
     def square(self, shape: Shape) -> tuple[Array, Later]:
         """a and a^2."""
         a = self._numbers(shape)
-        return a, self._given(lambda: ring.mul(a, a), shape)
+        return a, partial(self._given, lambda: ring.mul(a, a), shape)
 
     def bit_triples(self, shape: Shape, width: int, widths: Sequence[int]) -> tuple[Bits, list[Bits], Later]:
         """Words a, words b of each of some widths, and for each the products of b and the highest bits of a."""
@@ -57,17 +60,17 @@ class Dealer:
         def products() -> Bits:
             return Bits.stack_planes([a.planes_at(width - b.width, width) & b for b in bs])
 
-        return a, bs, self._given_words(products, shape, sum(widths))
+        return a, bs, partial(self._given_words, products, shape, sum(widths))
 
     def private_bits(self, shape: Shape, width: int) -> tuple[Bits, Later]:
         """Of two parties: words of its own for each, and their product."""
-        own, other = self._of_each(shape, width)
-        return own, self._given_words(lambda: own & other, shape, width)
+        own = self._own(shape, width)
+        return own, partial(self._given_words, lambda: self._product(own), shape, width)
 
     def private_bit(self, shape: Shape, d: int) -> tuple[Bits, Later]:
         """Of two parties: a bit of its own for each, and their product mod 2^d."""
-        own, other = self._of_each(shape, 1)
-        return own, self._given_low(lambda: (own & other).to_ring(self.dtype), shape, d)
+        own = self._own(shape, 1)
+        return own, partial(self._given_low, lambda: self._product(own).to_ring(self.dtype), shape, d)
 
     def scaled(self, shape: Shape) -> tuple[Bits, Array, Later]:
         """A bit r, a number a, and the numbers r and r a, one after the other."""
@@ -77,7 +80,7 @@ class Dealer:
             bit = r.to_ring(self.dtype)
             return np.stack([bit, ring.mul(bit, a)])
 
-        return r, a, self._given(products, (2, *shape))
+        return r, a, partial(self._given, products, (2, *shape))
 
     def bit_numbers(self, shape: Shape, width: int) -> tuple[Bits, Later]:
         """Words, and each of their bits as a number."""
@@ -86,7 +89,7 @@ class Dealer:
         def numbers() -> Array:
             return np.stack([r.planes_at(i, i + 1).to_ring(self.dtype) for i in range(width)])
 
-        return r, self._given(numbers, (width, *shape))
+        return r, partial(self._given, numbers, (width, *shape))
 
     def mask(self, shape: Shape, d: int) -> tuple[Array, Later]:
         """A number r, and (r without its low d bits, its top bit mod 2^d)."""
@@ -97,7 +100,7 @@ class Dealer:
             high = await self._given(lambda: ring.shr(r, d), shape)
             return high, await self._given_low(lambda: ring.shr(r, k - 1), shape, d)
 
-        return r, given()
+        return r, given
 
     def permutations(self, n: int) -> list[Array | None]:
         """One of each party; None for those of others."""
@@ -114,9 +117,9 @@ class Dealer:
         givers = [rank for rank in range(self.rank) if rank != mover]
         if not self.deals:
             if self.party.rank == mover:
-                return [], [], self._received(columns)
+                return [], [], partial(self._received, columns)
             masks = [self._uniform(column) for column in columns]
-            return masks, [self._uniform(column) for column in columns], _nothing()
+            return masks, [self._uniform(column) for column in columns], _nothing
 
         async def give() -> None:
             masks = {rank: [self._uniform(column, rank) for column in columns] for rank in givers}
@@ -125,9 +128,9 @@ class Dealer:
             for i in range(len(columns)):
                 mask, rest = _sum([masks[rank][i] for rank in givers]), _sum([new[rank][i] for rank in givers])
                 moved = taken(mask, index)
-                self.party.send(mover, moved ^ rest if isinstance(moved, Bits) else ring.sub(moved, rest))
+                self.party.send(mover, minus(moved, rest))
 
-        return [], [], give()
+        return [], [], give
 
     async def _received(self, columns: Sequence[Column]) -> list[Column]:
         return [await self.party.recv(self.rank, column) for column in columns]
@@ -158,12 +161,13 @@ class Dealer:
             total = total ^ Bits.drawn(self._key(rank), shape, width)
         return total
 
-    def _of_each(self, shape: Shape, width: int) -> tuple[Bits, Bits]:
-        """Uniform words that only one of the two parties has: its own, twice; at the dealer those of both."""
-        if not self.deals:
-            own = Bits.drawn(self._key(), shape, width)
-            return own, own
-        return Bits.drawn(self._key(0), shape, width), Bits.drawn(self._key(1), shape, width)
+    def _own(self, shape: Shape, width: int) -> Bits:
+        """Uniform words that the other party does not have; at the dealer those of party 0."""
+        return Bits.drawn(self._key(0 if self.deals else None), shape, width)
+
+    def _product(self, own: Bits) -> Bits:
+        """At the dealer: of the words of party 0 and those of party 1."""
+        return own & Bits.drawn(self._key(1), own.shape, own.width)
 
     async def _given(self, make: Callable[[], Array], shape: Shape) -> Array:
         """Parts of numbers that the dealer makes."""
@@ -214,7 +218,4 @@ async def _nothing() -> None:
 
 
 def _sum(columns: Sequence[Column]) -> Column:
-    total = columns[0]
-    for column in columns[1:]:
-        total = total ^ column if isinstance(total, Bits) else ring.add(total, column)
-    return total
+    return reduce(plus, columns)

@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
-import numpy as np
-
 from .._core import ring
 from ..errors import ConfigError
 from ..runtime import cost
 from . import additive_order as orders
-from .additive_order import Column, Ordered
+from .additive import Column, minus, plus
+from .additive_order import Ordered
 from .bits import Bits
-from .dealer import Dealer
+from .dealer import Dealer, Later
 from .protocol import About, Arith, Array, Bool, full
 
 OPENED = "all * k"
@@ -44,7 +43,7 @@ class Semi2k(Ordered):
         parties="2 to 8, and a dealer",
         adversary="semi-honest: follow the program, join and analyse what they see",
         threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
-        assumes="a dealer that joins with nobody, authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/semi2k.md",
     )
@@ -72,7 +71,7 @@ class Semi2k(Ordered):
         e, f = await self._open(ring.sub(x.parts[0], a), ring.sub(y.parts[0], b))
         if self.party.rank == 0:
             b = ring.add(b, f)
-        return Arith((ring.add(ring.add(await product, ring.mul(e, b)), ring.mul(f, a)),))
+        return Arith((ring.add(ring.add(await product(), ring.mul(e, b)), ring.mul(f, a)),))
 
     @cost(rounds="1", bits=f"{OPENED} + dealt * k")
     async def square(self, x: Arith) -> Arith:
@@ -84,7 +83,7 @@ class Semi2k(Ordered):
         factor = ring.shl(a, 1)
         if self.party.rank == 0:
             factor = ring.add(factor, e)
-        return Arith((ring.add(await product, ring.mul(e, factor)),))
+        return Arith((ring.add(await product(), ring.mul(e, factor)),))
 
     @cost(rounds="1", bits=f"{OPENED} * (left + right) / n + dealt * k")
     async def matmul(self, x: Arith, y: Arith) -> Arith:
@@ -100,7 +99,7 @@ class Semi2k(Ordered):
         work = 2 * x.size * y.shape[-1]
         # a f + e b in one product of twice the depth: a (b + (f - b)) + e b
         z = await p.compute(ring.cross_matmul, a, e, b, ring.sub(f, b), cost_ns=work / 10)
-        return Arith((ring.add(await product, z),))
+        return Arith((ring.add(await product(), z),))
 
     @cost("mul() + trunc()")
     async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
@@ -122,6 +121,8 @@ class Semi2k(Ordered):
     @cost(rounds="1 if d else 0", bits=f"(2 + d * dealt if members == 2 else {OPENED} + (k + d) * dealt) if d else 0")
     async def trunc(self, x: Arith, d: int) -> Arith:
         """[floor(x / 2^d)] + {0, 1} for |x| < 2^(k-2); of x + 2^(k-2) =: z, which has no sign and no top bit."""
+        if not 0 <= d <= x.k - 2:
+            raise ValueError(f"{d} bits to drop; wanted 0 to {x.k - 2}")
         if d == 0:
             return x
         lifted = self.add_public(x, 1 << (x.k - 2))
@@ -152,13 +153,13 @@ class Semi2k(Ordered):
         if p.rank == 1:
             factor = ring.sub(factor, hidden.to_ring(self.dtype))
         sign = self._sign((hidden ^ theirs).to_ring(self.dtype))
-        both = ring.add(ring.mul(met, factor), ring.mul(sign, await product))
+        both = ring.add(ring.mul(met, factor), ring.mul(sign, await product()))
         shifted = ring.add(ring.shr(part, d), ring.shl(both, k - d))
         return self.add_public(Arith((shifted,)), 1 - (1 << (k - d)))
 
     async def _trunc_of_many(self, z: Arith, d: int) -> Arith:
-        """c = z + r is opened for a random r of which the parts of floor(r / 2^d) and of the top bit are known. z has no
-        top bit, so c wraps exactly where r has one and c has none, and
+        """c = z + r is opened for a random r, of which the parts of floor(r / 2^d) and of the top bit are known. z has
+        no top bit, so c wraps exactly where r has one and c has none, and
 
             floor(c / 2^d) - floor(r / 2^d) + top(r) (1 - top(c)) 2^(k-d) = floor(z / 2^d) + carry,
 
@@ -169,7 +170,7 @@ class Semi2k(Ordered):
         if not self.computes:
             return await self._dealt(given, z.shape)
         (c,) = await self._open(ring.add(z.parts[0], r))
-        high, top = await given
+        high, top = await given()
         stays = ring.sub(self.constant(1), ring.shr(c, k - 1))
         part = ring.sub(ring.shl(ring.mul(stays, top), k - d), high)
         return self.add_public(Arith((part,)), ring.shr(c, d))
@@ -181,11 +182,11 @@ class Semi2k(Ordered):
         """Beaver's product; what hides x is the same for all y."""
         a, bs, products = self.source.bit_triples(x.shape, x.width, [y.width for y in ys])
         if not self.computes:
-            await products
+            await products()
             return [self._no_bits(y) for y in ys]
         opened = await self._open(x.parts[0] ^ a, *(y.parts[0] ^ b for y, b in zip(ys, bs, strict=True)))
         e, fs = opened[0], opened[1:]
-        c = await products
+        c = await products()
         found, start = [], 0
         for b, f in zip(bs, fs, strict=True):
             low = x.width - f.width
@@ -200,23 +201,25 @@ class Semi2k(Ordered):
         """Each opens its word under one that it has from the correlation: u v = (e ^ r)(f ^ s)."""
         mine, product = self.source.private_bits(own.shape, own.width)
         if not self.computes:
-            await product
+            await product()
             return Bool((Bits.zeros(own.shape, own.width),))
         hidden = own ^ mine
         theirs = await self.party.exchange(1 - self.party.rank, hidden)
         factor = own if self.party.rank == 0 else mine  # f u = f (e ^ r) here, and f r' there
-        return Bool((await product ^ (theirs & factor),))
+        return Bool((await product() ^ (theirs & factor),))
 
     # ---- between numbers and bits ---------------------------------------------------------------------------------
 
     @cost(rounds="1", bits="all * w + dealt * k * w")
     async def b2a(self, b: Bool) -> Arith:
         """Each bit is opened under a random one r, shared as a number as well: c ^ r = c + (1 - 2c) r."""
+        if b.width == 0:
+            return Arith((full(0, b.shape, self.dtype),))
         r, given = self.source.bit_numbers(b.shape, b.width)
         if not self.computes:
             return await self._dealt(given, b.shape)
         (c,) = await self._open(b.parts[0] ^ r)
-        numbers, total = await given, full(0, b.shape, self.dtype)
+        numbers, total = await given(), full(0, b.shape, self.dtype)
         for i in range(b.width):
             bit = c.planes_at(i, i + 1).to_ring(self.dtype)
             part = ring.mul(self._sign(bit), numbers[i])
@@ -232,7 +235,7 @@ class Semi2k(Ordered):
         if not self.computes:
             return await self._dealt(products, x.shape)
         c, e = await self._open(bit.parts[0] ^ r, ring.sub(x.parts[0], a))
-        r_number, r_a = await products
+        r_number, r_a = await products()
         c = c.to_ring(self.dtype)
         hidden = ring.mul(self._sign(c), ring.add(ring.mul(r_number, e), r_a))
         return Arith((ring.add(ring.mul(c, x.parts[0]), hidden),))
@@ -262,31 +265,26 @@ class Semi2k(Ordered):
         return self.source.permutations(n)
 
     async def _moved(self, columns: Sequence[Column], index: Array | None, mover: int) -> list[Column]:
-        """Every other party j sends the mover its part of x under a_j, and takes b_j for its new one; the mover permutes the
-        sum of what it has, and adds d = (sum a_j)[index] - sum b_j, which comes with the correlation (Chase, Ghosh,
-        Poburinnaya, eprint 2020/1340).
+        """Every other party j sends the mover its part of x under a_j, and takes b_j for its new one; the mover
+        permutes the sum of what it has, and adds d = (sum a_j)[index] - sum b_j, which comes with the correlation
+        (Chase, Ghosh, Poburinnaya, eprint 2020/1340).
         """
         p = self.party
         masks, new, given = self.source.moves(columns, index, mover)
         if not self.computes:
-            await given
+            await given()
             return list(columns)
         if p.rank != mover:
             for column, mask in zip(columns, masks, strict=True):
-                p.send(mover, column ^ mask if isinstance(column, Bits) else ring.sub(column, mask))
-            await given
+                p.send(mover, minus(column, mask))
+            await given()
             return new
         assert index is not None
         found = list(columns)
         for rank in self._others():
             for i, column in enumerate(found):
-                theirs = await p.recv(rank, column)
-                found[i] = column ^ theirs if isinstance(column, Bits) else ring.add(column, theirs)
-        made: list[Column] = []
-        for column, rest in zip(found, await given, strict=True):
-            column = orders.taken(column, index)
-            made.append(column ^ rest if isinstance(column, Bits) else ring.add(column, rest))
-        return made
+                found[i] = plus(column, await p.recv(rank, column))
+        return [plus(orders.taken(column, index), rest) for column, rest in zip(found, await given(), strict=True)]
 
     # ---- details --------------------------------------------------------------------------------------------------
 
@@ -294,9 +292,9 @@ class Semi2k(Ordered):
         """1 - 2 bit."""
         return ring.sub(self.constant(1), ring.shl(bit, 1))
 
-    async def _dealt(self, given: Any, shape: tuple[int, ...]) -> Arith:
+    async def _dealt(self, given: Later, shape: tuple[int, ...]) -> Arith:
         """The dealer's side of an operation: what it gives, and its own part of the result."""
-        await given
+        await given()
         return Arith((full(0, shape, self.dtype),))
 
     @staticmethod
