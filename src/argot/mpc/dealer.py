@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from .._core import prf, ring
+from .._core import mpc, prf, ring
+from ..errors import ProgramError
 from ..runtime import Spec
 from ..runtime.party import Party
 from .additive import Column, minus, plus
 from .additive_order import taken
 from .bits import Bits
-from .protocol import Array
+from .protocol import Array, packed
 
 Shape = tuple[int, ...]
 Later = Callable[[], Coroutine[Any, Any, Any]]
@@ -47,6 +48,12 @@ class Dealer:
         a, b = self._numbers(left), self._numbers(right)
         return a, b, partial(self._given, lambda: multiply(a, b), shape)
 
+    def keyed_triple(self, shape: Shape) -> tuple[bytes, bytes, Later]:
+        """As `triple`, elementwise, with keys from which this party's parts of a and b are drawn where needed."""
+        if self.deals:
+            return b"", b"", self.triple(shape, shape, shape, ring.mul)[2]
+        return self._key(), self._key(), partial(self._given, _never, shape)
+
     def square(self, shape: Shape) -> tuple[Array, Later]:
         """a and a^2."""
         a = self._numbers(shape)
@@ -67,10 +74,23 @@ class Dealer:
         own = self._own(shape, width)
         return own, partial(self._given_words, lambda: self._product(own), shape, width)
 
-    def private_bit(self, shape: Shape, d: int) -> tuple[Bits, Later]:
-        """Of two parties: a bit of its own for each, and their product mod 2^d."""
-        own = self._own(shape, 1)
-        return own, partial(self._given_low, lambda: self._product(own).to_ring(self.dtype), shape, d)
+    def private_bit(self, x: Array, d: int) -> tuple[Array, Later]:
+        """Of two parties: for each number of x a bit of its own, as a plane, and their product mod 2^d: what the kernel
+        `trunc_half` calls `key` at party 0 and `received` at party 1."""
+        own = ring.bits_stream(self._key(0 if self.deals else None), 1, x.size)
+
+        async def given() -> dict[str, Any]:
+            match self.party.rank:
+                case 0:
+                    return {"key": self._key()}
+                case 1:
+                    return {"received": await self.party.recv(self.rank, packed(x.size, d))}
+                case _:
+                    other = ring.bits_stream(self._key(1), 1, x.size)
+                    self.party.send(1, mpc.trunc_deal(own, other, x, d, self._key(0)))
+                    return {}
+
+        return own, given
 
     def scaled(self, shape: Shape) -> tuple[Bits, Array, Later]:
         """A bit r, a number a, and the numbers r and r a, one after the other."""
@@ -211,6 +231,10 @@ class Dealer:
     def _key(self, rank: int | None = None) -> bytes:
         """A key of a party, by default this one, and the dealer."""
         return self.party.key(self.party.rank if rank is None else rank, self.rank)
+
+
+def _never() -> Array:
+    raise ProgramError("a party was asked for what the dealer computes")
 
 
 async def _nothing() -> None:

@@ -29,13 +29,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from .._core import ring
 from ..errors import ConfigError
-from ..runtime import cost
+from ..runtime import Spec, cost
 from ..runtime.link import Link
 from .bits import Bits
 from .few import few
@@ -447,6 +448,12 @@ def row_starts(shape: tuple[int, ...]) -> Array:
     """The index, counted over the whole array, of the first element of each row, shaped (..., 1)."""
     rows = np.arange(math.prod(shape[:-1]))
     return (rows * shape[-1]).reshape((*shape[:-1], 1))
+
+
+@lru_cache(maxsize=1024)
+def packed(n: int, bits: int) -> Spec:
+    """The wire form of n numbers of so many bits."""
+    return Spec((-(-n * bits // 8),), np.dtype(np.uint8))
 
 
 def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

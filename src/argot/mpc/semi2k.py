@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
-from .._core import ring
+from .._core import mpc, ring
 from ..errors import ConfigError
 from ..runtime import cost
 from . import additive_order as orders
@@ -64,6 +64,16 @@ class Semi2k(Ordered):
     @cost(rounds="1", bits=f"2 * {OPENED} + dealt * k")
     async def mul(self, x: Arith, y: Arith) -> Arith:
         """Beaver's product."""
+        if x.shape != y.shape:
+            return await self._mul_by_scalar(x, y)
+        a, b, product = self.source.keyed_triple(x.shape)
+        if not self.computes:
+            return await self._dealt(product, x.shape)
+        e, f = await self._open(ring.sub_stream(x.parts[0], a), ring.sub_stream(y.parts[0], b))
+        return Arith((ring.beaver(await product(), e, f, a, b, self.party.rank == 0),))
+
+    async def _mul_by_scalar(self, x: Arith, y: Arith) -> Arith:
+        """Where one operand has no axes, one number of it is hidden and opened for all products."""
         shape = x.shape if x.shape else y.shape
         a, b, product = self.source.triple(x.shape, y.shape, shape, ring.mul)
         if not self.computes:
@@ -125,37 +135,32 @@ class Semi2k(Ordered):
             raise ValueError(f"{d} bits to drop; wanted 0 to {x.k - 2}")
         if d == 0:
             return x
+        if self.n == 2:
+            return await self._trunc_of_two(x, d)
         lifted = self.add_public(x, 1 << (x.k - 2))
-        shifted = await (self._trunc_of_two(lifted, d) if self.n == 2 else self._trunc_of_many(lifted, d))
-        return self.add_public(shifted, -(1 << (x.k - 2 - d)))
+        return self.add_public(await self._trunc_of_many(lifted, d), -(1 << (x.k - 2 - d)))
 
-    async def _trunc_of_two(self, z: Arith, d: int) -> Arith:
-        """z0 + z1 wraps unless both top bits are zero: it has no top bit itself. So with U and V their complements
+    async def _trunc_of_two(self, x: Arith, d: int) -> Arith:
+        """z0 + z1 = x + 2^(k-2) wraps unless both top bits are zero: it has no top bit itself. So with U and V their
+        complements
 
             floor(z / 2^d) = floor(z0 / 2^d) + floor(z1 / 2^d) + carry - (1 - U V) 2^(k-d)
 
         and U V is needed mod 2^d (Guo et al., eprint 2025/200). It is a product of private bits, each opened under
-        one that the party has from the correlation. For the carry 1 is added: the error is 1 - carry, a coin, as the
-        parts are moved against each other by a draw that both have first.
+        one that the party has from the correlation (kernels_trunc). For the carry 1 is added: the error is 1 - carry,
+        a coin, as the parts are moved against each other by a draw that both have first.
         """
-        p, k = self.party, z.k
-        own, product = self.source.private_bit(z.shape, d)
+        p = self.party
+        own, given = self.source.private_bit(x.parts[0], d)
         if not self.computes:
-            return await self._dealt(product, z.shape)
-        move = ring.add_stream if p.rank == 0 else ring.sub_stream
-        part = move(z.parts[0], p.key(0, 1))
-        top = ~Bits.from_ring(ring.shr(part, k - 1), 1)
-        hidden = top ^ own
-        theirs = await p.exchange(1 - p.rank, hidden)
-        # U V = (e ^ r)(f ^ s) for the bits r and s of the correlation and e and f, which were opened:
-        # f U here, e (V - f) there, and r s, or -r s where e and f differ.
-        factor, met = top.to_ring(self.dtype), theirs.to_ring(self.dtype)
-        if p.rank == 1:
-            factor = ring.sub(factor, hidden.to_ring(self.dtype))
-        sign = self._sign((hidden ^ theirs).to_ring(self.dtype))
-        both = ring.add(ring.mul(met, factor), ring.mul(sign, await product()))
-        shifted = ring.add(ring.shr(part, d), ring.shl(both, k - d))
-        return self.add_public(Arith((shifted,)), 1 - (1 << (k - d)))
+            return await self._dealt(given, x.shape)
+        first = p.rank == 0
+        part = (ring.add_stream if first else ring.sub_stream)(x.parts[0], p.key(0, 1))
+        mine = ring.bits_xor(mpc.trunc_units(part, None, first), own)
+        theirs = await p.exchange(1 - p.rank, mine)
+        c, told = (mine, theirs) if first else (theirs, mine)
+        mask, hidden = mpc.trunc_half(part, None, d, own, c, told, p.key(0, 1), **await given())
+        return Arith((ring.add(mask, hidden),))
 
     async def _trunc_of_many(self, z: Arith, d: int) -> Arith:
         """c = z + r is opened for a random r, of which the parts of floor(r / 2^d) and of the top bit are known. z has
