@@ -1,11 +1,12 @@
 # make setup   .venv with everything, the Rust core in release mode
-# make demo    the main job: two CSV files, three agents, one model
+# make demo    the main job: two CSV files, three agents, one model; PROTOCOL=semi2k for two parties and a dealer
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
 # make bench   the tables of ratios beside the peers (benchmarks/README.md)
 # make bench-wan   the operations over shaped links between network namespaces, as root
 
 PYTHON ?= python3
+PROTOCOL ?= aby3
 VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find crates -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.lock rust-toolchain.toml
@@ -35,7 +36,7 @@ $(VENV)/.dev: $(VENV)/.built pyproject.toml
 
 demo: $(VENV)/.built
 	@mkdir -p out
-	@$(BIN)/argot demo --html out/argot-demo.html
+	@$(BIN)/argot demo --protocol $(PROTOCOL) --html out/argot-demo.html
 
 test: setup
 	cargo test -q --release

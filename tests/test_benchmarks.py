@@ -53,10 +53,10 @@ def test_what_is_above_its_limit_is_marked(scripts):
 
 def test_rows_are_chosen_by_their_own_names_or_by_their_operation(scripts):
     table = scripts[0]
-    assert [row.name for row in table.chosen("sort,mul:1e6")] == ["mul:1e6", "sort:1e4", "sort:1e5"]
-    assert table.chosen(None) == table.ROWS and len({row.name for row in table.ROWS}) == len(table.ROWS)
+    assert [row.name for row in table.chosen("sort,mul:1e6", table.ROWS)] == ["mul:1e6", "sort:1e4", "sort:1e5"]
+    assert table.chosen(None, table.ROWS) == table.ROWS and len({row.name for row in table.ROWS}) == len(table.ROWS)
     with pytest.raises(ValueError, match="multiply"):
-        table.chosen("mul,multiply")
+        table.chosen("mul,multiply", table.ROWS)
 
 
 def test_both_programs_of_a_row_compute_the_same(scripts):

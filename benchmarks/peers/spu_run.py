@@ -172,7 +172,7 @@ def counters(log, position):
         return COUNTERS.findall(file.read().decode("utf-8", "replace"))
 
 
-def party(rank, ports, code, names, shares, reps, pipe, log):
+def party(rank, protocol, ports, code, names, shares, reps, pipe, log):
     """One party in its own process."""
     import spu
     from spu import libspu
@@ -183,7 +183,7 @@ def party(rank, ports, code, names, shares, reps, pipe, log):
     for r, port in enumerate(ports):
         desc.add_party(f"p{r}", f"127.0.0.1:{port}")
     link = libspu.link.create_brpc(desc, rank)
-    runtime = spu.Runtime(link, config())
+    runtime = spu.Runtime(link, config(protocol))
     for name, (meta, chunks) in zip(names[0], shares, strict=False):
         share = libspu.Share()
         share.meta, share.share_chunks = meta, chunks
@@ -205,10 +205,13 @@ def party(rank, ports, code, names, shares, reps, pipe, log):
     link.stop_link()
 
 
-def config():
+PARTIES = {"aby3": 3, "semi2k": 2, "cheetah": 2}
+
+
+def config(protocol="aby3"):
     from spu import libspu
 
-    c = libspu.RuntimeConfig(protocol=libspu.ProtocolKind.ABY3, field=libspu.FieldType.FM64)
+    c = libspu.RuntimeConfig(protocol=getattr(libspu.ProtocolKind, protocol.upper()), field=libspu.FieldType.FM64)
     c.enable_pphlo_profile = True
     return c
 
@@ -232,9 +235,9 @@ def compiled(fn, args):
     return executable, flat
 
 
-def over_tcp(executable, shares, reps):
-    ports = []
-    sockets = [socket.socket() for _ in range(3)]
+def over_tcp(protocol, executable, shares, reps):
+    ports, parties = [], PARTIES[protocol]
+    sockets = [socket.socket() for _ in range(parties)]
     for s in sockets:
         s.bind(("127.0.0.1", 0))
         ports.append(s.getsockname()[1])
@@ -243,12 +246,14 @@ def over_tcp(executable, shares, reps):
     context, folder = mp.get_context("spawn"), tempfile.mkdtemp(prefix="spu_")
     names = (list(executable.input_names), list(executable.output_names))
     pipes, processes = [], []
-    for r in range(3):
+    for r in range(parties):
         mine, theirs = context.Pipe(False)
         mine_shares = [(s[r].meta, list(s[r].share_chunks)) for s in shares]
         log = os.path.join(folder, f"{r}.log")
         processes.append(
-            context.Process(target=party, args=(r, ports, executable.code, names, mine_shares, reps, theirs, log))
+            context.Process(
+                target=party, args=(r, protocol, ports, executable.code, names, mine_shares, reps, theirs, log)
+            )
         )
         processes[-1].start()
         pipes.append(mine)
@@ -258,36 +263,37 @@ def over_tcp(executable, shares, reps):
     return [g[0] for g in got]
 
 
-def in_memory(executable, shares, reps):
+def in_memory(protocol, executable, shares, reps):
+    parties = PARTIES[protocol]
     import spu
     from spu import libspu
 
     log = os.path.join(tempfile.mkdtemp(prefix="spu_"), "spu.log")
     quiet(log)
     desc = libspu.link.Desc()
-    for r in range(3):
+    for r in range(parties):
         desc.add_party(f"id_{r}", f"thread_{r}")
 
     def everywhere(f):
-        out = [None] * 3
+        out = [None] * parties
 
         def go(r):
             out[r] = f(r)
 
-        threads = [threading.Thread(target=go, args=(r,)) for r in range(3)]
+        threads = [threading.Thread(target=go, args=(r,)) for r in range(parties)]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
         return out
 
-    runtimes = everywhere(lambda r: spu.Runtime(libspu.link.create_mem(desc, r), config()))
+    runtimes = everywhere(lambda r: spu.Runtime(libspu.link.create_mem(desc, r), config(protocol)))
     for name, share in zip(executable.input_names, shares, strict=False):
-        for r in range(3):
+        for r in range(parties):
             runtimes[r].set_var(name, share[r])
-    runs = [[], [], []]
+    runs = [[] for _ in range(parties)]
     for _ in range(reps + 1):
-        position, gate = os.path.getsize(log), threading.Barrier(3)
+        position, gate = os.path.getsize(log), threading.Barrier(parties)
 
         def once(r, gate=gate):
             gate.wait()
@@ -297,7 +303,7 @@ def in_memory(executable, shares, reps):
 
         times = everywhere(once)
         sent = counters(log, position)
-        for r in range(3):
+        for r in range(parties):
             runs[r].append((*times[r], [int(v) for v in sent[r]]))
     return runs
 
@@ -306,6 +312,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--op", required=True)
     parser.add_argument("--n", required=True, help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp")
+    parser.add_argument("--protocol", choices=list(PARTIES), default="aby3")
     parser.add_argument("--link", choices=["tcp", "memory"], default="tcp")
     parser.add_argument("--reps", type=int, default=5)
     a = parser.parse_args()
@@ -315,16 +322,16 @@ def main():
     from spu import libspu
 
     sizes = [int(v) for v in a.n.split(",")]
-    found = {"peer": f"spu {spu.__version__} aby3 fm64", "op": a.op, "n": a.n, "link": a.link}
+    found = {"peer": f"spu {spu.__version__} {a.protocol} fm64", "op": a.op, "n": a.n, "link": a.link}
     if a.op == "share":
         walls = sharing(*sizes, a.reps)
         print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls}))
         return
     fn, args = program(a.op, sizes)
     executable, flat = compiled(fn, args)
-    io = spu.Io(3, config())
+    io = spu.Io(PARTIES[a.protocol], config(a.protocol))
     shares = [io.make_shares(x, libspu.Visibility.VIS_SECRET) for x in flat]
-    runs = (over_tcp if a.link == "tcp" else in_memory)(executable, shares, a.reps)
+    runs = (over_tcp if a.link == "tcp" else in_memory)(a.protocol, executable, shares, a.reps)
     walls = [max(r[i][1] for r in runs) - min(r[i][0] for r in runs) for i in range(1, a.reps + 1)]
     total = sum(r[-1][2][0] for r in runs)
     print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls, "bytes_total": total}))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .api.local import local as local
     from .api.places import MpcDevice as MpcDevice
     from .api.places import Party as Party
+    from .api.protocols import protocols as protocols
     from .api.public import public as public
     from .api.reveal import psi_join as psi_join
     from .api.reveal import reveal as reveal
@@ -49,6 +50,7 @@ _HOME = {
     "connect": "api.connect",
     "device": "api.calls",
     "local": "api.local",
+    "protocols": "api.protocols",
     "psi_join": "api.reveal",
     "public": "api.public",
     "reveal": "api.reveal",

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import combinations
 from struct import unpack_from
+from typing import Any
 
 import numpy as np
 import pytest
 
+from argot import mpc
 from argot.mpc.aby3 import Aby3
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import RINGS
@@ -71,7 +73,7 @@ OPERATIONS = {
     "trunc": lambda p, x, y, b, c: p.trunc(x, 18),
     "mul_trunc": lambda p, x, y, b, c: p.mul_trunc(x, y, 18),
     "square_trunc": lambda p, x, y, b, c: p.square_trunc(x, 18),
-    "matmul_trunc": lambda p, x, y, b, c: p.matmul_trunc(x.reshape((100, N // 100)), y.reshape((N // 100, 100)), 18),
+    "matmul_trunc": lambda p, x, y, b, c: p.matmul_trunc(x.reshape((128, N // 128)), y.reshape((N // 128, 128)), 18),
     "mul_trunc, fewer bytes": lambda p, x, y, b, c: p._dealt(p._cross(x, y), 18),
     "and_": lambda p, x, y, b, c: p.and_(b, c),
     "msb": lambda p, x, y, b, c: p.msb(x),
@@ -85,6 +87,17 @@ OPERATIONS = {
     "place": lambda p, x, y, b, c: _placed(p, x),
     "order": lambda p, x, y, b, c: p.order(b),
 }
+
+ABY3, *OTHERS = [form for form in mpc.forms() if form.parties > 1]
+OWN = ("mul_trunc, fewer bytes", "cross_product")
+"""Only in ABY3."""
+
+CASES = [
+    pytest.param(name, form, id=f"{name}-{form!r}")
+    for form in (ABY3, *OTHERS)
+    for name in OPERATIONS
+    if form is ABY3 or name not in OWN
+]
 
 OPENED = {("place", 0), ("order", 0)}
 """Operations in which a party receives nothing but opened places: uniform permutations, not uniform words."""
@@ -115,9 +128,11 @@ async def shared(p, x: int, y: int):
     return a, b, c, d
 
 
-def listen(name: str, x: int = 3, y: int = 0, seed: int = 0, runs: tuple[tuple[int, int], ...] = ()) -> list[Listener]:
+def listen(
+    name: str, form: Any, x: int = 3, y: int = 0, seed: int = 0, runs: tuple[tuple[int, int], ...] = ()
+) -> list[Listener]:
     """What is heard during an operation, sharing of its inputs included; one listener for each of `runs`."""
-    world = World(Aby3, seed=seed)
+    world = World(form, n=form.parties, seed=seed)
     listeners = []
     for inputs in runs or ((x, y),):
         world.intercept = listener = Listener()
@@ -130,9 +145,9 @@ def listen(name: str, x: int = 3, y: int = 0, seed: int = 0, runs: tuple[tuple[i
     return listeners
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_message_is_uniform_and_so_is_every_difference_of_two(name):
-    (listener,) = listen(name)
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_every_message_is_uniform_and_so_is_every_difference_of_two(name, form):
+    (listener,) = listen(name, form)
     for receiver, messages in listened(name, listener).items():
         for i, message in enumerate(messages):
             assert_uniform(message, (name, "to", receiver, "message", i))
@@ -144,10 +159,10 @@ def test_every_message_is_uniform_and_so_is_every_difference_of_two(name):
                 assert_uniform(gap.view(np.uint8), (name, "to", receiver, "difference", i, j))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_rows_within_a_message_are_independent(name):
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_rows_within_a_message_are_independent(name, form):
     """Bit planes travel side by side: a mask used for two planes would show in their difference."""
-    (listener,) = listen(name)
+    (listener,) = listen(name, form)
     for receiver, messages in listened(name, listener).items():
         for message in messages:
             rows = message.size * 8 // N
@@ -158,9 +173,9 @@ def test_rows_within_a_message_are_independent(name):
                 assert_uniform((planes[step:] ^ planes[:-step]).reshape(-1), (name, receiver, step))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_running_again_on_x_plus_one_shows_no_known_difference(name):
-    first, second = listen(name, runs=((3, 5), (4, 5)))
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_running_again_on_x_plus_one_shows_no_known_difference(name, form):
+    first, second = listen(name, form, runs=((3, 5), (4, 5)))
     for receiver in listened(name, first):
         for i, (one, other) in enumerate(zip(first.heard[receiver], second.heard[receiver], strict=True)):
             assert_uniform(one ^ other, (name, receiver, i))
@@ -171,17 +186,17 @@ def test_running_again_on_x_plus_one_shows_no_known_difference(name):
 
 
 def test_running_again_on_the_same_input_repeats_nothing():
-    first, second = listen("mul_trunc", runs=((3, 5), (3, 5)))
+    first, second = listen("mul_trunc", ABY3, runs=((3, 5), (3, 5)))
     for receiver in first.heard:
         for one, other in zip(first.heard[receiver], second.heard[receiver], strict=True):
             assert_uniform(one ^ other, receiver)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_messages_do_not_depend_on_the_inputs(name):
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_messages_do_not_depend_on_the_inputs(name, form):
     """The distribution of every byte is the same for inputs as far apart as can be."""
     low, high = (
-        [listen(name, x=x, y=y, seed=s)[0] for s in seeds]
+        [listen(name, form, x=x, y=y, seed=s)[0] for s in seeds]
         for x, y, seeds in ((0, 0, (5, 6)), (2**20 - 1, -(2**20), (7, 8)))
     )
     for receiver in low[0].heard:
@@ -198,7 +213,7 @@ def test_messages_do_not_depend_on_the_inputs(name):
 @pytest.mark.parametrize("name", ["msb", "equal", "a2b", "trunc", "b2a", "mul_bit", "cross_product"])
 def test_party_0_receives_nothing_in_operations_on_the_addends(name):
     """After the inputs are shared (it receives one share of a number and one of bits)."""
-    (listener,) = listen(name)
+    (listener,) = listen(name, ABY3)
     before = Listener()
 
     async def only_inputs(p):

@@ -6,21 +6,21 @@ The list is in `functions.py`; a protocol in `argot/mpc` is picked up by itself.
 from __future__ import annotations
 
 import pytest
+from forms import forms
 from function_table import PAGE, documented, measure, read, refusal, table
 from functions import FUNCTIONS, MISSING
 
-from argot import mpc
 from argot.errors import ProgramError
 
 REMAKE = "run: python tests/conformance/function_table.py > docs/reference/functions.md"
 DOCUMENTED = documented()
 
 
-@pytest.mark.parametrize("protocol", mpc.names())
+@pytest.mark.parametrize("protocol", forms())
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_function(function, protocol):
     error = measure(function, protocol)
-    promised = read(DOCUMENTED[function.name, protocol])
+    promised = read(DOCUMENTED[function.name, repr(protocol)])
     assert (error is None) == (promised is None), REMAKE
     if error is not None:
         assert error <= function.error
@@ -37,4 +37,4 @@ def test_what_there_is_not_is_a_clear_error(missing):
 def test_the_page_has_exactly_these_functions():
     """Errors apart, which the tests above compare: they may be smaller than on the page."""
     assert len({f.name for f in FUNCTIONS}) == len(FUNCTIONS)
-    assert PAGE.read_text().endswith(table(lambda f, protocol: DOCUMENTED[f.name, protocol])), REMAKE
+    assert PAGE.read_text().endswith(table(lambda f, protocol: DOCUMENTED[f.name, repr(protocol)])), REMAKE

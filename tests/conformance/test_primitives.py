@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from forms import forms
 
-from argot import mpc
 from argot.vm.conformance import on_plain, on_world
 from argot.vm.ir import NUMPY, PUBLIC, SECRET, ir_dtype, private
 from argot.vm.lower import (
@@ -45,7 +45,6 @@ CASES = [
     ]
     for i, example in enumerate(getattr(rule, "examples", ()))
 ]
-PROTOCOLS = [name for name in mpc.names() if name != "plain"]
 
 
 def inputs(example, seed):
@@ -95,11 +94,11 @@ def test_rule_in_the_clear(example, number):
         compare(on_plain(program_of(example, arrays, visibility), arrays), expected, example)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", forms(hiding=True))
 @pytest.mark.parametrize(("example", "number"), CASES)
 def test_rule_on_shares(example, number, protocol):
     arrays = inputs(example, seed=number)
-    found, _ = on_world(mpc.load(protocol), program_of(example, arrays, SECRET), arrays)
+    found, _ = on_world(protocol, program_of(example, arrays, SECRET), arrays)
     compare(found, wanted(example, arrays), example)
 
 

@@ -26,9 +26,17 @@ from argot.runtime.link import Link
 from argot.runtime.world import Delivery, World
 
 N = 192
-PROTOCOLS = [mpc.load(name) for name in mpc.names()]
+PROTOCOLS = list(mpc.forms())
 RING_BITS = [32, 64, 128]
 ORDERS = ["shuffle", "order", "take", "place"]
+RANDOM = ["cross_product", "split", "join", "shuffle"]  # or their results depend on how the input is shared
+
+
+def has(protocol: Any, name: str) -> bool:
+    """Whether a protocol has an operation that others may lack."""
+    if name in ORDERS:
+        return bool(protocol.has_order)
+    return hasattr(protocol, name) and (name != "cross_product" or bool(protocol.has_addends))
 
 
 def random_ring(k: int, bits: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -51,24 +59,39 @@ async def boolean(p: Protocol, width: int, seed: int = 0) -> Bool:
     return await p.share_bits(b if p.party.rank == 0 else None, 0, b.shape, width)
 
 
+def computing(p: Protocol) -> int:
+    """How many parties compute: a dealer does not."""
+    return p.variables.get("members", p.parties)
+
+
+def told(p: Protocol, ranks: Any) -> int:
+    """Messages that tell each of `ranks` what each computing party has."""
+    return sum(computing(p) - (rank < computing(p)) for rank in ranks)
+
+
 def cases(bound: int, d: int, width: int) -> dict[str, Any]:
     """A case for each operation of the interface."""
 
     async def share(p: Any) -> Case:
         x = random_ring(p.k, p.k, (N,), 1)
-        return Case((x if p.party.rank == 1 % p.parties else None, 1 % p.parties, (N,)), N)
+        return Case((x if p.party.rank == 1 % p.parties else None, 1 % p.parties, (N,)), N, variables={"outside": 0})
 
     async def share_bits(p: Any) -> Case:
         b = Bits.from_ring(random_ring(p.k, p.k, (N,), 1), width)
         last = p.parties - 1
-        return Case((b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width})
+        outside = int(last >= computing(p))
+        return Case(
+            (b if p.party.rank == last else None, last, (N,), width), N, variables={"w": width, "outside": outside}
+        )
 
     async def reveal_to(p: Any) -> Case:
-        return Case((await arith(p, p.k), [0, p.parties - 1]), N, variables={"ranks": len({0, p.parties - 1})})
+        ranks = {0, p.parties - 1}
+        return Case((await arith(p, p.k), ranks), N, variables={"ranks": len(ranks), "told": told(p, ranks)})
 
     async def reveal_bits_to(p: Any) -> Case:
         ranks = range(p.parties)
-        return Case((await boolean(p, width), ranks), N, variables={"ranks": p.parties, "w": width})
+        variables = {"ranks": p.parties, "w": width, "told": told(p, ranks)}
+        return Case((await boolean(p, width), ranks), N, variables=variables)
 
     async def two(p: Any) -> Case:
         return Case((await arith(p, p.k), await arith(p, p.k, seed=1)), N)
@@ -80,7 +103,8 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         async def case(p: Any) -> Case:
             x = await arith(p, p.k // 2 - 4, (rows, 5))
             y = await arith(p, p.k // 2 - 4, (5, N // rows), seed=1)
-            return Case((x, y, d) if fused else (x, y), N, variables={"d": d, "large": int(rows >= 8)})
+            variables = {"d": d, "large": int(rows >= 8), "left": x.size, "right": y.size}
+            return Case((x, y, d) if fused else (x, y), N, variables=variables)
 
         return case
 
@@ -97,6 +121,11 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
 
     async def and_(p: Any) -> Case:
         return Case((await boolean(p, width), await boolean(p, width, 1)), N, variables={"w": width})
+
+    async def ands(p: Any) -> Case:
+        others = [await boolean(p, w, w) for w in (width, (width + 1) // 2)]
+        variables = {"w": width, "others": sum(b.width for b in others)}
+        return Case((await boolean(p, width), others), N, variables=variables)
 
     async def msb(p: Any) -> Case:
         return Case((await arith(p, bound), bound), N, variables={"l": bound})
@@ -169,6 +198,7 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         "mul_trunc": shortened(2),
         "mul_public_trunc": mul_public_trunc,
         "and_": and_,
+        "ands": ands,
         "or_": and_,
         "msb": msb,
         "less_than": less_than,
@@ -282,7 +312,7 @@ SIZES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("k", RING_BITS)
 @pytest.mark.parametrize("size", SIZES)
 def test_declared_costs_are_what_is_measured(protocol, k, size):
@@ -290,14 +320,14 @@ def test_declared_costs_are_what_is_measured(protocol, k, size):
     assert {"less_than", "select", "or_", "mul_public_trunc", "general exp", "general argmax"} < measured
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
     check_all(protocol, 64, 30, 18, 20, 3)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("link", [Link(1.0, 0.0), Link(1e12, 1.0)], ids=["bytes count", "rounds count"])
 @pytest.mark.parametrize("n", [2**10, 2**10 + 64])
 def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
@@ -341,20 +371,13 @@ def test_a_function_without_a_cost_is_an_error(monkeypatch):
         general_functions()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 @pytest.mark.parametrize("k", RING_BITS)
 def test_results_are_those_of_the_reference(protocol, k):
     """Every case on the same inputs; truncated results may be one apart either way."""
     for bound, d, width in ((k, k // 4 + 2, k), (k // 2, 3, 9)):
         for name, case in cases(bound, d, width).items():
-            if name in (
-                "cross_product",
-                "split",
-                "join",
-                "shuffle",
-            ):  # random, or it depends on how the input is shared
-                continue
-            if name in ORDERS and not protocol.has_order:
+            if name in RANDOM or not has(protocol, name) or not hasattr(Plain, name):
                 continue
             got = results(World(lambda party: protocol(party, ring=k), n=protocol.parties), name, case)
             want = results(World(lambda party: Plain(party, ring=k), n=1), name, case)
@@ -362,14 +385,10 @@ def test_results_are_those_of_the_reference(protocol, k):
             assert (np.abs(got - want) <= apart).all(), name
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
 def test_results_do_not_depend_on_the_network(protocol):
     for name, case in cases(40, 18, 20).items():
-        if name in ("split", "shuffle") or not hasattr(
-            protocol, name
-        ):  # no share, or random, or not every protocol has it
-            continue
-        if name in ORDERS and not protocol.has_order:
+        if name in ("split", "shuffle") or not has(protocol, name):  # no share, or random
             continue
         steady = results(World(protocol, n=protocol.parties, seed=2), name, case)
         for seed in range(2):

@@ -35,6 +35,7 @@ def changes():
         ("limit", 3),
         ("kernels", "another"),
         ("link", Link(1e9, 0.001)),
+        ("dealer", True),
     ):
         yield f"device.{name}", msgspec.structs.replace(NODE, device=msgspec.structs.replace(DEVICE, **{name: value}))
     for name, value in (

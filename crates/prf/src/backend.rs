@@ -45,10 +45,13 @@ impl Backend {
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            let aes = is_x86_feature_detected!("aes") && is_x86_feature_detected!("sse2");
+            let aes = is_x86_feature_detected!("aes") && is_x86_feature_detected!("ssse3");
             let vaes = aes && is_x86_feature_detected!("vaes");
             match self {
-                Backend::Vaes512 => vaes && is_x86_feature_detected!("avx512f"),
+                Backend::Vaes512 => {
+                    vaes && is_x86_feature_detected!("avx512f")
+                        && is_x86_feature_detected!("avx512bw")
+                }
                 Backend::Vaes256 => vaes && is_x86_feature_detected!("avx2"),
                 Backend::AesNi => aes,
                 Backend::Portable => true,
@@ -57,6 +60,15 @@ impl Backend {
         #[cfg(not(target_arch = "x86_64"))]
         {
             self == Backend::Portable
+        }
+    }
+
+    /// This one, or the portable one where the processor cannot run it.
+    pub(crate) fn or_portable(self) -> Backend {
+        if self.is_available() {
+            self
+        } else {
+            Backend::Portable
         }
     }
 

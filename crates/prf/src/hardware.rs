@@ -1,4 +1,4 @@
-//! AES-128-CTR with the processor's AES instructions: one, two or four blocks in a register.
+//! AES-128, in counter mode and on blocks, with the processor's AES instructions: one, two or four blocks in a register.
 //!
 //! Eight registers at a time, since an AES round takes several cycles but a new one can start in each.
 
@@ -115,6 +115,233 @@ kernel!(
     _mm512_aesenclast_epi128,
     _mm512_storeu_si512
 );
+
+/// Kernels on blocks, over registers of `$lanes` of them.
+macro_rules! block_kernels {
+    ($permute:ident, $hash_each:ident, $features:literal, $register:ty, $lanes:literal, $broadcast:ident,
+     $xor:ident, $spread:ident, $next:ident, $round:ident, $last:ident, $load:ident, $store:ident) => {
+        /// Blocks through the permutation, or `HASH`ed ([`crate::Cipher`]).
+        #[target_feature(enable = $features)]
+        pub(crate) fn $permute<const HASH: bool>(keys: &RoundKeys, blocks: &mut [u128]) {
+            // SAFETY: each round key is 16 readable bytes; the load is unaligned.
+            let k: [$register; 11] = std::array::from_fn(|i| {
+                $broadcast(unsafe { _mm_loadu_si128(keys.0[i].as_ptr().cast()) })
+            });
+            in_parts::<{ 8 * $lanes }, 1>([blocks], |[part]| {
+                let (mut x, mut s) = ([k[0]; 8], [k[0]; 8]);
+                for i in 0..8 {
+                    // SAFETY: a part is 8 registers of readable memory; the loads are unaligned.
+                    x[i] = unsafe { $load(part.as_ptr().add(i * $lanes).cast()) };
+                    if HASH {
+                        x[i] = $spread(x[i]);
+                    }
+                    s[i] = $xor(x[i], k[0]);
+                }
+                for key in &k[1..10] {
+                    for s in &mut s {
+                        *s = $round(*s, *key);
+                    }
+                }
+                for i in 0..8 {
+                    let mut y = $last(s[i], k[10]);
+                    if HASH {
+                        y = $xor(y, x[i]);
+                    }
+                    // SAFETY: and of writable memory; the stores are unaligned.
+                    unsafe { $store(part.as_mut_ptr().add(i * $lanes).cast(), y) };
+                }
+            });
+        }
+
+        /// Block `i` of each column hashed under `keys[i]`.
+        #[target_feature(enable = $features)]
+        pub(crate) fn $hash_each<const COLUMNS: usize>(
+            keys: &[u128],
+            columns: [&mut [u128]; COLUMNS],
+        ) {
+            let mut all_keys = keys;
+            in_parts::<{ 4 * $lanes }, COLUMNS>(columns, |parts| {
+                let mut last_keys = [0; 4 * $lanes];
+                let keys = match all_keys.split_first_chunk::<{ 4 * $lanes }>() {
+                    Some((keys, rest)) => {
+                        all_keys = rest;
+                        keys
+                    }
+                    None => {
+                        last_keys[..all_keys.len()].copy_from_slice(all_keys);
+                        &last_keys
+                    }
+                };
+                let zero = $broadcast(_mm_setzero_si128());
+                let mut k: [$register; 4] = [zero; 4];
+                let mut x: [[$register; 4]; COLUMNS] = [[zero; 4]; COLUMNS];
+                let mut s = x;
+                for i in 0..4 {
+                    // SAFETY: four registers of readable memory each; the loads are unaligned.
+                    k[i] = unsafe { $load(keys.as_ptr().add(i * $lanes).cast()) };
+                    for c in 0..COLUMNS {
+                        // SAFETY: as above.
+                        x[c][i] =
+                            $spread(unsafe { $load(parts[c].as_ptr().add(i * $lanes).cast()) });
+                        s[c][i] = $xor(x[c][i], k[i]);
+                    }
+                }
+                for (round, constant) in CONSTANTS.into_iter().enumerate() {
+                    for k in &mut k {
+                        *k = $next(*k, $broadcast(_mm_set1_epi32(constant)));
+                    }
+                    for s in &mut s {
+                        for i in 0..4 {
+                            s[i] = if round < 9 {
+                                $round(s[i], k[i])
+                            } else {
+                                $last(s[i], k[i])
+                            };
+                        }
+                    }
+                }
+                for c in 0..COLUMNS {
+                    for i in 0..4 {
+                        // SAFETY: and of writable memory; the stores are unaligned.
+                        unsafe {
+                            $store(
+                                parts[c].as_mut_ptr().add(i * $lanes).cast(),
+                                $xor(s[c][i], x[c][i]),
+                            )
+                        };
+                    }
+                }
+            });
+        }
+    };
+}
+
+/// The round constants of the key schedule, as the low byte of each word.
+const CONSTANTS: [i32; 10] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
+
+/// `work` on `PART` blocks of every column after the other; what is left at the end goes through copies.
+#[inline(always)]
+fn in_parts<const PART: usize, const COLUMNS: usize>(
+    columns: [&mut [u128]; COLUMNS],
+    mut work: impl FnMut([&mut [u128; PART]; COLUMNS]),
+) {
+    let mut parts = columns.map(|column| column.as_chunks_mut::<PART>());
+    let whole = parts.first().map_or(0, |(whole, _)| whole.len());
+    for i in 0..whole {
+        work(parts.each_mut().map(|(whole, _)| &mut whole[i]));
+    }
+    if parts.first().is_some_and(|(_, rest)| !rest.is_empty()) {
+        let mut copies = [[0; PART]; COLUMNS];
+        for (copy, (_, rest)) in copies.iter_mut().zip(&parts) {
+            copy[..rest.len()].copy_from_slice(rest);
+        }
+        work(copies.each_mut());
+        for (copy, (_, rest)) in copies.iter().zip(&mut parts) {
+            let n = rest.len();
+            rest.copy_from_slice(&copy[..n]);
+        }
+    }
+}
+
+block_kernels!(
+    permute_aesni,
+    hash_each_aesni,
+    "aes,ssse3",
+    __m128i,
+    1,
+    itself,
+    _mm_xor_si128,
+    spread1,
+    next1,
+    _mm_aesenc_si128,
+    _mm_aesenclast_si128,
+    _mm_loadu_si128,
+    _mm_storeu_si128
+);
+block_kernels!(
+    permute_vaes256,
+    hash_each_vaes256,
+    "aes,vaes,avx2",
+    __m256i,
+    2,
+    _mm256_broadcastsi128_si256,
+    _mm256_xor_si256,
+    spread2,
+    next2,
+    _mm256_aesenc_epi128,
+    _mm256_aesenclast_epi128,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256
+);
+block_kernels!(
+    permute_vaes512,
+    hash_each_vaes512,
+    "aes,vaes,avx512f,avx512bw",
+    __m512i,
+    4,
+    _mm512_broadcast_i32x4,
+    _mm512_xor_si512,
+    spread4,
+    next4,
+    _mm512_aesenc_epi128,
+    _mm512_aesenclast_epi128,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512
+);
+
+/// Halves exchanged, and the high half added once more to the high half.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn spread1(x: __m128i) -> __m128i {
+    let high = _mm_set_epi64x(-1, 0);
+    _mm_xor_si128(_mm_shuffle_epi32(x, 0x4e), _mm_and_si128(x, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn spread2(x: __m256i) -> __m256i {
+    let high = _mm256_set_epi64x(-1, 0, -1, 0);
+    _mm256_xor_si256(_mm256_shuffle_epi32(x, 0x4e), _mm256_and_si256(x, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn spread4(x: __m512i) -> __m512i {
+    let swapped = _mm512_shuffle_epi32(x, 0x4e);
+    _mm512_mask_xor_epi64(swapped, 0b1010_1010, swapped, x)
+}
+
+/// The next round key. The last encryption round on four copies of the rotated last word substitutes its bytes and
+/// adds the constant (its shift of rows moves bytes between equal columns); two shifts add up the words.
+#[inline]
+#[target_feature(enable = "aes,ssse3")]
+fn next1(key: __m128i, constant: __m128i) -> __m128i {
+    let last = _mm_shuffle_epi8(key, _mm_set1_epi32(0x0c0f_0e0d));
+    let word = _mm_aesenclast_si128(last, constant);
+    let key = _mm_xor_si128(key, _mm_slli_si128(key, 4));
+    let key = _mm_xor_si128(key, _mm_slli_si128(key, 8));
+    _mm_xor_si128(key, word)
+}
+
+#[inline]
+#[target_feature(enable = "aes,vaes,avx2")]
+fn next2(key: __m256i, constant: __m256i) -> __m256i {
+    let last = _mm256_shuffle_epi8(key, _mm256_set1_epi32(0x0c0f_0e0d));
+    let word = _mm256_aesenclast_epi128(last, constant);
+    let key = _mm256_xor_si256(key, _mm256_bslli_epi128(key, 4));
+    let key = _mm256_xor_si256(key, _mm256_bslli_epi128(key, 8));
+    _mm256_xor_si256(key, word)
+}
+
+#[inline]
+#[target_feature(enable = "aes,vaes,avx512f,avx512bw")]
+fn next4(key: __m512i, constant: __m512i) -> __m512i {
+    let last = _mm512_shuffle_epi8(key, _mm512_set1_epi32(0x0c0f_0e0d));
+    let word = _mm512_aesenclast_epi128(last, constant);
+    let key = _mm512_xor_si512(key, _mm512_bslli_epi128(key, 4));
+    let key = _mm512_xor_si512(key, _mm512_bslli_epi128(key, 8));
+    _mm512_xor_si512(key, word)
+}
 
 #[inline]
 #[target_feature(enable = "sse2")]

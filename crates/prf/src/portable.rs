@@ -3,6 +3,7 @@
 //! No table and no branch depends on data, so it takes the same time for every key. SubBytes is the circuit of
 //! Boyar and Peralta, "A depth-16 circuit for the AES S-box" (eprint 2011/332), as 64 lanes at once.
 
+use crate::cipher::spread;
 use crate::stream::RoundKeys;
 
 type Planes = [u64; 128];
@@ -22,14 +23,114 @@ pub(crate) fn blocks(keys: &RoundKeys, first: u64, out: &mut [u8]) {
     }
 }
 
-/// 64 blocks in place, each as two little-endian words.
-pub(crate) fn encrypt(keys: &RoundKeys, lanes: &mut [[u64; 2]; 64]) {
+/// Blocks through the permutation, or `HASH`ed ([`crate::Cipher`]).
+pub(crate) fn permute<const HASH: bool>(keys: &RoundKeys, blocks: &mut [u128]) {
+    for part in blocks.chunks_mut(64) {
+        through::<HASH>(part, |lanes| encrypt(keys, lanes));
+    }
+}
+
+/// Block `i` of each column hashed under `keys[i]`.
+pub(crate) fn hash_each<const COLUMNS: usize>(keys: &[u128], columns: [&mut [u128]; COLUMNS]) {
+    for column in columns {
+        for (keys, part) in keys.chunks(64).zip(column.chunks_mut(64)) {
+            let mut key_lanes = [[0; 2]; 64];
+            for (lane, key) in key_lanes.iter_mut().zip(keys) {
+                *lane = [*key as u64, (*key >> 64) as u64];
+            }
+            through::<true>(part, |lanes| encrypt_each(&key_lanes, lanes));
+        }
+    }
+}
+
+/// At most 64 blocks into lanes, through `cipher`, and back.
+fn through<const HASH: bool>(blocks: &mut [u128], cipher: impl FnOnce(&mut [[u64; 2]; 64])) {
+    let mut lanes = [[0; 2]; 64];
+    for (lane, x) in lanes.iter_mut().zip(blocks.iter_mut()) {
+        if HASH {
+            *x = spread(*x);
+        }
+        *lane = [*x as u64, (*x >> 64) as u64];
+    }
+    cipher(&mut lanes);
+    for (x, lane) in blocks.iter_mut().zip(lanes) {
+        let y = u128::from(lane[1]) << 64 | u128::from(lane[0]);
+        *x = if HASH { *x ^ y } else { y };
+    }
+}
+
+/// 64 blocks in place, each as two little-endian words, each under a key of its own: the key schedule is bit-sliced
+/// too.
+fn encrypt_each(keys: &[[u64; 2]; 64], lanes: &mut [[u64; 2]; 64]) {
+    let (mut planes, mut key) = (to_planes(lanes), to_planes(keys));
+    let mut constant = 1u8;
+    for round in 0..10 {
+        xor(&mut planes, &key);
+        sub_bytes(&mut planes);
+        shift_rows(&mut planes);
+        if round < 9 {
+            mix_columns(&mut planes);
+        }
+        next_round_key(&mut key, constant);
+        constant = double(constant);
+    }
+    xor(&mut planes, &key);
+    from_planes(&planes, lanes);
+}
+
+/// Each word of the next round key is the word before it plus the same word of this one (FIPS 197 section 5.2).
+fn next_round_key(key: &mut Planes, constant: u8) {
+    let mut word = [0u64; 32];
+    for (i, byte) in word.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let from = 8 * (12 + (i + 1) % 4);
+        byte.copy_from_slice(&key[from..from + 8]);
+        sub_byte(byte);
+    }
+    for (b, plane) in word[..8].iter_mut().enumerate() {
+        *plane ^= 0u64.wrapping_sub(u64::from(constant >> b & 1));
+    }
+    for column in key.as_chunks_mut::<32>().0 {
+        for (plane, before) in column.iter_mut().zip(&mut word) {
+            *plane ^= *before;
+            *before = *plane;
+        }
+    }
+}
+
+fn xor(planes: &mut Planes, key: &Planes) {
+    for (plane, key) in planes.iter_mut().zip(key) {
+        *plane ^= key;
+    }
+}
+
+fn to_planes(lanes: &[[u64; 2]; 64]) -> Planes {
     let mut planes = [0; 128];
     for half in 0..2 {
         let mut words = std::array::from_fn(|lane| lanes[lane][half]);
         transpose(&mut words);
         planes[64 * half..64 * (half + 1)].copy_from_slice(&words);
     }
+    planes
+}
+
+fn from_planes(planes: &Planes, lanes: &mut [[u64; 2]; 64]) {
+    for half in 0..2 {
+        let mut words: [u64; 64] = std::array::from_fn(|i| planes[64 * half + i]);
+        transpose(&mut words);
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            lane[half] = word;
+        }
+    }
+}
+
+/// Doubling in GF(2^8); only of round constants, which are public.
+fn double(x: u8) -> u8 {
+    (x << 1) ^ if x & 0x80 != 0 { 0x1b } else { 0 }
+}
+
+/// 64 blocks in place, each as two little-endian words.
+pub(crate) fn encrypt(keys: &RoundKeys, lanes: &mut [[u64; 2]; 64]) {
+    let mut planes = to_planes(lanes);
     add_round_key(&mut planes, &keys.0[0]);
     for key in &keys.0[1..10] {
         sub_bytes(&mut planes);
@@ -40,13 +141,7 @@ pub(crate) fn encrypt(keys: &RoundKeys, lanes: &mut [[u64; 2]; 64]) {
     sub_bytes(&mut planes);
     shift_rows(&mut planes);
     add_round_key(&mut planes, &keys.0[10]);
-    for half in 0..2 {
-        let mut words: [u64; 64] = std::array::from_fn(|i| planes[64 * half + i]);
-        transpose(&mut words);
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            lane[half] = word;
-        }
-    }
+    from_planes(&planes, lanes);
 }
 
 /// The key schedule of FIPS 197, its S-box as the same circuit.
@@ -62,8 +157,7 @@ pub(crate) fn expand(key: &[u8; 16]) -> RoundKeys {
             word[i % 4] ^= before[i];
             keys.0[round][i] = word[i % 4];
         }
-        // Doubling in GF(2^8); the constants are public.
-        constant = (constant << 1) ^ if constant & 0x80 != 0 { 0x1b } else { 0 };
+        constant = double(constant);
     }
     keys
 }
@@ -80,7 +174,7 @@ fn sub_word(word: [u8; 4]) -> [u8; 4] {
 }
 
 /// Bit `j` of word `i` becomes bit `i` of word `j`; its own inverse.
-fn transpose(words: &mut [u64; 64]) {
+pub fn transpose(words: &mut [u64; 64]) {
     let mut width = 32;
     let mut mask = 0x0000_0000_ffff_ffffu64;
     while width != 0 {

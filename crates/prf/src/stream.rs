@@ -11,6 +11,22 @@ use zeroize::Zeroize;
 #[derive(Clone)]
 pub(crate) struct RoundKeys(pub [[u8; 16]; 11]);
 
+impl RoundKeys {
+    /// With the backend that made them: the portable one where the processor does not have `backend`.
+    pub(crate) fn expand(key: &[u8; 16], backend: Backend) -> (RoundKeys, Backend) {
+        let backend = backend.or_portable();
+        let keys = match backend {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has AES-NI, as each of these backends requires.
+            Backend::Vaes512 | Backend::Vaes256 | Backend::AesNi => unsafe {
+                hardware::expand(key)
+            },
+            _ => portable::expand(key),
+        };
+        (keys, backend)
+    }
+}
+
 impl Drop for RoundKeys {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -35,19 +51,7 @@ impl Stream {
 
     /// Falls back to the portable one where the processor does not have `backend`.
     pub fn with_backend(key: &[u8; 16], backend: Backend) -> Stream {
-        let backend = if backend.is_available() {
-            backend
-        } else {
-            Backend::Portable
-        };
-        let keys = match backend {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the processor has AES-NI, as each of these backends requires.
-            Backend::Vaes512 | Backend::Vaes256 | Backend::AesNi => unsafe {
-                hardware::expand(key)
-            },
-            _ => portable::expand(key),
-        };
+        let (keys, backend) = RoundKeys::expand(key, backend);
         Stream {
             keys,
             backend,

@@ -42,6 +42,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(decode, m)?)?;
     m.add_function(wrap_pyfunction!(cross, m)?)?;
     m.add_function(wrap_pyfunction!(square_cross, m)?)?;
+    m.add_function(wrap_pyfunction!(beaver, m)?)?;
     m.add_function(wrap_pyfunction!(zero, m)?)?;
     m.add_function(wrap_pyfunction!(add_stream, m)?)?;
     m.add_function(wrap_pyfunction!(sub_stream, m)?)?;
@@ -771,6 +772,42 @@ fn cross<'py>(
             let x = [x0.slice::<$t>(), x1.slice::<$t>()];
             let y = [y0.slice::<$t>(), y1.slice::<$t>()];
             released(py, x0.nbytes(), || products::cross(o, x, y, &plus, &minus))
+        }};
+    }
+    match kind {
+        Kind::U32 => run!(u32),
+        Kind::U64 => run!(u64),
+        Kind::U128 => run!(Z128),
+    }
+    Ok(out.into_array())
+}
+
+/// c + e PRG(b) + f PRG(a), and e f more if `first`; elementwise, equal shapes.
+#[pyfunction]
+#[pyo3(signature = (c, e, f, a, b, first, out=None))]
+#[allow(clippy::too_many_arguments)]
+fn beaver<'py>(
+    py: Python<'py>,
+    c: Array<'py>,
+    e: Array<'py>,
+    f: Array<'py>,
+    a: &[u8],
+    b: &[u8],
+    first: bool,
+    out: Out<'py>,
+) -> PyResult<Any<'py>> {
+    let kind = same_ring("beaver", &[&c, &e, &f])?;
+    same_shape(py, "beaver", &[&c, &e, &f])?;
+    let (a, b) = (stream("a", a)?, stream("b", b)?);
+    let out = Output::new(py, out, c.shape(), c.dtype())?;
+    let (c, e, f) = (out.disjoint(c)?, out.disjoint(e)?, out.disjoint(f)?);
+    macro_rules! run {
+        ($t:ty) => {{
+            let o = out.slice::<$t>();
+            let (rest, opened) = (c.slice::<$t>(), [e.slice::<$t>(), f.slice::<$t>()]);
+            released(py, c.nbytes(), || {
+                products::beaver(o, rest, opened, [&a, &b], first)
+            })
         }};
     }
     match kind {

@@ -67,6 +67,22 @@ multiversion! {
         }
     }
 
+    fn beaver_part<T: Ring>(out: &mut [T], c: &[T], e: &[T], f: &[T], a: &[T], b: &[T]) {
+        let n = out.len();
+        let (c, e, f, a, b) = (&c[..n], &e[..n], &f[..n], &a[..n], &b[..n]);
+        for i in 0..n {
+            out[i] = c[i].plus(e[i].times(b[i])).plus(f[i].times(a[i]));
+        }
+    }
+
+    fn beaver_first_part<T: Ring>(out: &mut [T], c: &[T], e: &[T], f: &[T], a: &[T], b: &[T]) {
+        let n = out.len();
+        let (c, e, f, a, b) = (&c[..n], &e[..n], &f[..n], &a[..n], &b[..n]);
+        for i in 0..n {
+            out[i] = c[i].plus(e[i].times(b[i].plus(f[i]))).plus(f[i].times(a[i]));
+        }
+    }
+
     fn minus_part<T: Ring>(out: &mut [T], x: &[T], y: &[T]) {
         for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
             *out = x.minus(*y);
@@ -107,6 +123,25 @@ pub fn square_cross<T: Ring>(out: &mut [T], [x0, x1]: [&[T]; 2], plus: &Stream, 
     with_zero(out, plus, minus, |i, out, p, m| {
         let range = i..i + out.len();
         square_part(out, &x0[range.clone()], &x1[range], p, m);
+    });
+}
+
+/// `c + e b + f a` for a = PRG(a) and b = PRG(b), and `e f` more at the `first` party: Beaver's product.
+pub fn beaver<T: Ring>(
+    out: &mut [T],
+    c: &[T],
+    [e, f]: [&[T]; 2],
+    [a, b]: [&Stream; 2],
+    first: bool,
+) {
+    let part = if first {
+        beaver_first_part
+    } else {
+        beaver_part
+    };
+    with_zero(out, a, b, |i, out, a, b| {
+        let range = i..i + out.len();
+        part(out, &c[range.clone()], &e[range.clone()], &f[range], a, b);
     });
 }
 

@@ -173,8 +173,9 @@ class Configured:
 
 
 def describe_device(node: Node) -> str:
-    """The form that patterns in policies match: "aby3(alice, bob, carol)", "psi(alice, bob, carol)"."""
-    return f"{node.device.protocol or node.device.kind}({', '.join(node.device.parties)})"
+    """The form that patterns in policies match: "aby3(alice, bob, carol)", "semi2k(alice, bob, dealer=carol)",
+    "psi(alice, bob, carol)"."""
+    return f"{node.device.protocol or node.device.kind}({node.device.members})"
 
 
 def count_rows(schema: Schema) -> int:

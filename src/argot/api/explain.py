@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import mpc
 from ..devices import plain
 from ..devices.schema import Tensor
 from ..errors import InputError
@@ -157,7 +156,7 @@ def _explained(
 ) -> Explanation:
     device, link = place.spec, place.link
     ring, fraction_bits = device.ring, device.fraction_bits
-    costs = estimate(program, mpc.load(device.protocol), ring, fraction_bits, link)
+    costs = estimate(program, device.form(), ring, fraction_bits, link)
     found = tuple(overflows(program, ring, fraction_bits))
     return Explanation(title, device.name, program, costs, found, link, few(link, fraction_bits), links, measured)
 

@@ -10,7 +10,6 @@ from pathlib import Path as File
 from types import TracebackType
 from typing import Any, Literal
 
-from .. import mpc as protocols
 from ..agent import wire
 from ..config import check_name
 from ..devices import codec, mpc
@@ -18,6 +17,7 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
+from ..mpc import load
 from ..runtime.link import Link
 from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
@@ -25,6 +25,7 @@ from .client import Client
 from .explain import Explanation, explain
 from .handles import Handle
 from .places import MpcDevice, Party
+from .protocols import choose, protocols
 from .report import Report, make_report
 from .trace import write_trace
 
@@ -63,6 +64,8 @@ class Federation:
         self,
         *parties: Party | str,
         protocol: str = "aby3",
+        dealer: Party | str | None = None,
+        adversary: str = "semi-honest",
         ring: int = 64,
         fraction_bits: int | None = None,
         name: str | None = None,
@@ -74,7 +77,12 @@ class Federation:
 
         Args:
             parties: in the order of their ranks.
-            protocol: a file of `argot/mpc`, such as "aby3".
+            protocol: a file of `argot/mpc`, such as "aby3"; `argot.protocols()` lists them. "auto" takes the one that
+                fits the parties, the dealer and the adversary, and prints why.
+            dealer: a further party that computes nothing and hands out what is random, for "semi2k". It learns nothing
+                by itself, and is trusted not to join what it has with what a party sees; the report says so.
+            adversary: whom "auto" shall be safe against: "semi-honest" parties, who follow the program. There is no
+                protocol against "malicious" ones yet.
             ring: 32, 64 or 128 bits. `argot.errors.RangeWarning` says where numbers may need more.
             fraction_bits: bits after the binary point of fixed-point numbers; by default 8, 18 or 40, by the ring.
             name: for reports; made up if not given.
@@ -100,25 +108,36 @@ class Federation:
                 wanted="a federation of argot.local",
                 todo="check there, on other data",
             )
-        names = tuple(self.name_of(party) for party in parties)
+        names = tuple(self.name_of(party) for party in (*parties, *(() if dealer is None else (dealer,))))
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
-        offered = _protocols()
-        if protocol not in offered:
-            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(offered)}")
+        if protocol == "auto":
+            protocol, why = choose(len(parties), dealer is not None, adversary)
+            print(why)
+        elif protocol not in protocols():
+            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(protocols())}, or auto")
         chosen = frozenset([general] if isinstance(general, str) else general)
         if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
             raise UnknownNameError(f"general={unknown}", wanted=f"some of {', '.join(GENERAL_FUNCTIONS)}")
         bits, fraction = mpc.number_model(ring, fraction_bits)
-        mpc.check(protocol, len(names), bits, fraction)
+        mpc.check(protocol, len(names), bits, fraction, dealer is not None)
         name = check_name(name or self._fresh_name("mpc"), "device")
         if name in self._specs or name in self._by_name:
             raise ConfigError(f"the device {name!r} exists already", todo="give it another name")
         known = None if link is None else link.checked()
-        spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known)
+        spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known, dealer=dealer is not None)
         device = MpcDevice(self, spec, self._open(spec), check, chosen)
         self._devices[name] = device
         return device
+
+    def seat(self, protocol: str, **options: Any) -> MpcDevice:
+        """The device of a protocol on this federation's parties in their order: as many as it needs to compute, and the
+        next one as dealer where it needs one. `options` and errors are those of `mpc`."""
+        if protocol not in protocols():
+            return self.mpc(protocol=protocol, **options)  # says which there are
+        found, everybody = load(protocol), self.parties
+        dealer = everybody[found.parties] if found.needs_dealer and len(everybody) > found.parties else None
+        return self.mpc(*everybody[: found.parties], protocol=protocol, dealer=dealer, **options)
 
     def place(self, name: str) -> Party | MpcDevice:
         return self._devices.get(name) or self[name]
@@ -316,11 +335,6 @@ def _finish(client: Client, shut_down: Callable[[], None], process: int) -> None
         return
     client.close(ProgramError("the federation was closed"))
     shut_down()
-
-
-def _protocols() -> list[str]:
-    """Those that hide something: the reference of one party computes in the clear."""
-    return [name for name in protocols.names() if protocols.load(name).parties > 1]
 
 
 def _released(federation: weakref.ref[Federation], product: Product) -> None:

@@ -97,6 +97,6 @@ class MpcDevice:
         general = f", general={sorted(self.general)}" if self.general else ""
         link = f", link={str(self._link())!r}" if self.opened.state == "ready" else ""
         return (
-            f"MpcDevice({', '.join(s.parties)}; protocol={s.protocol!r}, ring={s.ring}, "
+            f"MpcDevice({s.members}; protocol={s.protocol!r}, ring={s.ring}, "
             f"fraction_bits={s.fraction_bits}{general}{link})"
         )

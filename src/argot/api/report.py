@@ -13,6 +13,7 @@ from ..agent import wire
 from ..errors import ArgotError, ReportMismatch
 from ..graph.disclosures import Disclosure, constants, failure_bits, of_graph, shapes
 from ..graph.graph import Record
+from ..graph.node import DeviceSpec
 
 if TYPE_CHECKING:
     from .federation import Federation
@@ -69,11 +70,13 @@ class LineCost:
 class Report:
     """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines.
 
-    `note` says whom the driver acts for. `learned` is what was opened on purpose; `nodes` has one entry for every call,
-    in order; `peak_memory` is in MB, by party; `unchecked` are agents whose journals could not be had.
+    `note` says whom the driver acts for, `trusted` who is trusted beside the parties. `learned` is what was opened on
+    purpose; `nodes` has one entry for every call, in order; `peak_memory` is in MB, by party; `unchecked` are agents
+    whose journals could not be had.
     """
 
     note: str
+    trusted: tuple[str, ...]
     learned: tuple[Disclosure, ...]
     fetched: tuple[str, ...]
     failure_bits: tuple[Disclosure, ...]
@@ -114,6 +117,7 @@ class Report:
         if self.unchecked:
             checked = f"not checked against the journals of {', '.join(self.unchecked)}, which are gone"
         found = [
+            ("Who is trusted", list(self.trusted)),
             (f"Who learned what ({checked})", [str(line) for line in self.learned] or ["nobody learned anything"]),
             ("Values fetched by the driver", list(self.fetched)),
             ("Failures that others learned of", [str(line) for line in self.failure_bits]),
@@ -191,6 +195,7 @@ def make_report(federation: Federation) -> Report:
     driver = "the driver" if not federation.embedded else "the driver (trusted)"
     return Report(
         note=EMBEDDED if federation.embedded else deployed,
+        trusted=tuple(dict.fromkeys(_trust(record.device) for record in graph if record.device.dealer)),
         learned=tuple(of_graph(graph, driver, lambda node, party: _has_opened(journals.get(party), node))),
         fetched=tuple(f"{owner}: {name} ({graph.records[number].where})" for owner, name, number in client.fetched),
         failure_bits=tuple(failure_bits(graph)),
@@ -202,6 +207,13 @@ def make_report(federation: Federation) -> Report:
         peak_memory=memory,
         unchecked=tuple(unchecked),
         graph_hash=graph.digest(),
+    )
+
+
+def _trust(device: DeviceSpec) -> str:
+    return (
+        f"{device.parties[-1]} deals what is random on {device}: trusted for confidentiality, not to join what it has "
+        "with what another party sees"
     )
 
 

@@ -32,8 +32,8 @@ def bench(
     if min(rows, cols, batch) < 2:
         raise InputError(f"{rows} rows, {cols} columns, batch {batch}", wanted="at least 2 of each")
     with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, carol = federation.parties
-        device = federation.mpc(alice, bob, carol, protocol=protocol)
+        alice, bob, _ = federation.parties
+        device = federation.seat(protocol)
         left, right = at(alice)(columns)(rows, cols, 0), at(bob)(columns)(rows, cols, 1)
         label = at(bob)(labels)(rows, cols)
         x, y = at(device)(schedule.design)([left, right], label, batch).wait()

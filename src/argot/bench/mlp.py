@@ -48,8 +48,8 @@ def bench(
     """
     start = weights()
     with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, carol = federation.parties
-        device = federation.mpc(alice, bob, carol, protocol=protocol)
+        alice, bob, _ = federation.parties
+        device = federation.seat(protocol)
         x, y = at(alice)(images)(rows, TRAINING).wait(), at(bob)(labels)(rows, TRAINING).wait()
         train = at(device)(partial(epoch, batch))
         measured, trained = median(lambda: train(jax.tree.map(public, start), x, y), reps)

@@ -116,8 +116,8 @@ def bench(
     sizes = _sizes(n, operation.sizes)
     arguments = operation.arguments(*sizes)
     with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, carol = federation.parties
-        device = federation.mpc(alice, bob, carol, protocol=protocol, ring=ring)
+        alice, bob, _ = federation.parties
+        device = federation.seat(protocol, ring=ring)
         secret = [_secret(device, alice, bob, argument, i) for i, argument in enumerate(arguments)]
         run = at(device)(_declared(operation.run, declared) if declared else operation.run)
         measured, result = median(lambda: run(*secret), reps)

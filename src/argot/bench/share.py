@@ -21,8 +21,8 @@ def bench(n: int, reps: int = 5, protocol: str = "aby3") -> dict[str, Any]:
         op, n, seconds (median), bytes_total, rounds, max_abs_error of the shares.
     """
     with local("alice", "bob", "carol") as federation:
-        alice, bob, carol = federation.parties
-        device = federation.mpc(alice, bob, carol, protocol=protocol)
+        alice, bob, _ = federation.parties
+        device = federation.seat(protocol)
         x, y = at(alice)(value)(*REALS, [n], 0).wait(), at(bob)(value)(*REALS, [], 1).wait()
         measured, shared = median(lambda: at(device)(added)(x, y), reps)
         error = at(alice)(largest_error)(federation.reveal(shared, to=alice), n)

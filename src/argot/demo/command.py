@@ -91,7 +91,7 @@ def demo(
         start = time.perf_counter()
         with local("alice", "bob", "carol") as federation:
             alice, bob, carol = federation.parties
-            device = federation.mpc(alice, bob, carol, protocol=protocol)
+            device = federation.seat(protocol)
             ready = job.Step("start three agents", time.perf_counter() - start)
             screen = Screen(console, quiet)
             screen.done(ready, "one process a party, TLS between them")

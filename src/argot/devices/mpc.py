@@ -21,19 +21,31 @@ from ..vm.values import Private, Public, Secret, Value, decode
 from .schema import Tensor
 
 
-def check(protocol: str, parties: int, ring: int, fraction_bits: int) -> type[Protocol]:
-    """The protocol's class. UnknownNameError or ConfigError for a device that cannot be."""
+def check(protocol: str, parties: int, ring: int, fraction_bits: int, dealer: bool = False) -> mpc.Form:
+    """The protocol with so many members. UnknownNameError or ConfigError for a device that cannot be."""
     found = mpc.load(protocol)
-    if parties != found.parties:
+    computing = parties - dealer
+    if not found.fits(computing):
+        fitting = [name for name in mpc.names() if mpc.load(name).fits(computing)]
         raise ConfigError(
-            f"{protocol} with {parties} parties", wanted=f"{found.parties}", todo="name as many parties as it has"
+            f"{protocol} with {computing} parties",
+            wanted=found.parties_wanted(),
+            todo=f"for {computing} there is {' or '.join(fitting)}" if fitting else "name as many parties as it has",
+        )
+    if dealer and not found.has_dealer:
+        raise ConfigError(f"{protocol} with a dealer", wanted="no dealer", todo="leave it out: it has no use for one")
+    if not dealer and found.needs_dealer:
+        raise ConfigError(
+            f"{protocol} without a dealer",
+            wanted="dealer=party, who is trusted not to join its view with that of another",
+            todo="name one, or take another protocol",
         )
     bits = ring_dtype(ring).itemsize * 8
     # The general functions, which the widest ring uses, have 122 - 2f digits of a reciprocal: 26 at least.
     most = 48 if bits == 128 else bits // 2 - 3
     if not 0 <= fraction_bits <= most:
         raise ConfigError(f"{fraction_bits} fraction bits in a ring of {ring}", wanted=f"0 to {most}")
-    return found
+    return mpc.Form(found, parties, dealer)
 
 
 def number_model(ring: int | str, fraction_bits: int | None) -> tuple[int, int]:

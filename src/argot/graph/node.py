@@ -14,6 +14,8 @@ import msgspec
 
 from argot._core import prf
 
+from .. import mpc
+from ..devices.mpc import check
 from ..devices.schema import Path, Schema
 from ..runtime.link import Link
 
@@ -26,8 +28,8 @@ Visibility = Literal["private", "secret", "public"]
 
 
 class DeviceSpec(msgspec.Struct, frozen=True):
-    """A device as all its parties see it. `parties` are in rank order; `limit` nodes run at once; `link` is the network
-    between them, None if they measure it."""
+    """A device as all its parties see it. `parties` are in rank order, a dealer last; `limit` nodes run at once; `link`
+    is the network between them, None if they measure it."""
 
     kind: Kind
     name: str
@@ -37,13 +39,24 @@ class DeviceSpec(msgspec.Struct, frozen=True):
     fraction_bits: int = 0
     limit: int = 4
     link: Link | None = None
+    dealer: bool = False
     kernels: str = KERNEL_VERSION
 
     def __str__(self) -> str:
         if self.kind == "plain":
             return self.parties[0]
         detail = f" {self.protocol}" if self.protocol else ""
-        return f"{self.name}({', '.join(self.parties)}{detail})"
+        return f"{self.name}({self.members}{detail})"
+
+    def form(self) -> mpc.Form:
+        """The protocol of an MPC device. UnknownNameError or ConfigError for one that cannot be."""
+        return check(self.protocol, len(self.parties), self.ring, self.fraction_bits, self.dealer)
+
+    @property
+    def members(self) -> str:
+        """The parties by name, as people read them: "alice, bob, dealer=carol"."""
+        dealer = len(self.parties) - 1 if self.dealer else None
+        return ", ".join(f"dealer={name}" if rank == dealer else name for rank, name in enumerate(self.parties))
 
 
 class Binding(msgspec.Struct, frozen=True):

@@ -1,22 +1,26 @@
 """Secure multi-party computation: protocols by file name.
 
-    mpc.names()        -> ["aby3", "plain"]
+    mpc.names()        -> ["aby3", "plain", "semi2k"]
     mpc.load("aby3")   -> the class Aby3
+    mpc.forms()        -> each with the numbers of parties that it is tested with
 
-A protocol is a file of this folder with a line `class Name(Protocol):`; nothing is registered.
+A protocol is a file of this folder with a final class; nothing is registered.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..errors import UnknownNameError
 from .protocol import Protocol
 
-_CLASS = re.compile(r"^class (\w+)\(Protocol\):", re.MULTILINE)
+_CLASS = re.compile(r"^@final\nclass (\w+)\(\w+\):", re.MULTILINE)
 
 
 @cache
@@ -40,3 +44,34 @@ def load(name: str) -> type[Protocol]:
         raise UnknownNameError(f"protocol {name!r}", wanted="one of " + ", ".join(names()))
     protocol: type[Protocol] = getattr(import_module(f"{__name__}.{name}"), _classes()[name])
     return protocol
+
+
+@dataclass(frozen=True)
+class Form:
+    """A protocol with a number of members, of which the last may be a dealer. Called like the protocol's class, of
+    which it has all attributes."""
+
+    protocol: type[Protocol]
+    parties: int
+    dealer: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Protocol:
+        options = kwargs | {"dealer": self.dealer}
+        return self.protocol(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.protocol, name)
+
+    def __repr__(self) -> str:
+        name = self.protocol.__name__.lower()
+        if self.protocol.fits(self.protocol.parties + 1):
+            name += f"({self.parties - self.dealer})"
+        return name + ("+dealer" if self.dealer else "")
+
+
+def forms() -> Iterator[Form]:
+    """All protocols with the numbers of parties that the conformance suite runs them with."""
+    for name in names():
+        protocol = load(name)
+        for parties, dealer in protocol.forms or ((protocol.parties, False),):
+            yield Form(protocol, parties, dealer)

@@ -19,7 +19,6 @@ party.` finds every message and draw.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -31,7 +30,7 @@ from . import aby3_functions as functions
 from . import aby3_order as orders
 from . import carry
 from .bits import Bits
-from .protocol import Arith, Array, Bool, Protocol, full, operand
+from .protocol import About, Arith, Array, Bool, Protocol, full, operand, packed
 
 Operation = Callable[..., Coroutine[Any, Any, Any]]
 Kernel = Callable[..., Array]
@@ -74,8 +73,16 @@ TWICE = ((2, 1, 2, 1), (1, 2, 1, 2), (1, -1, -2, 2))
 class Aby3(Protocol):
     """Semi-honest security against one of three parties. See aby3.md."""
 
-    parties: ClassVar[int] = 3
+    parties: int = 3
     has_addends: ClassVar[bool] = True
+    about: ClassVar[About | None] = About(
+        parties="3",
+        adversary="semi-honest: follows the program, analyses what it sees",
+        threshold="safe against any one of the three; two together learn everything",
+        assumes="authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
+        note="src/argot/mpc/aby3.md",
+    )
 
     # ---- local --------------------------------------------------------------------------------------------------
 
@@ -319,7 +326,7 @@ class Aby3(Protocol):
             drawn = p.key(0, 1), p.key(0, 1)
             high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 1), drawn=drawn)
         else:
-            received = await p.recv(0, c), await p.recv(0, _packed(c.size, d))
+            received = await p.recv(0, c), await p.recv(0, packed(c.size, d))
             high, product, side = mpc.trunc_meet(c, also, d, p.key(0, 2), received=received)
         mpc.trunc_last(high, product, await p.exchange(3 - p.rank, product), d)
         return Arith((side, high) if p.rank == 1 else (high, side))
@@ -348,7 +355,7 @@ class Aby3(Protocol):
             case _:
                 s = self._draw_planes(1, z.size, 1, 2)
                 other = await p.recv(2, z)
-                dealt = await p.recv(2, _packed(z.size, d))
+                dealt = await p.recv(2, packed(z.size, d))
                 mine = ring.bits_xor(mpc.trunc_units(z, other, False), s)
                 p.send(0, mine)
                 theirs = await p.recv(0, mine)
@@ -451,7 +458,7 @@ class Aby3(Protocol):
             mpc.compose_join(following, total, True, key=p.key(0, 1))
         else:
             size = sum(-(-total.size * (self.k - i) // 8) for i in range(b.width))
-            received = await p.recv(0, _packed(size, 8))
+            received = await p.recv(0, packed(size, 8))
             mpc.compose_join(own, total, False, received=received)
         return await self.join(total, b.shape)
 
@@ -699,12 +706,6 @@ def _check_shapes(*shares: Arith | Bool) -> bool:
             "operands of shapes " + " and ".join(str(share.shape) for share in shares), wanted="equal shapes"
         )
     return False
-
-
-@lru_cache(maxsize=1024)
-def _packed(n: int, bits: int) -> Spec:
-    """The wire form of n numbers of so many bits."""
-    return Spec((-(-n * bits // 8),), np.dtype(np.uint8))
 
 
 def _contiguous(x: Arith | Bool) -> Arith | Bool:

@@ -87,6 +87,12 @@ class Bits:
         return cls(np.zeros((width, _words(prod(shape))), np.uint64), shape)
 
     @classmethod
+    def drawn(cls, key: bytes, shape: Sequence[int], width: int) -> Bits:
+        """Uniform words from a key of 16 bytes."""
+        shape = tuple(shape)
+        return cls(ring.bits_stream(key, width, prod(shape)), shape)
+
+    @classmethod
     def from_ring(cls, x: NDArray[Any], width: int) -> Bits:
         """The low `width` bits of the elements of `x`, of a ring or another unsigned dtype."""
         return cls(ring.bits_from_ring(x, width), x.shape)

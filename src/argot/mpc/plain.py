@@ -27,7 +27,7 @@ free = cost("0")  # nothing is sent
 class Plain(Protocol):
     """All values in the clear: a share has one part, the value. Truncation rounds to nearest, halves up."""
 
-    parties: ClassVar[int] = 1
+    parties: int = 1
     has_addends: ClassVar[bool] = True
 
     def public(self, x: Array) -> Arith:

@@ -29,13 +29,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from .._core import ring
 from ..errors import ConfigError
-from ..runtime import cost
+from ..runtime import Spec, cost
 from ..runtime.link import Link
 from .bits import Bits
 from .few import few
@@ -135,10 +136,37 @@ def ring_dtype(name: int | str | np.dtype[Any]) -> np.dtype[Any]:
     raise ConfigError(f"ring {name!r}", wanted="32, 64 or 128 bits", todo="pass ring=64, the default")
 
 
+@dataclass(frozen=True)
+class About:
+    """What to know of a protocol before choosing it, in words; the security note beside its file has the proofs."""
+
+    parties: str
+    adversary: str
+    threshold: str
+    assumes: str
+    leaks: str
+    note: str
+
+
 class Protocol(ABC):
     """One party's side of a protocol. Methods of other parties' instances run in step over `party`."""
 
-    parties: ClassVar[int]
+    parties: int
+    """How many there are, all members of the session; of a class the fewest."""
+
+    most: ClassVar[int] = 0
+    """The most parties that compute; 0: as many as `parties`."""
+
+    has_dealer: ClassVar[bool] = False
+    """Whether the last party may be one that computes nothing and deals what is random."""
+
+    needs_dealer: ClassVar[bool] = False
+
+    about: ClassVar[About | None] = None
+    """None: it hides nothing."""
+
+    forms: ClassVar[tuple[tuple[int, bool], ...]] = ()
+    """The numbers of parties, the dealer among them, that tests run; and whether there is a dealer. ():  `parties`."""
 
     def __init__(
         self,
@@ -146,6 +174,7 @@ class Protocol(ABC):
         ring: int | str | np.dtype[Any] = 64,
         fraction_bits: int | None = None,
         link: Link | None = None,
+        dealer: bool = False,
     ) -> None:
         """
         Args:
@@ -153,10 +182,13 @@ class Protocol(ABC):
             ring: 32, 64 or 128.
             fraction_bits: bits after the binary point of fixed-point numbers; None: 8, 18 or 40 by the ring.
             link: between the parties, as all of them know it; it decides which form of an operation is taken.
+            dealer: whether the last party only deals.
 
         Raises:
-            ConfigError: no such ring, or fractions that leave no room for a product.
+            ConfigError: no such ring, fractions that leave no room for a product, or a dealer where there is none.
         """
+        if dealer and not self.has_dealer:
+            raise ConfigError(f"a dealer for {type(self).__name__.lower()}", wanted="no dealer: it has no use for one")
         self.party = party
         self.dtype = ring_dtype(ring)
         self.k = self.dtype.itemsize * 8
@@ -169,6 +201,21 @@ class Protocol(ABC):
             )
         self.fraction_bits = fraction_bits
         self.few = few(link, fraction_bits)
+
+    @property
+    def variables(self) -> dict[str, int]:
+        """Variables of cost formulas that only this protocol has."""
+        return {}
+
+    @classmethod
+    def fits(cls, computing: int) -> bool:
+        """Whether so many parties can compute with it."""
+        return cls.parties <= computing <= max(cls.most, cls.parties)
+
+    @classmethod
+    def parties_wanted(cls) -> str:
+        """How many parties compute with it, in words."""
+        return f"{cls.parties} to {cls.most}" if cls.most > cls.parties else str(cls.parties)
 
     # ---- local: no messages -------------------------------------------------------------------------------------
 
@@ -401,6 +448,12 @@ def row_starts(shape: tuple[int, ...]) -> Array:
     """The index, counted over the whole array, of the first element of each row, shaped (..., 1)."""
     rows = np.arange(math.prod(shape[:-1]))
     return (rows * shape[-1]).reshape((*shape[:-1], 1))
+
+
+@lru_cache(maxsize=1024)
+def packed(n: int, bits: int) -> Spec:
+    """The wire form of n numbers of so many bits."""
+    return Spec((-(-n * bits // 8),), np.dtype(np.uint8))
 
 
 def full(value: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..mpc import Form
 from ..mpc.bits import Bits
 from ..mpc.plain import Plain
 from ..mpc.protocol import Arith, Bool, Protocol
@@ -54,7 +55,7 @@ def _shown(value: Value, plain: Plain) -> Array:
 
 
 def on_world(
-    protocol: type[Protocol],
+    protocol: type[Protocol] | Form,
     program: Program,
     arrays: Sequence[Any],
     *,

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..mpc import Form
 from ..mpc.protocol import Protocol
 from ..runtime.link import Link
 from ..runtime.world import World
@@ -78,7 +79,7 @@ class Estimate:
 
 
 def estimate(
-    program: Program, protocol: type[Protocol], ring: int, fraction_bits: int, link: Link | None = None
+    program: Program, protocol: type[Protocol] | Form, ring: int, fraction_bits: int, link: Link | None = None
 ) -> Estimate:
     """The cost of a program under a protocol, between parties with such a link. Takes about as long as a run of every
     equation that differs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from ...devices import mpc
 from ...runtime.link import measure
 from ...runtime.session import Session, agree_keys
 from ..context import Context, Results
@@ -18,7 +17,7 @@ def prepare(context: Context) -> None:
     """UnknownNameError or ConfigError for a protocol or a link that does not exist, or not for so many parties."""
     spec = context.node.device
     if spec.kind == "mpc":
-        mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
+        spec.form()
         if spec.link is not None:
             spec.link.checked()
 

@@ -45,7 +45,7 @@ def execute(context: Context) -> Results:
 
 def _from_device(context: Context, body: bodies.Reveal) -> Any:
     spec = context.node.device
-    protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
+    protocol = spec.form()
     (entry,), (binding,) = context.inputs, context.node.inputs
     assert entry is not None
     values = select(entry, binding)

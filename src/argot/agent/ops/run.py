@@ -78,7 +78,7 @@ def execute(context: Context) -> Results:
     """Run it with the other parties."""
     body, program, plans, values = context.prepared
     spec = context.node.device
-    protocol = mpc.check(spec.protocol, len(spec.parties), spec.ring, spec.fraction_bits)
+    protocol = spec.form()
 
     network = context.session.network
 

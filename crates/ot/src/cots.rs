@@ -1,0 +1,225 @@
+//! Correlations as they are handed on: taken from, never copied.
+
+use crate::bits::{bytes_to_words, gather, words_to_bytes};
+use crate::error::length;
+use crate::{bits, masked, Error, Session};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Numbers of correlations in one session stay below 2^48, which [`Run::pad_keys`] relies on.
+pub(crate) const MOST: u64 = 1 << 48;
+
+/// The sender's side of some correlations: `q_i`, with lowest bit 0.
+pub struct SenderCots {
+    pub(crate) delta: Zeroizing<u128>,
+    pub(crate) run: Run,
+}
+
+/// The receiver's side: `t_i = q_i ^ b_i * delta`, with lowest bit `b_i`.
+pub struct ReceiverCots {
+    pub(crate) run: Run,
+}
+
+/// Consecutive blocks of one session, from number `first` on.
+pub(crate) struct Run {
+    pub(crate) session: Session,
+    /// Of the session, for the pads. Public.
+    key: u128,
+    first: u64,
+    blocks: Zeroizing<Vec<u128>>,
+    used: usize,
+}
+
+impl Run {
+    pub(crate) fn new(session: &Session, first: u64, blocks: Zeroizing<Vec<u128>>) -> Run {
+        assert!(
+            first + blocks.len() as u64 <= MOST,
+            "a session ends at 2^48 correlations"
+        );
+        Run {
+            session: *session,
+            key: session.key("pads", 0),
+            first,
+            blocks,
+            used: 0,
+        }
+    }
+
+    pub(crate) fn blocks(&self) -> &[u128] {
+        &self.blocks[self.used..]
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.first + self.used as u64
+    }
+
+    fn take(&mut self, n: usize) -> Result<Run, Error> {
+        let have = self.blocks().len();
+        if n > have {
+            return Err(Error::TooFew { got: have, want: n });
+        }
+        let first = self.first();
+        let taken = &mut self.blocks[self.used..self.used + n];
+        let blocks = Zeroizing::new(taken.to_vec());
+        taken.zeroize();
+        self.used += n;
+        Ok(Run {
+            session: self.session,
+            key: self.key,
+            first,
+            blocks,
+            used: 0,
+        })
+    }
+
+    /// The keys under which pads of correlations `first + step * i` are hashed, of kind `kind`: all keys of a session
+    /// differ, so each hashes no more than what one correlation gives.
+    pub(crate) fn pad_keys(&self, step: usize, kind: u8, at: usize, n: usize) -> Vec<u128> {
+        let first = self.first() + (step * at) as u64;
+        (0..n)
+            .map(|i| self.key ^ u128::from((first + (step * i) as u64) << 8 | u64::from(kind)))
+            .collect()
+    }
+}
+
+impl SenderCots {
+    pub(crate) fn new(
+        session: &Session,
+        delta: u128,
+        first: u64,
+        blocks: Zeroizing<Vec<u128>>,
+    ) -> SenderCots {
+        SenderCots {
+            delta: Zeroizing::new(delta),
+            run: Run::new(session, first, blocks),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.run.blocks().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of the first one, counted from the start of the session: the same at both parties.
+    pub fn first(&self) -> u64 {
+        self.run.first()
+    }
+
+    pub fn delta(&self) -> u128 {
+        *self.delta
+    }
+
+    /// The blocks `q_i`.
+    pub fn blocks(&self) -> &[u128] {
+        self.run.blocks()
+    }
+
+    /// The next `n`, which are no longer in here.
+    pub fn take(&mut self, n: usize) -> Result<SenderCots, Error> {
+        Ok(SenderCots {
+            delta: self.delta.clone(),
+            run: self.run.take(n)?,
+        })
+    }
+
+    /// The correlations of the receiver's own choices, from its message: where bit and choice differ, `q_i + delta`
+    /// takes the place of `q_i`.
+    pub fn follow(mut self, request: &[u8]) -> Result<SenderCots, Error> {
+        let n = self.len();
+        let flips = bytes_to_words(request, n, "choices")?;
+        let (delta, used) = (*self.delta, self.run.used);
+        for (i, q) in self.run.blocks[used..].iter_mut().enumerate() {
+            *q = (*q ^ masked(delta, 0u64.wrapping_sub(bits::bit(&flips, i)))) & !1;
+        }
+        Ok(self)
+    }
+}
+
+impl ReceiverCots {
+    pub(crate) fn new(session: &Session, first: u64, blocks: Zeroizing<Vec<u128>>) -> ReceiverCots {
+        ReceiverCots {
+            run: Run::new(session, first, blocks),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.run.blocks().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As [`SenderCots::first`].
+    pub fn first(&self) -> u64 {
+        self.run.first()
+    }
+
+    /// The blocks `t_i`.
+    pub fn blocks(&self) -> &[u128] {
+        self.run.blocks()
+    }
+
+    /// The bits `b_i`, 64 a word.
+    pub fn choices(&self) -> Vec<u64> {
+        let blocks = self.run.blocks();
+        gather(blocks.len(), |i| blocks[i] as u64)
+    }
+
+    /// The next `n`, which are no longer in here.
+    pub fn take(&mut self, n: usize) -> Result<ReceiverCots, Error> {
+        Ok(ReceiverCots {
+            run: self.run.take(n)?,
+        })
+    }
+
+    /// The same correlations with bits of one's own choice, 64 a word, and the message to the sender: one bit each, the
+    /// choice hidden by the random bit.
+    pub fn choose(mut self, choices: &[u64]) -> Result<(ReceiverCots, Vec<u8>), Error> {
+        let n = self.len();
+        length("words of choices", choices.len(), n.div_ceil(64))?;
+        let mut flips = self.choices();
+        for (flip, choice) in flips.iter_mut().zip(choices) {
+            *flip ^= choice;
+        }
+        if let (Some(last), 1..) = (flips.last_mut(), n % 64) {
+            *last &= bits::low((n % 64) as u32);
+        }
+        let used = self.run.used;
+        for (i, t) in self.run.blocks[used..].iter_mut().enumerate() {
+            *t = *t & !1 | u128::from(bits::bit(choices, i));
+        }
+        Ok((self, words_to_bytes(&flips, n)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of every correlation and kind, over runs that were cut from one another and in both directions.
+    #[test]
+    fn no_key_of_a_pad_comes_twice() {
+        let mut keys = Vec::new();
+        for rank in 0..2 {
+            let blocks = || Zeroizing::new(vec![0; 300]);
+            let mut runs = [0, 300, MOST - 300]
+                .map(|first| Run::new(&Session::new(&[1; 32], rank), first, blocks()));
+            for run in &mut runs {
+                let [first, second] = [100, 200].map(|n| run.take(n).expect("300"));
+                for kind in [0, 1, 15, 0xff] {
+                    keys.extend(first.pad_keys(1, kind, 0, 64));
+                    keys.extend(first.pad_keys(1, kind, 64, 36));
+                    keys.extend(second.pad_keys(4, kind, 0, 20));
+                    keys.extend(second.pad_keys(4, kind, 20, 30));
+                }
+            }
+        }
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 150));
+    }
+}

@@ -1,0 +1,91 @@
+//! What can go wrong, each with what came and what was wanted.
+
+use std::fmt;
+
+#[derive(Debug)]
+pub enum Error {
+    /// A peer's message, or an argument, has another length than its place in the protocol allows.
+    Length {
+        what: &'static str,
+        got: usize,
+        want: usize,
+    },
+    /// Bytes of a peer are not the canonical encoding of a point other than the identity.
+    NotAPoint { position: usize },
+    /// A message of more or fewer bits than a word holds.
+    Width { got: u32, from: u32, to: u32 },
+    /// A choice that is not among the messages.
+    Choice {
+        position: usize,
+        got: u64,
+        below: u64,
+    },
+    /// Sizes that do not fit together.
+    Shape(String),
+    /// The best known attack on these sizes is too cheap.
+    WeakParameters { bits: f64, want: f64 },
+    /// More correlations were asked for than there are.
+    TooFew { got: usize, want: usize },
+    /// These correlations were handed out before.
+    AlreadyUsed { position: u64, cursor: u64 },
+    /// The two stocks were not made together.
+    OtherStock { ours: String, theirs: String },
+    /// A stock's file is not one, or was cut.
+    NotAStock(String),
+    /// Another process has this stock open.
+    StockInUse(String),
+    /// Reading or writing a stock failed.
+    File(String, std::io::Error),
+    /// The operating system has no randomness to give.
+    NoRandomness,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Length { what, got, want } => {
+                write!(f, "{what}: got {got} bytes or elements; want {want}")
+            }
+            Error::NotAPoint { position } => write!(
+                f,
+                "base transfer {position}: the peer's bytes are not a canonical ristretto255 point other than the identity"
+            ),
+            Error::Width { got, from, to } => {
+                write!(f, "width of a message: got {got} bits; want {from} to {to}")
+            }
+            Error::Choice { position, got, below } => {
+                write!(f, "choice {position}: got {got}; want less than {below}")
+            }
+            Error::Shape(why) => write!(f, "{why}"),
+            Error::WeakParameters { bits, want } => write!(
+                f,
+                "these sizes are broken in about 2^{bits:.1} operations; want at least 2^{want}: take more noise or a longer secret"
+            ),
+            Error::TooFew { got, want } => {
+                write!(f, "correlations: got {got}; want {want}: extend first")
+            }
+            Error::AlreadyUsed { position, cursor } => write!(
+                f,
+                "correlations from {position} on were asked for, but all below {cursor} are used: none is handed out twice"
+            ),
+            Error::OtherStock { ours, theirs } => {
+                write!(f, "this stock belongs to session {ours}, the peer's to {theirs}: make new ones together")
+            }
+            Error::NotAStock(why) => write!(f, "not a stock of correlations: {why}"),
+            Error::StockInUse(path) => write!(f, "{path} is open in another process"),
+            Error::File(path, error) => write!(f, "{path}: {error}"),
+            Error::NoRandomness => write!(f, "the operating system has no randomness to give"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `Err` unless `got == want`.
+pub(crate) fn length(what: &'static str, got: usize, want: usize) -> Result<(), Error> {
+    if got == want {
+        Ok(())
+    } else {
+        Err(Error::Length { what, got, want })
+    }
+}

@@ -1,0 +1,72 @@
+"""The protocols there are, and which one fits: `argot.protocols()`, and `fed.mpc(..., protocol="auto")`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from .. import mpc
+from ..errors import ConfigError
+from ..mpc.protocol import About
+
+ADVERSARIES = ("semi-honest", "malicious")
+
+
+class Protocols(dict[str, About]):
+    """What to know of each protocol, by name. Prints as text, shows as a table in notebooks."""
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, about in self.items():
+            lines.append(name)
+            lines += [f"    {title + ':':<14}{text}" for title, text in _rows(about)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{title}</th>" for title, _ in _rows(next(iter(self.values()))))
+        rows = "".join(
+            f"<tr><td><b>{name}</b></td>" + "".join(f"<td>{text}</td>" for _, text in _rows(about)) + "</tr>"
+            for name, about in self.items()
+        )
+        return f"<table><tr><th>protocol</th>{heads}</tr>{rows}</table>"
+
+
+def _rows(about: About) -> list[tuple[str, Any]]:
+    return list(asdict(about).items())
+
+
+def protocols() -> Protocols:
+    """The protocols that hide something: how many parties, against whom, what is assumed, what leaks by design."""
+    return Protocols({name: about for name in mpc.names() if (about := mpc.load(name).about) is not None})
+
+
+def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
+    """(protocol, why) for so many parties that compute.
+
+    Raises:
+        ConfigError: none fits; says what would.
+    """
+    if adversary not in ADVERSARIES:
+        raise ConfigError(f"adversary={adversary!r}", wanted=" or ".join(map(repr, ADVERSARIES)))
+    offered = protocols()
+    known = {name: mpc.load(name) for name in offered}
+    if adversary == "malicious":
+        raise ConfigError(
+            "a protocol against parties that deviate",
+            wanted='adversary="semi-honest": parties that follow the program and analyse what they see',
+            todo="no protocol here checks what others do; SECURITY.md says what that means",
+        )
+    if dealer:
+        fitting = [name for name, protocol in known.items() if protocol.has_dealer and protocol.fits(parties)]
+        why = "a dealer was named"
+    else:
+        fitting = [name for name, p in known.items() if not p.needs_dealer and p.fits(parties)]
+        why = "no dealer was named, and none is needed"
+    if not fitting:
+        with_dealer = [name for name, p in known.items() if p.has_dealer and p.fits(parties)]
+        raise ConfigError(
+            f"a protocol for {parties} parties{' and a dealer' if dealer else ''}",
+            wanted=", ".join(f"{name}: {p.parties_wanted()}" for name, p in known.items()),
+            todo=f"{with_dealer[0]} needs dealer=party" if with_dealer and not dealer else "name other parties",
+        )
+    return fitting[0], f"{fitting[0]}: {parties} parties, {adversary}; {why}; {offered[fitting[0]].threshold}"
