@@ -1,6 +1,6 @@
 """Writes vectors.txt: the scheme in big integers, coefficient by coefficient, without transforms or residues.
 
-    python3 vectors.py > vectors.txt
+python3 vectors.py > vectors.txt
 """
 
 STEP = 1 << 15
