@@ -35,7 +35,7 @@ def crt(residues, moduli):
     q = 1
     for m in moduli:
         q *= m
-    return sum(r * (q // m) * pow(q // m, -1, m) for r, m in zip(residues, moduli)) % q
+    return sum(r * (q // m) * pow(q // m, -1, m) for r, m in zip(residues, moduli, strict=True)) % q
 
 
 def times(dense, sparse, q):
@@ -58,16 +58,16 @@ print("primes", *moduli, *primes(46, 4))
 
 words = Words(1)
 columns = [[(words.next() >> 14) % m for _ in range(N)] for m in moduli]
-a = [crt(pair, moduli) for pair in zip(*columns)]
+a = [crt(pair, moduli) for pair in zip(*columns, strict=True)]
 words = Words(2)
 message = [words.next() >> (64 - BITS) for _ in range(N)]
 words = Words(3)
 errors = [(words.next() >> 40) % 43 - 21 for _ in range(N)]
 
 a_s = times(a, SECRET, q)
-c0 = [(nearest(q * m, t) + e - x) % q for m, e, x in zip(message, errors, a_s)]
+c0 = [(nearest(q * m, t) + e - x) % q for m, e, x in zip(message, errors, a_s, strict=True)]
 answer0, answer1 = times(c0, PLAIN, q), times(a, PLAIN, q)
-opened = [(x + y) % q for x, y in zip(answer0, times(answer1, SECRET, q))]
+opened = [(x + y) % q for x, y in zip(answer0, times(answer1, SECRET, q), strict=True)]
 for at in (0, 1, 2, 5, 77, 2047, 2048, 4000, 4095):
     share = nearest(opened[at] * t, q) % t
     top = nearest(opened[at] << 90, q) % 2**90
