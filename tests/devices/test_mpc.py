@@ -21,7 +21,7 @@ MOST = {32: 13, 64: 29, 128: 48}
 
 @pytest.mark.parametrize(("ring", "most"), MOST.items())
 def test_fraction_bits_that_functions_have_no_room_for_are_refused(ring, most):
-    assert mpc.check("aby3", 3, ring, most) is Aby3
+    assert mpc.check("aby3", 3, ring, most).protocol is Aby3
     for bits in (-1, most + 1):
         with pytest.raises(ConfigError, match="fraction bits"):
             mpc.check("aby3", 3, ring, bits)

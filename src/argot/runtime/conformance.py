@@ -66,7 +66,7 @@ def variables_of(protocol: Any, case: Case) -> dict[str, Number]:
         "n": case.elements,
         "few": protocol.few,
     }
-    return known | protocol.variables | dict(case.variables)
+    return known | getattr(protocol, "variables", {}) | dict(case.variables)
 
 
 def operations_of(holder: Any) -> dict[str, Callable[..., Any]]:
