@@ -1,101 +1,125 @@
-//! Times and bytes. `cargo run --release -p argot-rlwe --example rlwe_speed [backend] [name]`
+//! Milliseconds and bytes of each step.
+//!
+//!     cargo run --release -p argot-rlwe --example rlwe_speed [backend]
 
-use argot_rlwe::matmul::{Client, Server};
-use argot_rlwe::modulus::{prime_below, Modulus};
+use argot_rlwe::convolution::Shape;
+use argot_rlwe::linear::{Client, Server};
 use argot_rlwe::ntt::Ntt;
-use argot_rlwe::ole;
-use argot_rlwe::plan::{Encrypted, Plan};
-use argot_rlwe::{Backend, Params};
+use argot_rlwe::prime::vartime_primes;
+use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan, Rounding};
 use std::time::Instant;
 
-fn timed<T>(f: impl FnOnce() -> T) -> (f64, T) {
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     let start = Instant::now();
-    let result = f();
-    (start.elapsed().as_secs_f64(), result)
+    let result = run();
+    println!("  {what:12} {:9.2} ms", start.elapsed().as_secs_f64() * 1e3);
+    result
 }
 
 fn transforms() {
-    for n in [4096, 8192, 16384] {
-        let ntt = Ntt::new(n, Modulus::new(prime_below(50, &[]).unwrap()));
-        let mut a: Vec<u64> = (0..n as u64).collect();
-        let rounds = 2000;
-        let (there, _) = timed(|| (0..rounds).for_each(|_| ntt.forward(&mut a)));
-        let (back, _) = timed(|| (0..rounds).for_each(|_| ntt.backward(&mut a)));
-        let (short, _) = timed(|| (0..rounds).for_each(|_| ntt.forward_short(&mut a, 16)));
-        let us = |t: f64| t / rounds as f64 * 1e6;
-        println!(
-            "transform {n:6}: forward {:6.1} us, backward {:6.1} us, forward of 16 coefficients {:6.1} us",
-            us(there), us(back), us(short)
-        );
+    for degree in [4096, 8192, 16384] {
+        let ntt = Ntt::new(degree, vartime_primes(degree, &[50]).expect("primes")[0]);
+        let mut a = vec![1; degree];
+        let time = |run: &mut dyn FnMut()| {
+            let start = Instant::now();
+            (0..1000).for_each(|_| run());
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let forward = time(&mut || ntt.forward(&mut a));
+        let backward = time(&mut || ntt.backward(&mut a, 1));
+        println!("transform of {degree}: {forward:.1} us there, {backward:.1} us back");
     }
 }
 
-fn matmul(bits: u32, operand: u32, shape: [usize; 3]) {
-    let [m, k, n] = shape;
-    let params = Params::ring(bits, operand).unwrap();
-    let client = Client::new(params.clone()).unwrap();
-    let server = Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
-    let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let a: Vec<u64> = (0..m * k).map(word).collect();
-    let small = |i| (word(i) as i64 >> (64 - operand)) as u64;
-    let b: Vec<u64> = (0..k * n).map(small).collect();
-    let (planning, plan) = timed(|| Plan::new(&params, shape, Encrypted::Left, operand).unwrap());
-    let (up, request) = timed(|| client.request(&plan, &a).unwrap());
-    let (multiply, (answer, theirs)) = timed(|| server.answer(&plan, &b, &request).unwrap());
-    let (down, ours) = timed(|| client.finish(&plan, &answer).unwrap());
-    let want = (0..k).fold(0u64, |s, j| s.wrapping_add(a[j].wrapping_mul(b[j * n])));
-    assert_eq!(
-        ours[0].wrapping_add(theirs[0]) << (64 - bits),
-        want << (64 - bits)
-    );
+/// One term, with exact rounding or not.
+fn linear(params: &Params, plan: &(impl Packing + std::fmt::Debug)) {
+    let (ring, rounding) = (params.ring_bits, params.rounding);
+    println!("modulo 2^{ring}, {rounding:?}: {plan:?}");
+    let client = Client::new(params).expect("randomness");
+    let server = Server::new(params, &client.public_key().expect("randomness")).expect("a key");
+    let [left, right, _] = plan.sizes();
+    let numbers = |n: usize| (0..n as u64).map(|i| i.wrapping_mul(GOLDEN)).collect();
+    let (a, b): (Vec<u64>, Vec<u64>) = (numbers(left), numbers(right));
+    let request = timed("request", || client.request(plan, &a)).expect("a request");
+    let (answer, _) = timed("answer", || server.answer(plan, &request, &b)).expect("an answer");
+    timed("finish", || client.finish(plan, &answer)).expect("a share");
+    let megabytes = |bytes: &[u8]| bytes.len() as f64 / 1e6;
     println!(
-        "{m}x{k}x{n}, l {bits}, operand {operand}: blocks {:?}, ciphertexts {:?}, one output off 2^{:.0}; plan {:.4} s, request {up:.3} s {:.2} MB, answer {multiply:.3} s {:.2} MB, finish {down:.3} s; total {:.3} s",
-        plan.block(), plan.ciphertexts(), plan.error(&params), planning,
-        request.len() as f64 / 1e6, answer.len() as f64 / 1e6, up + multiply + down
+        "  {:.2} MB up, {:.2} MB down",
+        megabytes(&request),
+        megabytes(&answer)
     );
 }
 
-fn ole(client_bits: u32, server_bits: u32, count: usize) {
-    let params = Params::slots(client_bits, server_bits).unwrap();
-    let client = ole::Client::new(params.clone()).unwrap();
-    let server = ole::Server::new(params.clone(), &client.public_key().unwrap()).unwrap();
-    let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let x: Vec<u64> = (0..count).map(|i| word(i) >> (64 - client_bits)).collect();
-    let y: Vec<u64> = (0..count)
-        .map(|i| word(i + 7) >> (64 - server_bits))
+fn matmul(ring: u32, rounding: Rounding, shape: [usize; 3]) {
+    let params = Params::new(ring, ring, rounding).expect("parameters");
+    linear(&params, &Plan::new(&params, shape).expect("a plan"));
+}
+
+/// A layer of ResNet-50: 3 x 3 kernels, padded.
+fn convolution(ring: u32, rounding: Rounding) {
+    let params = Params::new(ring, ring, rounding).expect("parameters");
+    let shape = Shape {
+        channels: 64,
+        height: 58,
+        width: 58,
+        kernels: 64,
+        kernel_height: 3,
+        kernel_width: 3,
+        stride: 1,
+    };
+    linear(&params, &Convolution::new(&params, shape).expect("a plan"));
+}
+
+fn elementwise(ring: u32, x_bits: u32, y_bits: u32) {
+    let n = 1_000_000;
+    let params = products::Params::new(ring, x_bits, y_bits).expect("parameters");
+    let (primes, bits) = (params.primes(), params.chain.bits);
+    println!("{n} products, {x_bits} x {y_bits} bits: {primes} plaintext primes, q of {bits} bits");
+    let client = products::Client::new(&params).expect("randomness");
+    let key = client.public_key().expect("randomness");
+    let server = products::Server::new(&params, &key).expect("a key");
+    let x: Vec<u64> = (0..n as u64)
+        .map(|i| i.wrapping_mul(GOLDEN) >> (64 - x_bits))
         .collect();
-    let (up, request) = timed(|| client.request(&x).unwrap());
-    let (multiply, (answer, theirs)) = timed(|| server.answer(&y, &request).unwrap());
-    let (down, ours) = timed(|| client.finish(count, &answer).unwrap());
-    assert!((0..count).all(|i| ours[i].wrapping_add(theirs[i]) == x[i].wrapping_mul(y[i])));
+    let y: Vec<u64> = (0..n as u64)
+        .map(|i| i.wrapping_mul(GOLDEN) >> (64 - y_bits))
+        .collect();
+    let start = Instant::now();
+    let request = timed("request", || client.request(&x)).expect("a request");
+    let (answer, _) = timed("answer", || server.answer(&request, &y)).expect("an answer");
+    timed("finish", || client.finish(n, &answer)).expect("a share");
     println!(
-        "{count} products {client_bits} x {server_bits}: degree {}, q {} bits; request {up:.3} s {:.1} B, answer {multiply:.3} s {:.1} B, finish {down:.3} s; total {:.3} s",
-        params.degree(), params.modulus_bits(), request.len() as f64 / count as f64, answer.len() as f64 / count as f64,
-        up + multiply + down
+        "  together     {:9.2} ms",
+        start.elapsed().as_secs_f64() * 1e3
+    );
+    let each = |bytes: &[u8]| bytes.len() as f64 / n as f64;
+    println!(
+        "  a product: {:.1} B up, {:.1} B down",
+        each(&request),
+        each(&answer)
     );
 }
 
 fn main() {
-    let mut names: Vec<String> = std::env::args().skip(1).collect();
-    names.retain(|name| !Backend::by_name(name).is_some_and(Backend::choose));
-    println!("{}", Backend::current().name());
-    let wants = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    if wants("transform") {
-        transforms();
+    if let Some(name) = std::env::args().nth(1) {
+        let chosen = Backend::by_name(&name).is_some_and(Backend::choose);
+        assert!(chosen, "no backend {name}");
     }
-    if wants("matmul") {
-        matmul(64, 64, [500, 500, 500]);
-        matmul(64, 26, [500, 500, 500]);
-        matmul(40, 40, [256, 256, 256]);
-        matmul(64, 64, [256, 256, 256]);
-        matmul(64, 64, [10000, 50, 1]);
+    println!("backend {}", Backend::current().name());
+    transforms();
+    for rounding in [Rounding::Exact, Rounding::LastPlace] {
+        matmul(64, rounding, [500, 500, 500]);
     }
-    if wants("ole") {
-        ole(64, 64, 1_000_000);
-        ole(32, 32, 1_000_000);
-        ole(16, 16, 1_000_000);
-    }
-    if wants("large") {
-        matmul(64, 64, [1000, 1000, 1000]);
+    matmul(64, Rounding::Exact, [1000, 1000, 1000]);
+    matmul(64, Rounding::Exact, [1, 4096, 1000]);
+    matmul(64, Rounding::Exact, [100, 100_000, 1]);
+    matmul(40, Rounding::LastPlace, [256, 256, 256]);
+    convolution(64, Rounding::Exact);
+    convolution(40, Rounding::LastPlace);
+    for (ring, x, y) in [(64, 64, 64), (48, 48, 48), (64, 20, 20)] {
+        elementwise(ring, x, y);
     }
 }

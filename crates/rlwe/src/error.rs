@@ -1,76 +1,115 @@
-//! What can go wrong: parameters that are refused, bytes that are not what was agreed.
+//! What can be wrong, by name: what came and what was wanted.
 
 use std::fmt;
 
-/// Each says what came and what was wanted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// The operating system has no randomness to give.
     NoRandomness,
-    /// The moduli are too large for their degree: fewer than 128 bits of security.
-    Insecure { degree: usize, bits: u32, most: u32 },
-    /// A degree without an entry in the table of the standard.
-    Degree { got: usize },
-    /// A prime of the modulus outside 20..=50 bits, or more primes of a size than there are.
-    Prime { bits: u32 },
-    /// A width outside what the parameters carry.
-    Width {
-        what: &'static str,
-        got: u32,
+    /// A modulus too long for its degree: below 128 bits of security.
+    Insecure {
+        degree: usize,
+        bits: u32,
         most: u32,
     },
-    /// An output would be wrong more often than the parameters promise: 2^got against 2^want.
-    TooNoisy { got: f64, want: f64 },
-    /// Operands or a plan of another shape.
+    /// A degree that has no entry in the table of security.
+    Degree {
+        got: usize,
+    },
+    /// No parameters within the table do what is asked, which is so many bits of modulus.
+    NoParameters {
+        bits: u32,
+    },
+    /// Primes of this many bits: too short, too long, or none left.
+    Primes {
+        bits: u32,
+    },
+    /// A width outside what it may be.
+    Width {
+        got: u32,
+        least: u32,
+        most: u32,
+    },
+    /// Bytes of another kind, or of another version.
+    Kind {
+        got: u8,
+        want: u8,
+    },
+    /// Bytes made for polynomials of another degree.
+    WrongDegree {
+        got: usize,
+        want: usize,
+    },
+    /// Bytes made modulo something else.
+    Modulus {
+        got: u64,
+        want: u64,
+    },
+    /// Bytes made for other shapes or widths.
     Shape {
-        what: &'static str,
-        got: usize,
-        want: usize,
+        got: u64,
+        want: u64,
     },
-    /// Bytes of another length than the plan says.
     Length {
-        what: &'static str,
         got: usize,
         want: usize,
     },
-    /// A message of another kind, or no message of ours.
-    Kind { got: u8, want: u8 },
-    /// A message made with another degree.
-    OtherDegree { got: usize, want: usize },
-    /// A message made with other moduli.
-    OtherModuli { got: u32, want: u32 },
     /// A coefficient that is not below its modulus.
-    NotReduced { modulus: u64, got: u64 },
-    /// Bits after the last coefficient that are not zero.
+    Coefficient {
+        position: usize,
+        got: u64,
+        modulus: u64,
+    },
+    /// Bits after the last number that are not zero.
     Padding,
+    /// Numbers given by the caller.
+    Count {
+        got: usize,
+        want: usize,
+    },
+    /// A matrix without elements, or with too long an inner dimension for the noise.
+    Inner {
+        got: usize,
+        most: usize,
+    },
+    /// A number given by the caller is outside the width that was agreed.
+    TooWide {
+        most: u32,
+    },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::NoRandomness => write!(f, "the operating system has no randomness to give"),
+        match *self {
+            Error::NoRandomness => write!(f, "the operating system gave no randomness"),
             Error::Insecure { degree, bits, most } => write!(
                 f,
-                "a modulus of {bits} bits at degree {degree} is below 128-bit security; at most {most} bits"
+                "a modulus of {bits} bits at degree {degree} is below 128 bits of security; at most {most}"
             ),
             Error::Degree { got } => write!(f, "degree {got}; want 4096, 8192 or 16384"),
-            Error::Prime { bits } => write!(f, "no further prime of {bits} bits; want 20 to 50 bits"),
-            Error::Width { what, got, most } => write!(f, "{what} of {got} bits; want 1 to {most}"),
-            Error::TooNoisy { got, want } => write!(
-                f,
-                "an output would be wrong with probability 2^{got:.1}; want at most 2^{want:.1}: larger moduli or smaller operands"
-            ),
-            Error::Shape { what, got, want } => write!(f, "{what} of {got} elements; want {want}"),
-            Error::Length { what, got, want } => write!(f, "{what} of {got} bytes; want {want}"),
-            Error::Kind { got, want } => write!(f, "a message of kind {got}; want {want}"),
-            Error::OtherDegree { got, want } => write!(f, "a message of degree {got}; want {want}"),
-            Error::OtherModuli { got, want } => {
-                write!(f, "a message of parameters {got:08x}; want {want:08x}")
+            Error::NoParameters { bits } => {
+                write!(f, "no degree up to 16384 has room for a modulus of {bits} bits")
             }
-            Error::NotReduced { modulus, got } => {
-                write!(f, "coefficient {got}; want one below {modulus}")
+            Error::Primes { bits } => write!(f, "no further primes of {bits} bits"),
+            Error::Width { got, least, most } => {
+                write!(f, "a width of {got} bits; want {least} to {most}")
             }
-            Error::Padding => write!(f, "bits after the last coefficient are not zero"),
+            Error::Kind { got, want } => write!(f, "bytes of kind {got:#04x}; want {want:#04x}"),
+            Error::WrongDegree { got, want } => write!(f, "polynomials of degree {got}; want {want}"),
+            Error::Modulus { got, want } => {
+                write!(f, "modulus with the fingerprint {got:016x}; want {want:016x}")
+            }
+            Error::Shape { got, want } => {
+                write!(f, "shapes with the fingerprint {got:016x}; want {want:016x}")
+            }
+            Error::Length { got, want } => write!(f, "{got} bytes; want {want}"),
+            Error::Coefficient { position, got, modulus } => {
+                write!(f, "coefficient {position} is {got}; want less than {modulus}")
+            }
+            Error::Padding => write!(f, "bits after the last number; want zeros"),
+            Error::Count { got, want } => write!(f, "{got} numbers; want {want}"),
+            Error::Inner { got, most } => write!(f, "a dimension of {got}; want 1 to {most}"),
+            Error::TooWide { most } => write!(f, "a number of more than {most} bits"),
         }
     }
 }

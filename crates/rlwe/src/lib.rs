@@ -1,94 +1,78 @@
-//! Products of private numbers by lattice encryption: what Cheetah (eprint 2022/207) needs for two parties.
+//! Lattice encryption for products on shares: ring-LWE, bytes in and bytes out, no sockets.
 //!
-//! One party, the client, holds a key. It sends its numbers encrypted; the other, the server, multiplies them with its
-//! own, masks and answers; both then hold additive shares of the products and know nothing else. One message each
-//! way, and the public key once before. State and bytes in, state and bytes out: nothing here opens a socket.
+//! One party encrypts, the other multiplies by what it has in the clear and returns the result under a mask; both
+//! then hold additive shares of it modulo 2^l. [`linear`] does matrices, by the packing of coefficients of Cheetah
+//! (Huang, Lu, Hong, Ding; USENIX Security 2022, eprint 2022/207) without rotations; [`products`] does vectors
+//! element by element, by the Chinese remainder theorem. Layers, each of which needs only those before:
+//! [`backend`] (eight lanes), [`prime`], [`ntt`] (polynomials modulo a prime), [`chain`] (modulo q, and the switch to
+//! a power of two), keys and encryption, [`noise`], [`params`], [`plan`].
 //!
-//! - [`matmul`]: products of matrices modulo 2^l, one term of a product of shared matrices.
-//! - [`ole`]: products of numbers one by one, modulo 2^64.
+//! # Encryption
 //!
-//! ```
-//! use argot_rlwe::{matmul::{Client, Server}, plan::{Encrypted, Plan}, Params};
-//! # fn main() -> Result<(), argot_rlwe::Error> {
-//! let params = Params::ring(64, 64)?;
-//! let plan = Plan::new(&params, [1, 2, 1], Encrypted::Left, 64)?;    // the same at both parties
-//! let client = Client::new(params.clone())?;
-//! let server = Server::new(params, &client.public_key()?)?;
-//! let request = client.request(&plan, &[3, 4])?;
-//! let (answer, theirs) = server.answer(&plan, &[10, 100], &request)?;
-//! let ours = client.finish(&plan, &answer)?;
-//! assert_eq!(ours[0].wrapping_add(theirs[0]), 430);
-//! # Ok(()) }
-//! ```
+//! Modulo q, a product of primes below 2^50, and x^N + 1: a ciphertext of m is (c0, c1) with c0 + c1 s = m' + e, where
+//! m' = round(q m / t) and t = 2^l (Fan and Vercauteren, eprint 2012/144), s is uniform with coefficients in {-1, 0,
+//! 1}, e centred binomial with deviation 3.24. c1 is uniform and travels as a seed, so a request is half a
+//! ciphertext for each polynomial. It is sent as values at the roots of x^N + 1: the server transforms nothing that it
+//! gets.
 //!
-//! # The encryption
+//! 128 bits of security are those of the Homomorphic Encryption Standard's table ([`chain::SECURE`]), which
+//! [`Chain::new`] checks: no other way leads to a modulus.
 //!
-//! `R_q = Z_q[X]/(X^N + 1)`, q a product of primes below 2^50 ([`modulus`], [`ntt`]). With a ternary secret s and
-//! errors e of deviation 3.24, a message m modulo t goes as
+//! # Noise, and what an answer gives away
 //!
-//! ```text
-//!     c1 = a uniform, from a seed        c0 = round(q m / t) + e - a s        so  c0 + c1 s = (q/t) m + noise
-//! ```
+//! Times a polynomial b of the server, c0 + c1 s is q/t (m b mod t) + (e + rho) b, with rho the rounding of m', at most
+//! 1/2. Three things remain:
 //!
-//! (Fan and Vercauteren, eprint 2012/144, with any t). A message that goes up is half a ciphertext and a seed.
+//! * *c1 b would tell b*, to the client, who knows c1. Each answer gets a fresh encryption of zero under the client's
+//!   public key, with a u and an e1 of its own: c1 b + p1 u + e1 is uniform to everyone who does not know u, also with
+//!   s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
+//! * *The noise would tell b*, to the client, who can compute it once it knows the result. [`linear`] adds a mask to
+//!   c0 that is uniform modulo the answer's whole modulus: what the client decrypts is uniform whatever result and
+//!   noise are, so nothing has to be flooded. [`products`] needs a mask below the plaintext's modulus, and adds an
+//!   offset uniform in 2^40 times the noise instead.
+//! * *Shares round*: the client's share is round(result + noise + mask), the server's -round(mask), in units of
+//!   q/t. They are wrong by one if the noise takes the mask over the middle between two numbers: with probability
+//!   noise / (q/t), which is below 2^-39 for [`Rounding::Exact`] (q has 40 bits for it), and some in a hundred,
+//!   never by more than one, for [`Rounding::LastPlace`].
 //!
-//! # What is secure
+//! [`noise`] has the bounds, with a test that measures what they bound. An answer is switched to the modulus 2^w before
+//! it is masked; of c0 only the coefficients that are results are sent. Switching adds a rounding error times s, which
+//! is 2^8 at most, so w is l + 8 bits and the margin.
 //!
-//! *Of the client's numbers* the server sees ring-LWE samples. log q is at most 109, 218, 438 for N = 4096, 8192,
-//! 16384: 128 bits for a ternary secret by the table of the Homomorphic Encryption Standard; larger sets are refused
-//! by [`Error::Insecure`]. Answers and keys use up no more: all samples are under the same q.
+//! # Who is trusted with what
 //!
-//! *Of the server's numbers* the client sees a masked answer: every ciphertext is rerandomised by a fresh encryption of
-//! zero under the public key and its first component masked by r uniform in Z_q. The second component is
-//! then a ring-LWE sample of the server's own secret; given it, the first is uniform. So nothing is flooded and no
-//! statistical distance adds up, except for the 2^-78 of each uniform draw; see `mask` in `scheme.rs`.
-//! What is rounded off before sending is a function of that.
-//!
-//! Both hold against parties that follow the protocol. A client that sends what is no encryption, or a server that
-//! answers anything, makes wrong shares; that is not noticed here.
-//!
-//! # What is exact
-//!
-//! The server keeps round(t r / q), the client round(t (x - r) / q), with x = (q/t) m + noise. Of the two fractions,
-//! each uniform, the sum is whole up to t noise / q: the roundings add up to m unless one lies that near to a half. So
-//! an output is **one off in its lowest place with probability t E|noise| / q**, which [`Params::error`] bounds by
-//! 2^-40 for every output of every plan, for all operands, random or not; else plans are refused. [`ole`] takes
-//! 2^-40 for a whole ciphertext, as one wrong coefficient spoils all its slots, and a product there is wrong with another
-//! 2^-40 where the client's share modulo P does not wrap.
-//!
-//! | ring l | plain operand | N | log q | up, a ciphertext | down, a coefficient of c1, c0 |
-//! |---|---|---|---|---|---|
-//! | 64 | 64 bits | 8192 | 184 | 188 KB | 111, 104 bits |
-//! | 64 | 32 | 8192 | 150 | 154 KB | 111, 104 |
-//! | 48 | 48 | 8192 | 150 | 154 KB | 95, 88 |
-//! | 40 | 40 | 8192 | 135 | 138 KB | 87, 80 |
-//! | 40 | 8 | 4096 | 100 | 51 KB | 86, 80 |
-//! | 32 | 32 | 8192 | 120 | 123 KB | 79, 72 |
-//! | 32 | 16 | 4096 | 100 | 51 KB | 78, 72 |
-//!
-//! Answers are switched to a modulus of that many bits, and carry only those coefficients of c0 that hold outputs
-//! (extraction). [`Params::custom`] makes other sets, say a smaller q where one off is harmless.
-//!
-//! # Constant time
-//!
-//! Nothing branches or indexes on numbers, keys or noise: reductions subtract by minimum, errors are counts of bits,
-//! and transforms do the same for all inputs. Shapes, widths and plans are public.
+//! Both follow the protocol, and may look at all they see (semi-honest). In particular a client that makes its public
+//! key otherwise than [`linear::Client::public_key`] does could learn the server's matrix. Bytes of a peer that are not
+//! what they should be are refused with an [`Error`] and never cause a panic; bytes that are, but encrypt something
+//! else, give a wrong result. Nothing branches or indexes on secrets: sampling, transforms, rounding and joining are
+//! the same instructions for all values. Seeds, keys and masks are wiped when dropped.
+
+// Kernels run along several slices with one index.
+#![allow(clippy::needless_range_loop)]
 
 pub mod backend;
-pub mod error;
-#[cfg(target_arch = "x86_64")]
-mod ifma;
-pub mod matmul;
-pub mod modulus;
+pub mod chain;
+mod cipher;
+pub mod convolution;
+mod error;
+pub mod linear;
+pub mod noise;
 pub mod ntt;
-pub mod ole;
-mod pack;
+pub mod packing;
 pub mod params;
 pub mod plan;
+pub mod prime;
+pub mod products;
 mod sample;
-mod scale;
-mod scheme;
+mod scratch;
+#[cfg(test)]
+mod vectors;
+mod wire;
 
 pub use backend::Backend;
+pub use chain::Chain;
+pub use convolution::Convolution;
 pub use error::Error;
-pub use params::Params;
+pub use packing::Packing;
+pub use params::{Params, Rounding};
+pub use plan::Plan;

@@ -1,334 +1,502 @@
-//! Products in `Z_q[X]/(X^N + 1)` by the number-theoretic transform.
+//! Polynomials modulo x^N + 1 and a word prime, and their values at the roots of x^N + 1.
 //!
-//! Transformed, a polynomial is its values at the odd powers of a root of order 2N, in bit-reversed order, and a
-//! product is N products. The passes are those of Longa and Naehrig (eprint 2016/504, algorithms 1 and 2) with the
-//! lazy butterflies of Harvey (arXiv 1205.2926): values stay below 4q on the way there, below 2q on the way back.
+//! Butterflies after Longa and Naehrig (eprint 2016/504), lazily reduced after Harvey (2014): numbers stay below 4 p
+//! on the way to values, below 2 p on the way back, and p < 2^50 keeps both in the 52 bits of a multiplier.
 //!
-//! Both backends take the same steps on the same constants, so even lazy values agree word for word.
+//! The last three stages, whose partners are less than eight apart, run on tiles of 64 numbers transposed: a lane is
+//! then a block of eight, and nothing is shuffled between lanes. Values stay in that order, which products of values
+//! do not care about.
+//!
+//! A polynomial of low degree is the same modulo all early factors of x^N + 1: [`Ntt::short_values`] starts at the
+//! factors x^8 - zeta, for a few of the log2 N stages' price.
 
-use crate::backend::Backend;
-#[cfg(target_arch = "x86_64")]
-use crate::ifma;
-use crate::modulus::{once, Modulus};
+use crate::backend::{kernels, Lanes, BITS, LOW};
+use crate::prime::{inverse, mul, power, vartime_root, Factor};
 
-/// Smallest degree: the vector kernel works on 64 coefficients at once.
-pub const MIN_DEGREE: usize = 64;
+/// Numbers in a tile.
+pub const TILE: usize = 64;
 
-/// Constants with `floor(w 2^52 / q)` beside them, as the vector kernel reads them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Twiddles {
-    pub w: Vec<u64>,
-    pub quotient: Vec<u64>,
-}
+/// Products that can be summed before 64 bits overflow: each half of one is below 2^52.
+const LAZY: usize = 4096;
 
-impl Twiddles {
-    fn new(w: Vec<u64>, q: u64) -> Twiddles {
-        let quotient = w
-            .iter()
-            .map(|w| (((*w as u128) << 52) / q as u128) as u64)
-            .collect();
-        Twiddles { w, quotient }
-    }
-}
+/// A vector of constants and their quotients ([`Factor`]).
+type Twiddle = [[u64; 8]; 2];
 
-/// The transform of one degree and prime.
+/// What the transforms modulo one prime need.
 #[derive(Clone, Debug)]
 pub struct Ntt {
-    pub modulus: Modulus,
-    pub(crate) n: usize,
-    /// psi^bitrev(i), and its inverse.
-    pub(crate) forward: Twiddles,
-    pub(crate) backward: Twiddles,
-    /// The constants of the passes inside eight neighbours, for [`ifma`]: per 64 coefficients seven vectors of eight.
-    pub(crate) forward_tail: Twiddles,
-    pub(crate) backward_tail: Twiddles,
-    /// 1/N.
-    pub(crate) scale: Twiddles,
-    /// 1, 2^52 and 2^104, for sums of products.
-    pub(crate) radix: Twiddles,
-}
-
-/// x w modulo q, below 2q, for x < 2^52.
-#[inline(always)]
-pub(crate) fn times_lazy(x: u64, w: u64, quotient: u64, q: u64) -> u64 {
-    let high = ((x as u128 * quotient as u128) >> 52) as u64;
-    x.wrapping_mul(w).wrapping_sub(high.wrapping_mul(q))
-}
-
-fn reversed(i: usize, bits: u32) -> usize {
-    i.reverse_bits() >> (usize::BITS - bits)
-}
-
-/// Rearranges the last three rows (N/8, N/4 and N/2 constants) so that lane g of a vector serves the group of
-/// eight coefficients g: rows of 1, 2 and 4 vectors.
-fn tail(w: &[u64], n: usize) -> Vec<u64> {
-    let mut out = Vec::with_capacity(n / 8 * 7);
-    for block in 0..n / 64 {
-        for (row, per_group) in [(n / 8, 1), (n / 4, 2), (n / 2, 4)] {
-            for e in 0..per_group {
-                out.extend((0..8).map(|lane| w[row + (8 * block + lane) * per_group + e]));
-            }
-        }
-    }
-    out
+    pub prime: u64,
+    pub degree: usize,
+    /// Powers of the root, the exponents in bit-reversed order; of its inverse.
+    forward: Vec<Factor>,
+    backward: Vec<Factor>,
+    /// The last three stages: a tile's constants of the first (1), the second (2) and the third (4).
+    forward_tiles: Vec<[Twiddle; 7]>,
+    backward_tiles: Vec<[Twiddle; 7]>,
+    /// Of each tile's eight blocks the zeta of which block is the remainder modulo x^8 - zeta.
+    zetas: Vec<Twiddle>,
+    /// 1, 2^52 and 2^104 modulo p: the weights of a lazy sum's parts.
+    weights: [Factor; 3],
+    degree_inverse: u64,
 }
 
 impl Ntt {
-    /// `n` is a power of two from [`MIN_DEGREE`] on, and `modulus` 1 modulo 2n.
-    pub fn new(n: usize, modulus: Modulus) -> Ntt {
-        assert!(n.is_power_of_two() && n >= MIN_DEGREE && modulus.q % (2 * n as u64) == 1);
-        let q = modulus.q;
-        let psi = modulus.root(n);
-        let powers = |base: u64| {
-            let f = modulus.factor(base);
-            let mut w = vec![0; n];
-            let mut x = 1;
-            for i in 0..n {
-                w[reversed(i, n.trailing_zeros())] = x;
-                x = modulus.times(x, f);
-            }
-            w
-        };
-        let (there, back) = (powers(psi), powers(modulus.inv(psi)));
+    /// `degree` is a power of two from 128 on, `prime` below 2^50 and 1 modulo twice the degree.
+    pub fn new(degree: usize, prime: u64) -> Ntt {
+        assert!(degree.is_power_of_two() && degree >= 2 * TILE && prime >> 50 == 0);
+        let root = vartime_root(degree, prime);
+        let forward = bit_reversed_powers(degree, root, prime);
+        let backward = bit_reversed_powers(degree, inverse(root, prime), prime);
+        let two = power(2, BITS.into(), prime);
         Ntt {
-            modulus,
-            n,
-            forward_tail: Twiddles::new(tail(&there, n), q),
-            backward_tail: Twiddles::new(tail(&back, n), q),
-            forward: Twiddles::new(there, q),
-            backward: Twiddles::new(back, q),
-            scale: Twiddles::new(vec![modulus.inv(n as u64)], q),
-            radix: Twiddles::new([0, 52, 104].map(|e| modulus.pow(2, e)).to_vec(), q),
+            prime,
+            degree,
+            zetas: (0..degree / TILE)
+                .map(|tile| {
+                    twiddle(|lane| {
+                        let half = forward[degree / 8 + 8 * tile + lane].value;
+                        Factor::new(mul(half, half, prime), prime)
+                    })
+                })
+                .collect(),
+            forward_tiles: tiles(degree, &forward),
+            backward_tiles: tiles(degree, &backward),
+            forward,
+            backward,
+            degree_inverse: inverse(degree as u64, prime),
+            weights: [1, two, mul(two, two, prime)].map(|w| Factor::new(w, prime)),
         }
     }
 
-    pub fn degree(&self) -> usize {
-        self.n
+    pub fn factor(&self, value: u64) -> Factor {
+        Factor::new(value % self.prime, self.prime)
     }
 
-    /// Coefficients below q to values below q.
+    /// In place, from coefficients below 4 p to values below p.
     pub fn forward(&self, a: &mut [u64]) {
-        self.forward_short(a, self.n);
+        assert_eq!(a.len(), self.degree);
+        forward(self, a);
     }
 
-    /// As [`Ntt::forward`] of a polynomial whose coefficients from `used` on are zero, whatever `a` holds there.
-    pub fn forward_short(&self, a: &mut [u64], used: usize) {
-        assert_eq!(a.len(), self.n);
-        let start = self.start(used);
-        a[used..start].fill(0);
-        self.forward_tile(a, start, 0);
+    /// In place, from values below 2 p to `scale` times the coefficients, below p.
+    pub fn backward(&self, a: &mut [u64], scale: u64) {
+        assert_eq!(a.len(), self.degree);
+        let scale = mul(self.degree_inverse, scale % self.prime, self.prime);
+        backward(self, a, self.factor(scale));
     }
 
-    /// Coefficients that matter of a polynomial of `used` of them: a power of two, 8 or more.
-    pub fn start(&self, used: usize) -> usize {
-        used.next_power_of_two().clamp(8, self.n)
+    /// Values below 4 p of the polynomial with these coefficients below p, at the points of the tiles from
+    /// `first_tile` on that `out` holds. The number of coefficients is a multiple of eight.
+    pub fn short_values(&self, coefficients: &[u64], first_tile: usize, out: &mut [u64]) {
+        assert!(coefficients.len().is_multiple_of(8) && out.len().is_multiple_of(TILE));
+        short_values(self, coefficients, first_tile, out);
     }
 
-    /// The values from `first` on, as many as `a` has, of the polynomial whose only coefficients are the first
-    /// `start` of `a` ([`Ntt::start`]).
-    ///
-    /// A butterfly with a zero copies, so the first passes are copies, and what remains stays within groups of
-    /// `start` values: any of them can be made alone. The length of `a` is a power of two, at least 64 and `start`,
-    /// and divides `first`.
-    pub fn forward_tile(&self, a: &mut [u64], start: usize, first: usize) {
-        let length = a.len();
-        assert!(
-            length.is_power_of_two() && length >= start.max(MIN_DEGREE) && first + length <= self.n
+    /// Sums over i of a_i b_i and of c_i b_i, below p, where `pairs` holds (a_i, c_i) below 2^52, and b_i, below 2^52,
+    /// is part i of `b`. All have the length of the results, a multiple of 32.
+    pub fn dots(&self, pairs: &[[&[u64]; 2]], b: &[u64], out: [&mut [u64]; 2]) {
+        let [first, second] = out;
+        let n = first.len();
+        assert!(n == second.len() && n.is_multiple_of(32) && b.len() == n * pairs.len());
+        assert!(pairs.iter().flatten().all(|x| x.len() == n));
+        first.fill(0);
+        second.fill(0);
+        for (pairs, b) in pairs.chunks(LAZY).zip(b.chunks((LAZY * n).max(1))) {
+            dots(self, pairs, b, first, second);
+        }
+    }
+
+    /// `out` + `constant` + x `factor` for words x of 64 bits, below p; `out` and `constant` below p.
+    pub fn add_words(&self, words: &[u64], factor: u64, constant: u64, out: &mut [u64]) {
+        assert_eq!(words.len(), out.len());
+        let high = mul(factor % self.prime, (1 << 32) % self.prime, self.prime);
+        add_words(
+            self,
+            words,
+            [self.factor(factor), self.factor(high)],
+            constant,
+            out,
         );
-        assert!(start.is_power_of_two() && start >= 8 && first.is_multiple_of(length));
-        #[cfg(target_arch = "x86_64")]
-        if start <= 16 && Backend::current() == Backend::Ifma {
-            // SAFETY: the backend is available, and the tile was checked.
-            return unsafe { ifma::forward_small(self, a, start, first) };
-        }
-        let mut have = start;
-        while have < length {
-            a.copy_within(0..have, have);
-            have *= 2;
-        }
-        match Backend::current() {
-            // SAFETY: the backend is available, and the tile was checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::forward(self, a, start, first) },
-            _ => self.forward_portable(a, start, first),
+    }
+
+    /// `out` + x w below p: `out` below 2 p, w below p, x below 2^52.
+    pub fn add_product(&self, x: &[u64], w: &Known, out: &mut [u64]) {
+        assert!(
+            x.len() == out.len() && w.values.len() == out.len() && w.quotients.len() == out.len()
+        );
+        add_product(self, x, &w.values, &w.quotients, out);
+    }
+
+    /// Residues of small signed numbers added to `out`, which stays below twice what it is and p.
+    pub fn add_small(&self, small: &[i8], out: &mut [u64]) {
+        for (out, &x) in out.iter_mut().zip(small) {
+            let x = i64::from(x);
+            // The sign's bits choose p without a branch.
+            *out += ((x >> 63) as u64 & self.prime).wrapping_add(x as u64);
         }
     }
 
-    /// Values below 2q to coefficients below q.
-    pub fn backward(&self, a: &mut [u64]) {
-        assert_eq!(a.len(), self.n);
-        match Backend::current() {
-            // SAFETY: the backend is available, and the length was checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::backward(self, a) },
-            _ => self.backward_portable(a),
-        }
-    }
-
-    /// x + a b in place of x, value by value; all below q.
-    pub fn add_product(&self, x: &mut [u64], a: &[u64], b: &[u64]) {
-        assert!(x.len() == self.n && a.len() == self.n && b.len() == self.n);
-        match Backend::current() {
-            // SAFETY: the backend is available, and the lengths were checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::add_product(self, x, a, b) },
-            _ => {
-                for ((x, a), b) in x.iter_mut().zip(a).zip(b) {
-                    *x = self
-                        .modulus
-                        .reduce_wide(*a as u128 * *b as u128 + *x as u128);
-                }
-            }
-        }
-    }
-
-    /// x a in place of x, value by value; all below q.
-    pub fn multiply(&self, x: &mut [u64], a: &[u64]) {
-        assert!(x.len() == self.n && a.len() == self.n);
-        match Backend::current() {
-            // SAFETY: the backend is available, and the lengths were checked.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma => unsafe { ifma::multiply(self, x, a) },
-            _ => {
-                for (x, a) in x.iter_mut().zip(a) {
-                    *x = self.modulus.mul(*x, *a);
-                }
-            }
-        }
-    }
-
-    /// The passes over groups of at most `start` coefficients.
-    fn forward_portable(&self, a: &mut [u64], start: usize, first: usize) {
-        let (q, q2) = (self.modulus.q, 2 * self.modulus.q);
-        let mut half = start / 2;
-        while half >= 1 {
-            let groups = (self.n + first) / (2 * half);
-            for (i, group) in a.chunks_exact_mut(2 * half).enumerate() {
-                let (w, quotient) = (
-                    self.forward.w[groups + i],
-                    self.forward.quotient[groups + i],
-                );
-                let (low, high) = group.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    let u = once(*x, q2);
-                    let v = times_lazy(*y, w, quotient, q);
-                    *x = u + v;
-                    *y = u + q2 - v;
-                }
-            }
-            half /= 2;
-        }
-        for x in a {
-            *x = once(once(*x, q2), q);
-        }
-    }
-
-    fn backward_portable(&self, a: &mut [u64]) {
-        let (q, q2) = (self.modulus.q, 2 * self.modulus.q);
-        let mut half = 1;
-        while half < self.n {
-            let groups = self.n / (2 * half);
-            for (i, group) in a.chunks_exact_mut(2 * half).enumerate() {
-                let (w, quotient) = (
-                    self.backward.w[groups + i],
-                    self.backward.quotient[groups + i],
-                );
-                let (low, high) = group.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    let (u, v) = (*x, *y);
-                    *x = once(u + v, q2);
-                    *y = times_lazy(u + q2 - v, w, quotient, q);
-                }
-            }
-            half *= 2;
-        }
-        let (w, quotient) = (self.scale.w[0], self.scale.quotient[0]);
-        for x in a {
-            *x = once(times_lazy(*x, w, quotient, q), q);
-        }
+    /// The quotients of values that many products have as a factor.
+    pub fn known(&self, values: Vec<u64>) -> Known {
+        let quotients = values
+            .iter()
+            .map(|&w| Factor::new(w, self.prime).quotient)
+            .collect();
+        Known { values, quotients }
     }
 }
 
-/// Sums of products, value by value, reduced once at the end: a sum is `low + 2^52 high`.
-pub struct Sums {
-    low: Vec<u64>,
-    high: Vec<u64>,
-    terms: usize,
+/// Values below p with their quotients ([`Factor`]).
+#[derive(Clone)]
+pub struct Known {
+    pub values: Vec<u64>,
+    pub quotients: Vec<u64>,
 }
 
-/// Of a product of factors below 2^50 the low part is below 2^52 and the high part below 2^48, so this many fit a word.
-const MOST_TERMS: usize = 1 << 12;
+impl zeroize::Zeroize for Known {
+    fn zeroize(&mut self) {
+        self.values.zeroize();
+        self.quotients.zeroize();
+    }
+}
 
-impl Sums {
-    pub fn new(n: usize) -> Sums {
-        Sums {
-            low: vec![0; n],
-            high: vec![0; n],
-            terms: 0,
+fn bit_reversed_powers(degree: usize, root: u64, p: u64) -> Vec<Factor> {
+    let bits = degree.trailing_zeros();
+    let mut powers = vec![Factor::new(1, p); degree];
+    let mut x = 1;
+    for i in 0..degree {
+        powers[i.reverse_bits() >> (usize::BITS - bits)] = Factor::new(x, p);
+        x = mul(x, root, p);
+    }
+    powers
+}
+
+fn twiddle(factor: impl Fn(usize) -> Factor) -> Twiddle {
+    [
+        std::array::from_fn(|lane| factor(lane).value),
+        std::array::from_fn(|lane| factor(lane).quotient),
+    ]
+}
+
+/// Lane b of tile g is block 8 g + b of eight numbers: it splits once by power N/8 + block, twice by N/4 + 2 block and
+/// the next, four times by N/2 + 4 block and the next three.
+fn tiles(degree: usize, powers: &[Factor]) -> Vec<[Twiddle; 7]> {
+    (0..degree / TILE)
+        .map(|tile| {
+            std::array::from_fn(|i| {
+                let (parts, part) = [(1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 2), (4, 3)][i];
+                twiddle(|lane| powers[degree * parts / 8 + parts * (8 * tile + lane) + part])
+            })
+        })
+        .collect()
+}
+
+/// A vector of one constant and its quotient.
+#[derive(Clone, Copy)]
+struct Times<L>(L, L);
+
+impl<L: Lanes> Times<L> {
+    #[inline(always)]
+    fn one(w: Factor) -> Times<L> {
+        Times(L::splat(w.value), L::splat(w.quotient))
+    }
+    #[inline(always)]
+    fn load(w: &Twiddle) -> Times<L> {
+        Times(L::load(&w[0]), L::load(&w[1]))
+    }
+}
+
+/// The prime in all lanes.
+#[derive(Clone, Copy)]
+struct Modulus<L> {
+    p: L,
+    two_p: L,
+    low: L,
+    zero: L,
+}
+
+impl<L: Lanes> Modulus<L> {
+    #[inline(always)]
+    fn new(p: u64) -> Modulus<L> {
+        Modulus {
+            p: L::splat(p),
+            two_p: L::splat(2 * p),
+            low: L::splat(LOW),
+            zero: L::splat(0),
         }
     }
 
-    pub fn clear(&mut self) {
-        self.low.fill(0);
-        self.high.fill(0);
-        self.terms = 0;
+    /// x w below 2 p, for any x below 2^52: the quotient is too small by at most one, so the difference of the low 52
+    /// bits is the remainder or p more.
+    #[inline(always)]
+    fn times(self, x: L, w: Times<L>) -> L {
+        let quotient = self.zero.add_high(x, w.1);
+        let product = self.zero.add_low(x, w.0);
+        product
+            .sub(self.zero.add_low(quotient, self.p))
+            .and(self.low)
     }
 
-    /// Adds the products of `a[k]` and part k of `b`, all below q, which is the same in all calls.
-    pub fn add(&mut self, a: &[&[u64]], b: &[u64], modulus: &Modulus) {
-        let n = self.low.len();
-        assert!(a.iter().all(|a| a.len() == n) && b.len() == n * a.len());
-        for (a, b) in a.chunks(MOST_TERMS / 2).zip(b.chunks(n * MOST_TERMS / 2)) {
-            if self.terms + a.len() > MOST_TERMS {
-                self.fold(modulus);
-            }
-            self.terms += a.len();
-            match Backend::current() {
-                // SAFETY: the backend is available, and the lengths were checked.
-                #[cfg(target_arch = "x86_64")]
-                Backend::Ifma if n.is_multiple_of(MIN_DEGREE) => unsafe {
-                    ifma::add_products(&mut self.low, &mut self.high, a, b)
-                },
-                _ => add_products(&mut self.low, &mut self.high, a, b),
-            }
-        }
+    /// Below 2 p, from below 4 p. The difference wraps to something large where it is negative.
+    #[inline(always)]
+    fn below_2p(self, x: L) -> L {
+        x.min(x.sub(self.two_p))
     }
 
-    /// Replaces each sum by its remainder, which counts as one term.
-    fn fold(&mut self, modulus: &Modulus) {
-        for (low, high) in self.low.iter_mut().zip(&mut self.high) {
-            *low = modulus.reduce_wide(*low as u128 + ((*high as u128) << 52));
-            *high = 0;
-        }
-        self.terms = 1;
+    /// Below p, from below 2 p.
+    #[inline(always)]
+    fn below_p(self, x: L) -> L {
+        x.min(x.sub(self.p))
     }
 
-    /// The sums below q.
-    pub fn finish(&self, out: &mut [u64], ntt: &Ntt) {
-        assert_eq!(out.len(), self.low.len());
-        match Backend::current() {
-            // SAFETY: the backend is available, and the lengths are equal.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Ifma if out.len().is_multiple_of(MIN_DEGREE) => unsafe {
-                ifma::finish(ntt, &self.low, &self.high, out)
-            },
-            _ => {
-                for ((out, low), high) in out.iter_mut().zip(&self.low).zip(&self.high) {
-                    *out = ntt
-                        .modulus
-                        .reduce_wide(*low as u128 + ((*high as u128) << 52));
+    /// (x + w y, x - w y), below 4 p from below 4 p.
+    #[inline(always)]
+    fn split(self, x: &mut L, y: &mut L, w: Times<L>) {
+        let (u, v) = (self.below_2p(*x), self.times(*y, w));
+        *x = u.add(v);
+        *y = u.sub(v).add(self.two_p);
+    }
+
+    /// (x + y, (x - y) w), below 2 p from below 2 p.
+    #[inline(always)]
+    fn join(self, x: &mut L, y: &mut L, w: Times<L>) {
+        let (u, v) = (*x, *y);
+        *x = self.below_2p(u.add(v));
+        *y = self.times(u.sub(v).add(self.two_p), w);
+    }
+
+    /// The last three stages of a tile: rows are the numbers of a block, lanes are blocks.
+    #[inline(always)]
+    fn split_tile(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
+        for (distance, first) in [(4, 0), (2, 1), (1, 3)] {
+            for part in 0..4 / distance {
+                let w = Times::load(&w[first + part]);
+                for i in 2 * part * distance..(2 * part + 1) * distance {
+                    let (mut a, mut b) = (x[i], x[i + distance]);
+                    self.split(&mut a, &mut b, w);
+                    (x[i], x[i + distance]) = (a, b);
                 }
             }
         }
     }
+
+    #[inline(always)]
+    fn join_tile(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
+        for (distance, first) in [(1, 3), (2, 1), (4, 0)] {
+            for part in 0..4 / distance {
+                let w = Times::load(&w[first + part]);
+                for i in 2 * part * distance..(2 * part + 1) * distance {
+                    let (mut a, mut b) = (x[i], x[i + distance]);
+                    self.join(&mut a, &mut b, w);
+                    (x[i], x[i + distance]) = (a, b);
+                }
+            }
+        }
+    }
+
+    /// `out` + `constant` + x w below p, for words x in two halves, which have a factor each.
+    #[inline(always)]
+    fn add_word(self, x: &[u64; 8], w: [Times<L>; 2], constant: L, out: &mut [u64; 8]) {
+        let x = L::load(x);
+        let low = self.times(x.and(L::splat(u32::MAX.into())), w[0]);
+        let high = self.times(x.shift_right::<32>(), w[1]);
+        let sum = self.below_2p(low.add(high)).add(L::load(out).add(constant));
+        self.below_p(self.below_2p(sum)).store(out);
+    }
+
+    /// low + 2^52 high below p, for any words: in parts of at most 52 bits, each times its weight below 2 p.
+    #[inline(always)]
+    fn reduce_sum(self, low: L, high: L, weights: &[Factor; 3]) -> L {
+        let high = high.add(low.shift_right::<BITS>());
+        let a = self.times(low.and(self.low), Times::one(weights[0]));
+        let b = self.times(high.and(self.low), Times::one(weights[1]));
+        let c = self.times(high.shift_right::<BITS>(), Times::one(weights[2]));
+        self.below_p(self.below_2p(self.below_2p(a.add(b)).add(c)))
+    }
 }
 
-fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]], b: &[u64]) {
-    for (a, b) in a.iter().zip(b.chunks_exact(low.len())) {
-        for (((low, high), a), b) in low.iter_mut().zip(&mut *high).zip(*a).zip(b) {
-            let product = *a as u128 * *b as u128;
-            *low += product as u64 & ((1 << 52) - 1);
-            *high += (product >> 52) as u64;
+/// Vectors of four quarters of a block, in step.
+#[inline(always)]
+fn quarters(block: &mut [u64]) -> impl Iterator<Item = [&mut [u64; 8]; 4]> {
+    let quarter = block.len() / 4;
+    let (a, rest) = block.split_at_mut(quarter);
+    let (b, rest) = rest.split_at_mut(quarter);
+    let (c, d) = rest.split_at_mut(quarter);
+    let vectors = |x| <[u64]>::as_chunks_mut::<8>(x).0.iter_mut();
+    let (mut b, mut c, mut d) = (vectors(b), vectors(c), vectors(d));
+    vectors(a).map_while(move |a| Some([a, b.next()?, c.next()?, d.next()?]))
+}
+
+kernels! {
+    fn forward<L>(ntt: &Ntt, a: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let w = &ntt.forward[..];
+        // Stages with partners at least eight apart, two in one pass over memory; a first one alone if odd.
+        let mut blocks = 1;
+        if ((ntt.degree / 8).trailing_zeros()) % 2 == 1 {
+            let (x, y) = a.split_at_mut(ntt.degree / 2);
+            let w = Times::one(w[1]);
+            for (x, y) in x.as_chunks_mut::<8>().0.iter_mut().zip(y.as_chunks_mut::<8>().0) {
+                let (mut u, mut v) = (L::load(x), L::load(y));
+                modulus.split(&mut u, &mut v, w);
+                u.store(x);
+                v.store(y);
+            }
+            blocks = 2;
+        }
+        while blocks < ntt.degree / 8 {
+            for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
+                let w0 = Times::one(w[blocks + i]);
+                let w1 = Times::one(w[2 * (blocks + i)]);
+                let w2 = Times::one(w[2 * (blocks + i) + 1]);
+                for [a, b, c, d] in quarters(block) {
+                    let (mut s, mut t) = (L::load(a), L::load(b));
+                    let (mut u, mut v) = (L::load(c), L::load(d));
+                    modulus.split(&mut s, &mut u, w0);
+                    modulus.split(&mut t, &mut v, w0);
+                    modulus.split(&mut s, &mut t, w1);
+                    modulus.split(&mut u, &mut v, w2);
+                    s.store(a);
+                    t.store(b);
+                    u.store(c);
+                    v.store(d);
+                }
+            }
+            blocks *= 4;
+        }
+        for (tile, w) in a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0.iter_mut().zip(&ntt.forward_tiles) {
+            let mut x = L::transpose(std::array::from_fn(|i| L::load(&tile[i])));
+            modulus.split_tile(&mut x, w);
+            for i in 0..8 {
+                modulus.below_p(modulus.below_2p(x[i])).store(&mut tile[i]);
+            }
+        }
+    }
+
+    fn backward<L>(ntt: &Ntt, a: &mut [u64], scale: Factor) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let w = &ntt.backward[..];
+        for (tile, w) in a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0.iter_mut().zip(&ntt.backward_tiles) {
+            let mut x = std::array::from_fn(|i| L::load(&tile[i]));
+            modulus.join_tile(&mut x, w);
+            let x = L::transpose(x);
+            for i in 0..8 {
+                x[i].store(&mut tile[i]);
+            }
+        }
+        let mut blocks = ntt.degree / 8;
+        while blocks >= 4 {
+            blocks /= 4;
+            for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
+                let w0 = Times::one(w[blocks + i]);
+                let w1 = Times::one(w[2 * (blocks + i)]);
+                let w2 = Times::one(w[2 * (blocks + i) + 1]);
+                for [a, b, c, d] in quarters(block) {
+                    let (mut s, mut t) = (L::load(a), L::load(b));
+                    let (mut u, mut v) = (L::load(c), L::load(d));
+                    modulus.join(&mut s, &mut t, w1);
+                    modulus.join(&mut u, &mut v, w2);
+                    modulus.join(&mut s, &mut u, w0);
+                    modulus.join(&mut t, &mut v, w0);
+                    s.store(a);
+                    t.store(b);
+                    u.store(c);
+                    v.store(d);
+                }
+            }
+        }
+        if blocks == 2 {
+            let (x, y) = a.split_at_mut(ntt.degree / 2);
+            let w = Times::one(w[1]);
+            for (x, y) in x.as_chunks_mut::<8>().0.iter_mut().zip(y.as_chunks_mut::<8>().0) {
+                let (mut u, mut v) = (L::load(x), L::load(y));
+                modulus.join(&mut u, &mut v, w);
+                u.store(x);
+                v.store(y);
+            }
+        }
+        let scale = Times::one(scale);
+        for x in a.as_chunks_mut::<8>().0 {
+            modulus.below_p(modulus.times(L::load(x), scale)).store(x);
+        }
+    }
+
+    /// Horner's rule in x^8 modulo x^8 - zeta, then the last three stages. Below 3 p before these.
+    fn short_values<L>(ntt: &Ntt, coefficients: &[u64], first_tile: usize, out: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let parts = coefficients.as_chunks::<8>().0;
+        let Some((top, rest)) = parts.split_last() else {
+            return out.fill(0);
+        };
+        for (g, tile) in out.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let g = first_tile + g;
+            let mut x: [L; 8] = std::array::from_fn(|i| L::splat(top[i]));
+            let zeta = Times::load(&ntt.zetas[g]);
+            for part in rest.iter().rev() {
+                for i in 0..8 {
+                    x[i] = modulus.times(x[i], zeta).add(L::splat(part[i]));
+                }
+            }
+            modulus.split_tile(&mut x, &ntt.forward_tiles[g]);
+            for i in 0..8 {
+                x[i].store(&mut tile[i]);
+            }
+        }
+    }
+
+    /// At most [`LAZY`] products. Four vectors at a time: sixteen sums hide the multiplier's latency.
+    fn dots<L>(ntt: &Ntt, pairs: &[[&[u64]; 2]], b: &[u64], first: &mut [u64], second: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let n = first.len();
+        let blocks = first.as_chunks_mut::<8>().0.as_chunks_mut::<4>().0.iter_mut();
+        let others = second.as_chunks_mut::<8>().0.as_chunks_mut::<4>().0.iter_mut();
+        for (at, (first, second)) in blocks.zip(others).enumerate() {
+            let mut sums = [[[modulus.zero; 2]; 4]; 2];
+            for (pair, b) in pairs.iter().zip(b.chunks_exact(n)) {
+                let b = &b.as_chunks::<8>().0[4 * at..4 * at + 4];
+                for half in 0..2 {
+                    let a = &pair[half].as_chunks::<8>().0[4 * at..4 * at + 4];
+                    for i in 0..4 {
+                        let (x, y) = (L::load(&a[i]), L::load(&b[i]));
+                        let [low, high] = sums[half][i];
+                        sums[half][i] = [low.add_low(x, y), high.add_high(x, y)];
+                    }
+                }
+            }
+            for (half, out) in [first, second].into_iter().enumerate() {
+                for i in 0..4 {
+                    let [low, high] = sums[half][i];
+                    let sum = modulus.reduce_sum(low, high, &ntt.weights).add(L::load(&out[i]));
+                    modulus.below_p(sum).store(&mut out[i]);
+                }
+            }
+        }
+    }
+
+    fn add_words<L>(ntt: &Ntt, words: &[u64], factors: [Factor; 2], constant: u64, out: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let factors = factors.map(Times::<L>::one);
+        let constant = L::splat(constant);
+        let whole = words.len() / 8 * 8;
+        for (x, out) in words.as_chunks::<8>().0.iter().zip(out.as_chunks_mut::<8>().0) {
+            modulus.add_word(x, factors, constant, out);
+        }
+        let (words, out) = (&words[whole..], &mut out[whole..]);
+        let (mut x, mut sum) = ([0; 8], [0; 8]);
+        x[..words.len()].copy_from_slice(words);
+        sum[..words.len()].copy_from_slice(out);
+        modulus.add_word(&x, factors, constant, &mut sum);
+        out.copy_from_slice(&sum[..words.len()]);
+    }
+
+    fn add_product<L>(ntt: &Ntt, x: &[u64], values: &[u64], quotients: &[u64], out: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let factors = values.as_chunks::<8>().0.iter().zip(quotients.as_chunks::<8>().0);
+        let sums = x.as_chunks::<8>().0.iter().zip(out.as_chunks_mut::<8>().0);
+        for ((w, q), (x, out)) in factors.zip(sums) {
+            let product = modulus.times(L::load(x), Times(L::load(w), L::load(q)));
+            let sum = L::load(out).add(product);
+            modulus.below_p(modulus.below_2p(sum)).store(out);
         }
     }
 }
@@ -336,161 +504,173 @@ fn add_products(low: &mut [u64], high: &mut [u64], a: &[&[u64]], b: &[u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::each;
-    use crate::modulus::prime_below;
+    use crate::backend::with_each;
+    use crate::prime::vartime_primes;
 
-    fn words(n: usize, q: u64, mut seed: u64) -> Vec<u64> {
-        (0..n)
-            .map(|_| {
-                seed = seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(7);
-                (seed >> 7) % q
-            })
-            .collect()
+    /// A stream of numbers for tests.
+    fn numbers(seed: u8, n: usize) -> Vec<u64> {
+        let mut words = vec![0; n];
+        argot_prf::Stream::new(&[seed; 16]).words_at(0, &mut words);
+        words
     }
 
-    /// The definition: X^N = -1.
-    fn schoolbook(a: &[u64], b: &[u64], m: &Modulus) -> Vec<u64> {
+    fn residues(seed: u8, n: usize, p: u64) -> Vec<u64> {
+        numbers(seed, n).into_iter().map(|x| x % p).collect()
+    }
+
+    /// The product modulo x^n + 1 and p, term by term.
+    fn schoolbook(a: &[u64], b: &[u64], p: u64) -> Vec<u64> {
         let n = a.len();
         let mut out = vec![0; n];
-        for (i, x) in a.iter().enumerate() {
-            for (j, y) in b.iter().enumerate() {
-                let p = m.mul(*x, *y);
-                let k = (i + j) % n;
-                out[k] = if i + j < n {
-                    m.add(out[k], p)
-                } else {
-                    m.sub(out[k], p)
-                };
+        for i in 0..n {
+            for j in 0..n {
+                let term = mul(a[i], b[j], p);
+                let at = (i + j) % n;
+                out[at] = (out[at] + if i + j < n { term } else { p - term }) % p;
             }
         }
         out
     }
 
-    fn ntt(n: usize, bits: u32) -> Ntt {
-        Ntt::new(n, Modulus::new(prime_below(bits, &[]).unwrap()))
-    }
-
-    fn product(t: &Ntt, a: &[u64], b: &[u64]) -> Vec<u64> {
-        let (mut a, mut b, mut out) = (a.to_vec(), b.to_vec(), vec![0; a.len()]);
-        t.forward(&mut a);
-        t.forward(&mut b);
-        let mut sums = Sums::new(a.len());
-        sums.add(&[&a], &b, &t.modulus);
-        sums.finish(&mut out, t);
-        t.backward(&mut out);
+    fn product(ntt: &Ntt, a: &[u64], b: &[u64]) -> Vec<u64> {
+        let (mut a, mut b) = (a.to_vec(), b.to_vec());
+        ntt.forward(&mut a);
+        ntt.forward(&mut b);
+        let mut out = vec![0; a.len()];
+        ntt.add_product(&a, &ntt.known(b), &mut out);
+        ntt.backward(&mut out, 1);
         out
     }
 
     #[test]
-    fn products_are_those_of_the_definition() {
-        each(|backend| {
-            for (n, bits) in [(64, 50), (128, 37), (512, 50), (1024, 44), (2048, 22)] {
-                let t = ntt(n, bits);
-                let (a, b) = (words(n, t.modulus.q, 1), words(n, t.modulus.q, 2));
-                assert_eq!(
-                    product(&t, &a, &b),
-                    schoolbook(&a, &b, &t.modulus),
-                    "{backend:?} {n}"
-                );
-                let top = vec![t.modulus.q - 1; n];
-                assert_eq!(product(&t, &top, &top), schoolbook(&top, &top, &t.modulus));
+    fn products_are_those_of_the_schoolbook() {
+        for (degree, bits) in [(128, 50), (256, 50), (4096, 50), (4096, 30), (8192, 47)] {
+            let p = vartime_primes(degree, &[bits]).unwrap()[0];
+            let ntt = Ntt::new(degree, p);
+            let (a, b) = (residues(1, degree, p), residues(2, degree, p));
+            // Dense by dense only where the schoolbook is quick; else a few terms, the last among them.
+            let mut b = b;
+            if degree > 256 {
+                for i in 0..degree - 1 {
+                    if i % 97 != 3 {
+                        b[i] = 0;
+                    }
+                }
             }
-        });
-    }
-
-    #[test]
-    fn there_and_back_is_the_same_and_backends_agree() {
-        for n in [64, 256, 4096, 8192, 16384] {
-            let t = ntt(n, 50);
-            let a = words(n, t.modulus.q, 3);
-            let first: std::cell::OnceCell<Vec<u64>> = std::cell::OnceCell::new();
-            each(|_backend| {
-                let mut there = a.clone();
-                t.forward(&mut there);
-                assert!(there.iter().all(|x| *x < t.modulus.q));
-                assert_eq!(&there, first.get_or_init(|| there.clone()));
-                t.backward(&mut there);
-                assert_eq!(there, a);
+            let want = {
+                let n = degree;
+                if n <= 256 {
+                    schoolbook(&a, &b, p)
+                } else {
+                    let mut out = vec![0; n];
+                    for j in (0..n).filter(|&j| b[j] != 0) {
+                        for i in 0..n {
+                            let term = mul(a[i], b[j], p);
+                            let at = (i + j) % n;
+                            out[at] = (out[at] + if i + j < n { term } else { p - term }) % p;
+                        }
+                    }
+                    out
+                }
+            };
+            with_each(|backend| {
+                assert_eq!(product(&ntt, &a, &b), want, "{backend:?} {degree} {bits}");
             });
         }
     }
 
     #[test]
-    fn short_polynomials_are_padded_with_zeros() {
-        each(|_backend| {
-            let t = ntt(1024, 50);
-            for used in [1, 2, 7, 8, 9, 31, 64, 65, 500, 512, 513, 1023, 1024] {
-                let mut want = words(1024, t.modulus.q, used as u64);
-                let mut got = want.clone();
-                want[used..].fill(0);
-                t.forward(&mut want);
-                t.forward_short(&mut got, used);
-                assert_eq!(got, want, "{used}");
-            }
-        });
-    }
-
-    #[test]
-    fn tiles_are_parts_of_the_whole() {
-        each(|_backend| {
-            let t = ntt(2048, 50);
-            for (start, length) in [
-                (8, 64),
-                (16, 64),
-                (64, 64),
-                (32, 256),
-                (256, 256),
-                (2048, 2048),
-            ] {
-                let a = words(start, t.modulus.q, start as u64);
-                let mut whole = vec![0; 2048];
-                whole[..start].copy_from_slice(&a);
-                t.forward(&mut whole);
-                for first in (0..2048).step_by(length) {
-                    let mut tile = vec![7; length];
-                    tile[..start].copy_from_slice(&a);
-                    t.forward_tile(&mut tile, start, first);
-                    assert_eq!(tile, whole[first..first + length], "{start} {first}");
+    fn all_backends_agree_and_there_and_back_is_the_same() {
+        for degree in [4096, 8192, 16384] {
+            for p in vartime_primes(degree, &[50, 43]).unwrap() {
+                let ntt = Ntt::new(degree, p);
+                for edge in [None, Some(0), Some(p - 1), Some(1)] {
+                    let a = edge.map_or_else(|| residues(3, degree, p), |x| vec![x; degree]);
+                    let mut results = Vec::new();
+                    with_each(|_| {
+                        let mut values = a.clone();
+                        ntt.forward(&mut values);
+                        let mut back = values.clone();
+                        ntt.backward(&mut back, 1);
+                        assert_eq!(back, a);
+                        ntt.backward(&mut values.clone(), 12345);
+                        results.push(values);
+                    });
+                    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+                    assert!(results[0].iter().all(|&x| x < p));
                 }
             }
+        }
+    }
+
+    /// Inputs may be four times too large.
+    #[test]
+    fn lazy_inputs_are_reduced() {
+        let p = vartime_primes(4096, &[50]).unwrap()[0];
+        let ntt = Ntt::new(4096, p);
+        let a = residues(4, 4096, p);
+        let mut want = a.clone();
+        ntt.forward(&mut want);
+        with_each(|_| {
+            let mut lazy: Vec<u64> = a.iter().map(|x| x + 3 * p).collect();
+            ntt.forward(&mut lazy);
+            assert_eq!(lazy, want);
         });
     }
 
     #[test]
-    fn long_sums_are_folded() {
-        each(|_backend| {
-            let t = ntt(64, 50);
-            let m = t.modulus;
-            let top = vec![m.q - 1; 64];
-            let mut sums = Sums::new(64);
-            for _ in 0..30 {
-                sums.add(&[&top[..]; 300], &vec![m.q - 1; 64 * 300], &m);
-            }
-            let mut out = vec![0; 64];
-            sums.finish(&mut out, &t);
-            assert_eq!(out, vec![9000; 64]);
-        });
+    fn short_values_are_those_of_the_whole_transform() {
+        let degree = 4096;
+        let p = vartime_primes(degree, &[50]).unwrap()[0];
+        let ntt = Ntt::new(degree, p);
+        for length in [0, 8, 16, 24, 128, 1024] {
+            let coefficients = residues(5, length, p);
+            let mut want = vec![0; degree];
+            want[..length].copy_from_slice(&coefficients);
+            ntt.forward(&mut want);
+            with_each(|backend| {
+                let mut got = vec![7; degree - 3 * TILE];
+                ntt.short_values(&coefficients, 3, &mut got);
+                assert!(got.iter().all(|&x| x < 4 * p));
+                got.iter_mut().for_each(|x| *x %= p);
+                assert_eq!(got, want[3 * TILE..], "{backend:?} {length}");
+            });
+        }
     }
 
     #[test]
-    fn products_in_place_are_remainders() {
-        each(|_backend| {
-            for bits in [50, 46, 22] {
-                let t = ntt(128, bits);
-                let m = t.modulus;
-                let mut lists = [1, 2, 3].map(|seed| words(128, m.q, seed));
-                lists
-                    .iter_mut()
-                    .for_each(|l| l[..3].copy_from_slice(&[m.q - 1, 0, 1]));
-                let [x, a, b] = lists;
-                let (mut sum, mut times) = (x.clone(), x.clone());
-                t.add_product(&mut sum, &a, &b);
-                t.multiply(&mut times, &a);
-                for i in 0..128 {
-                    assert_eq!(sum[i], m.add(x[i], m.mul(a[i], b[i])));
-                    assert_eq!(times[i], m.mul(x[i], a[i]));
-                }
+    fn lazy_sums_do_not_overflow() {
+        let p = vartime_primes(4096, &[50]).unwrap()[0];
+        let ntt = Ntt::new(4096, p);
+        for terms in [0, 1, 7, LAZY, LAZY + 1, 2 * LAZY + 5] {
+            let (a, c) = (vec![p - 1; 32], vec![4 * p - 1; 32]);
+            let b = vec![4 * p - 1; 32 * terms];
+            let pairs = vec![[&a[..], &c[..]]; terms];
+            let square = mul(p - 1, p - 1, p);
+            let want = mul(square, terms as u64, p);
+            with_each(|_| {
+                let (mut x, mut y) = (vec![9; 32], vec![9; 32]);
+                ntt.dots(&pairs, &b, [&mut x, &mut y]);
+                assert!(x.iter().chain(&y).all(|&z| z == want));
+            });
+        }
+    }
+
+    #[test]
+    fn words_are_reduced_and_scaled() {
+        let p = vartime_primes(4096, &[50]).unwrap()[0];
+        let ntt = Ntt::new(4096, p);
+        let mut words = numbers(6, 45);
+        words.extend([0, 1, u64::MAX, p, p - 1, 1 << 63]);
+        with_each(|_| {
+            let mut out = vec![p - 1; words.len()];
+            ntt.add_words(&words, p - 2, 5, &mut out);
+            for (&x, &got) in words.iter().zip(&out) {
+                assert_eq!(got, (mul(x % p, p - 2, p) + 4) % p);
             }
         });
+        let mut out = vec![0; 3];
+        ntt.add_small(&[-1, 0, 21], &mut out);
+        assert_eq!(out, [p - 1, 0, 21]);
     }
 }

@@ -1,301 +1,169 @@
-//! How a product of matrices is cut into ciphertexts.
-//!
-//! Cheetah (eprint 2022/207, section 3.1): with a block of m' x k' of the left and k' x n' of the right matrix,
-//! m' k' n' <= N, the product of
-//!
-//! ```text
-//!     sum A[i,j] X^(i k' n' + k' - 1 - j)    and    sum B[j,c] X^(c k' + j)
-//! ```
-//!
-//! has `(A B)[i,c]` at X^(i k' n' + c k' + k' - 1): other pairs meet there only for equal j, and what wraps around
-//! X^N = -1 ends below X^(k' - 1).
+//! How a product of matrices is cut into polynomials.
 
 use crate::error::Error;
-use crate::params::{check_width, Params};
-use crate::scheme::{Answers, HEAD};
+use crate::packing::{block_sizes, cost, Packing};
+use crate::params::{Params, TERMS};
 
-/// Whose matrix is encrypted; the other is plain at the other party.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encrypted {
-    Left,
-    Right,
-}
-
-/// The blocks of one product; made from public shapes only, so that both ends make the same.
+/// Blocks of (rows, inner, columns) of the product of m x k and k x n. Both ends compute the same one.
 ///
-/// An encrypted right matrix is the transposed product, B' A' = (A B)'; `rows`, `inner` and `columns` are of the
-/// product as computed, whose left matrix is always the encrypted one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Of a block of the encrypted matrix, element (i, j) is the coefficient of x^(i k' n' - j), where x^N = -1; of one of
+/// the plain matrix, (j, c) is that of x^(c k' + j). The product's coefficient of x^(i k' n' + c k') is the sum over
+/// j, since other exponents' multiples of k' would need two j that differ by less than k' (Cheetah, eprint 2022/207,
+/// section 4). With m' k' n' <= N nothing wraps but the negative exponents, i = 0, where none is a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    pub encrypted: Encrypted,
-    /// Bits of the plain operand, as signed numbers.
-    pub operand: u32,
-    pub(crate) rows: Cut,
-    pub(crate) inner: Cut,
-    pub(crate) columns: Cut,
-    request_bytes: usize,
-    answer_bytes: usize,
-    /// Of the parameters it was made for.
-    tag: u32,
+    /// (m, k, n)
+    pub shape: [usize; 3],
+    /// (m', k', n')
+    pub block: [usize; 3],
+    degree: usize,
 }
 
-/// A side of `whole` elements in `count` blocks of `part`, the last perhaps shorter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cut {
-    pub whole: usize,
-    pub part: usize,
-    pub count: usize,
-}
-
-impl Cut {
-    fn new(whole: usize, most: usize) -> Cut {
-        let count = whole.div_ceil(most);
-        Cut {
-            whole,
-            part: whole.div_ceil(count),
-            count,
+impl Plan {
+    /// The fewest bytes, then the least work.
+    pub fn new(params: &Params, shape: [usize; 3]) -> Result<Plan, Error> {
+        let [m, k, n] = shape;
+        for got in shape {
+            if got == 0 || got > TERMS {
+                return Err(Error::Inner { got, most: TERMS });
+            }
         }
+        let degree = params.chain.degree;
+        let mut plans = Vec::new();
+        for rows in block_sizes(m, degree) {
+            for inner in block_sizes(k, degree / rows) {
+                // The noise of an answer is that of all blocks along the inner dimension.
+                let padded = k.div_ceil(inner) * inner;
+                let most = (degree / (rows * inner))
+                    .min((TERMS / padded).max(1))
+                    .min(n);
+                let columns = n.div_ceil(n.div_ceil(most));
+                plans.push(Plan {
+                    shape,
+                    block: [rows, inner, columns],
+                    degree,
+                });
+            }
+        }
+        let best = plans.into_iter().min_by_key(|plan| cost(plan, params));
+        Ok(best.expect("blocks of one element always fit"))
     }
 
-    /// The elements of block `b`.
-    pub fn range(&self, b: usize) -> std::ops::Range<usize> {
-        b * self.part..self.whole.min((b + 1) * self.part)
-    }
-
-    /// Every size of parts worth trying: those that differ in their count.
-    fn all(whole: usize, most: usize) -> impl Iterator<Item = Cut> {
-        let mut next = Some(Cut::new(whole, most));
-        std::iter::from_fn(move || {
-            let now = next?;
-            next = (now.part > 1).then(|| Cut::new(whole, now.part - 1));
-            Some(now)
+    /// Of the two ways to get shares of a product of m x k by k x n, the one that takes fewer bytes: with the left
+    /// matrix encrypted, or, where `true` is given, with the right one. Then all three matrices are transposed: the
+    /// owner of the right one is the client with its transpose, the other's is the server's matrix, and the shares
+    /// are of the transposed product.
+    pub fn cheaper(params: &Params, shape: [usize; 3]) -> Result<(Plan, bool), Error> {
+        let [m, k, n] = shape;
+        let (left, right) = (Plan::new(params, shape)?, Plan::new(params, [n, k, m])?);
+        Ok(match cost(&right, params).0 < cost(&left, params).0 {
+            true => (right, true),
+            false => (left, false),
         })
     }
 }
 
-impl Plan {
-    /// For A (m x k) times B (k x n), `shape` = [m, k, n]. Of all blocks those with the fewest bytes in both
-    /// directions, of these the least work.
-    pub fn new(
-        params: &Params,
-        shape: [usize; 3],
-        encrypted: Encrypted,
-        operand: u32,
-    ) -> Result<Plan, Error> {
-        check_width("the plain operand", operand, params.log_t as u32)?;
-        let [m, k, n] = shape;
-        if let Some(side) = shape.iter().find(|s| !(1..=1 << 24).contains(*s)) {
-            let (what, want) = ("a side of a matrix", (*side).clamp(1, 1 << 24));
-            return Err(Error::Shape {
-                what,
-                got: *side,
-                want,
-            });
-        }
-        let (m, n) = match encrypted {
-            Encrypted::Left => (m, n),
-            Encrypted::Right => (n, m),
-        };
-        let mut best: Option<(usize, usize, Plan)> = None;
-        let mut refused = None;
-        for rows in Cut::all(m, params.degree) {
-            for inner in Cut::all(k, params.degree / rows.part) {
-                let columns = Cut::new(n, params.degree / (rows.part * inner.part));
-                let terms = inner.count * inner.part * columns.part;
-                if let Err(error) = params.check_error(terms, operand) {
-                    refused = Some(error);
-                    continue;
-                }
-                let request = params.packed().saturating_mul(rows.count * inner.count);
-                let plan = Plan {
-                    encrypted,
-                    operand,
-                    rows,
-                    inner,
-                    columns,
-                    request_bytes: request.saturating_add(HEAD + 32),
-                    answer_bytes: answer_bytes(params, rows, columns).saturating_add(HEAD),
-                    tag: params.tag,
-                };
-                let bytes = plan.request_bytes.saturating_add(plan.answer_bytes);
-                // A transform costs some four times the products of a pair of polynomials.
-                let work = (inner.count * columns.count).saturating_mul(2 + rows.count);
-                if best.as_ref().is_none_or(|b| (bytes, work) < (b.0, b.1)) {
-                    best = Some((bytes, work, plan));
+impl Packing for Plan {
+    fn degree(&self) -> usize {
+        self.degree
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        std::array::from_fn(|i| self.shape[i].div_ceil(self.block[i]))
+    }
+
+    fn sizes(&self) -> [usize; 3] {
+        let [m, k, n] = self.shape;
+        [m * k, k * n, m * n]
+    }
+
+    fn encrypted(&self, row: usize, inner: usize, mut put: impl FnMut(usize, usize, bool)) {
+        let [m, k, _] = self.shape;
+        let [rows, width, columns] = self.block;
+        let (top, left) = (row * rows, inner * width);
+        for i in 0..rows.min(m - top) {
+            for j in 0..width.min(k - left) {
+                let element = (top + i) * k + left + j;
+                match (i * width * columns).checked_sub(j) {
+                    Some(exponent) => put(exponent, element, false),
+                    None => put(self.degree - j, element, true),
                 }
             }
         }
-        match (best, refused) {
-            (Some((_, _, plan)), _) => Ok(plan),
-            (None, Some(error)) => Err(error),
-            (None, None) => unreachable!("sides are at least 1"),
+    }
+
+    fn plain(&self, inner: usize, column: usize, mut put: impl FnMut(usize, usize)) {
+        let [_, k, n] = self.shape;
+        let [_, width, columns] = self.block;
+        let (top, left) = (inner * width, column * columns);
+        for j in 0..width.min(k - top) {
+            for c in 0..columns.min(n - left) {
+                put(c * width + j, (top + j) * n + left + c);
+            }
         }
     }
 
-    /// Bytes of the message with the encrypted matrix.
-    pub fn request_bytes(&self) -> usize {
-        self.request_bytes
+    fn plain_length(&self) -> usize {
+        self.block[1] * self.block[2]
     }
 
-    /// Bytes of the message back.
-    pub fn answer_bytes(&self) -> usize {
-        self.answer_bytes
+    fn results(&self) -> usize {
+        self.block[0] * self.block[2]
     }
 
-    /// m', k', n' of a block, of the product as computed.
-    pub fn block(&self) -> [usize; 3] {
-        [self.rows.part, self.inner.part, self.columns.part]
+    fn position(&self, i: usize) -> usize {
+        i * self.block[1]
     }
 
-    /// Ciphertexts up and down.
-    pub fn ciphertexts(&self) -> [usize; 2] {
-        [
-            self.rows.count * self.inner.count,
-            self.rows.count * self.columns.count,
-        ]
+    fn result(&self, row: usize, column: usize, i: usize) -> Option<usize> {
+        let ([m, _, n], [rows, _, columns]) = (self.shape, self.block);
+        let (i, c) = (row * rows + i / columns, column * columns + i % columns);
+        (i < m && c < n).then_some(i * n + c)
     }
 
-    /// log2 of the probability that one output is one off.
-    pub fn error(&self, params: &Params) -> f64 {
-        let terms = self.inner.count * self.inner.part * self.columns.part;
-        params.error(terms, self.operand)
+    fn describe(&self) -> Vec<u64> {
+        let numbers = self.shape.into_iter().chain(self.block);
+        std::iter::once(1)
+            .chain(numbers.map(|x| x as u64))
+            .collect()
     }
-
-    /// Blocks of the result in the order in which they travel: row block, column block.
-    pub(crate) fn answers(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (rows, columns) = (self.rows.count, self.columns.count);
-        (0..columns).flat_map(move |c| (0..rows).map(move |r| (r, c)))
-    }
-
-    pub(crate) fn answer_part(&self, params: &Params, row: usize, column: usize) -> usize {
-        let wanted = self.rows.range(row).len() * self.columns.range(column).len();
-        Answers::<3, 2>::bytes(params, wanted)
-    }
-
-    /// Both the plan and the caller have the same parameters.
-    pub(crate) fn check(&self, params: &Params) -> Result<(), Error> {
-        if self.tag != params.tag {
-            return Err(Error::OtherModuli {
-                got: self.tag,
-                want: params.tag,
-            });
-        }
-        Ok(())
-    }
-
-    /// Coefficient of element (i, j) of a block of the encrypted matrix.
-    pub(crate) fn left(&self, i: usize, j: usize) -> usize {
-        i * self.inner.part * self.columns.part + self.inner.part - 1 - j
-    }
-
-    /// Coefficient of element (j, c) of a block of the plain matrix: the lowest ones, so that most of the transform
-    /// is copies.
-    pub(crate) fn right(&self, j: usize, c: usize) -> usize {
-        c * self.inner.part + j
-    }
-
-    /// Coefficients of a block of the result, row by row.
-    pub(crate) fn wanted(&self, row: usize, column: usize) -> Vec<usize> {
-        let (rows, columns) = (self.rows.range(row).len(), self.columns.range(column).len());
-        let at = |i| (0..columns).map(move |c| self.left(i, 0) + self.right(0, c));
-        (0..rows).flat_map(at).collect()
-    }
-
-    /// Where an element lies in the matrix as the caller has it: of `rows x columns` as computed, row-major, or
-    /// transposed.
-    pub(crate) fn place(&self, i: usize, j: usize, rows: usize, columns: usize) -> usize {
-        match self.encrypted {
-            Encrypted::Left => i * columns + j,
-            Encrypted::Right => j * rows + i,
-        }
-    }
-}
-
-/// Bytes of all blocks of the result: whole ones, shorter ones at two edges, the one in the corner.
-fn answer_bytes(params: &Params, rows: Cut, columns: Cut) -> usize {
-    let sides = |cut: Cut| {
-        [
-            (cut.count - 1, cut.part),
-            (1, cut.range(cut.count - 1).len()),
-        ]
-    };
-    let mut sum = 0usize;
-    for (down, height) in sides(rows) {
-        for (across, width) in sides(columns) {
-            let part = Answers::<3, 2>::bytes(params, height * width);
-            sum = sum.saturating_add(part.saturating_mul(down * across));
-        }
-    }
-    sum
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::params::Rounding;
 
     #[test]
-    fn cuts_cover_and_differ() {
-        for whole in [1, 2, 7, 100, 500] {
-            let all: Vec<Cut> = Cut::all(whole, 64).collect();
-            for cut in &all {
-                assert_eq!(
-                    (0..cut.count).map(|b| cut.range(b).len()).sum::<usize>(),
-                    whole
-                );
-                assert!((0..cut.count).all(|b| !cut.range(b).is_empty()));
-            }
-            assert!(all.windows(2).all(|w| w[0].count < w[1].count));
+    fn large_products_take_the_bytes_that_were_promised() {
+        let params = Params::new(64, 64, Rounding::Exact).unwrap();
+        let plan = Plan::new(&params, [500, 500, 500]).unwrap();
+        assert!(plan.request_bytes(&params) <= 25_000_000, "{plan:?}");
+        assert!(plan.answer_bytes(&params) <= 25_000_000, "{plan:?}");
+        let [m, k, n] = plan.block;
+        assert!(m * k * n <= params.chain.degree);
+        assert_eq!(plan, Plan::new(&params, [500, 500, 500]).unwrap());
+    }
+
+    #[test]
+    fn the_smaller_matrix_is_encrypted() {
+        let params = Params::new(64, 64, Rounding::Exact).unwrap();
+        let (plan, right) = Plan::cheaper(&params, [100, 10_000, 1]).unwrap();
+        assert!(right && plan.shape == [1, 10_000, 100]);
+        let (plan, right) = Plan::cheaper(&params, [1, 10_000, 100]).unwrap();
+        assert!(!right && plan.shape == [1, 10_000, 100]);
+    }
+
+    #[test]
+    fn shapes_are_checked() {
+        let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+        for shape in [[0, 1, 1], [1, 0, 1], [1, 1, 0], [1, TERMS + 1, 1]] {
+            assert!(
+                matches!(Plan::new(&params, shape), Err(Error::Inner { .. })),
+                "{shape:?}"
+            );
         }
-    }
-
-    #[test]
-    fn blocks_fit_and_outputs_lie_apart() {
-        let params = Params::ring(64, 64).unwrap();
-        for shape in [
-            [1, 1, 1],
-            [1, 9000, 1],
-            [9000, 1, 1],
-            [1, 1, 9000],
-            [17, 33, 5],
-            [500, 500, 500],
-        ] {
-            for encrypted in [Encrypted::Left, Encrypted::Right] {
-                let plan = Plan::new(&params, shape, encrypted, 64).unwrap();
-                let [m, k, n] = plan.block();
-                assert!(m * k * n <= params.degree());
-                let mut wanted = plan.wanted(0, 0);
-                let count = wanted.len();
-                wanted.sort();
-                wanted.dedup();
-                assert_eq!(wanted.len(), count);
-                assert!(wanted.iter().all(|w| *w < params.degree()));
-                let parts = plan.answers().map(|(r, c)| plan.answer_part(&params, r, c));
-                assert_eq!(plan.answer_bytes(), HEAD + parts.sum::<usize>());
-            }
-        }
-    }
-
-    #[test]
-    fn five_hundred_squared_stays_within_25_megabytes() {
-        let params = Params::ring(64, 64).unwrap();
-        let plan = Plan::new(&params, [500; 3], Encrypted::Left, 64).unwrap();
-        assert!(
-            plan.request_bytes() < 25_000_000 && plan.answer_bytes() < 25_000_000,
-            "{plan:?}"
-        );
-    }
-
-    #[test]
-    fn empty_matrices_are_refused() {
-        let params = Params::ring(64, 64).unwrap();
-        let plan = Plan::new(&params, [3, 0, 1], Encrypted::Left, 64);
-        assert!(matches!(
-            plan,
-            Err(Error::Shape {
-                got: 0,
-                want: 1,
-                ..
-            })
-        ));
+        let plan = Plan::new(&params, [1, TERMS, 1]).unwrap();
+        assert_eq!(plan.block[2], 1);
     }
 }

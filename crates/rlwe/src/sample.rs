@@ -1,116 +1,159 @@
-//! Seeds from the operating system, and polynomials from seeds. Nothing branches on what is drawn.
+//! Seeds, and what is drawn from them: uniform residues, secrets of {-1, 0, 1}, errors.
 
 use crate::error::Error;
-use crate::modulus::Modulus;
 use argot_prf::Stream;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-/// Standard deviation of [`errors`]: sqrt(ETA / 2).
-pub const SIGMA: f64 = 3.24;
+/// Where one message's randomness comes from: 32 bytes, of which every stream has a key of its own.
+#[derive(Clone)]
+pub(crate) struct Seed([u8; 32]);
 
-/// Pairs of bits in the centred binomial distribution; |error| is at most this. Its deviation is that of the
-/// rounded Gaussian (3.2) in the Homomorphic Encryption Standard, and it needs neither tables nor rejection.
-pub const ETA: u32 = 21;
-
-/// 32 bytes of the operating system's randomness.
-pub fn seed() -> Result<Zeroizing<[u8; 32]>, Error> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut seed[..]).map_err(|_| Error::NoRandomness)?;
-    Ok(seed)
-}
-
-/// The stream of one purpose and index under a seed: each polynomial has its own.
-pub fn stream(seed: &[u8; 32], purpose: &str, index: usize) -> Stream {
-    let mut name = purpose.as_bytes().to_vec();
-    name.extend((index as u64).to_le_bytes());
-    Stream::new(&Zeroizing::new(argot_prf::derive(
-        seed,
-        &argot_prf::derive_key("argot rlwe 1 polynomials", &[]),
-        &name,
-    )))
-}
-
-/// Words of a stream in pieces, so that little of it is held and that little is wiped.
-fn words(stream: &Stream, count: usize, mut each: impl FnMut(u64)) {
-    let mut buffer = Zeroizing::new([0u64; 256]);
-    for first in (0..count).step_by(256) {
-        let n = 256.min(count - first);
-        stream.words_at(first as u64, &mut buffer[..n]);
-        buffer[..n].iter().for_each(|w| each(*w));
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
-/// Uniform below q: floor(x q / 2^128) of 128 random bits, within q / 2^128 < 2^-78 of uniform.
-pub fn uniform(stream: &Stream, modulus: &Modulus, out: &mut [u64]) {
-    let mut low = None;
-    let mut at = out.iter_mut();
-    let q = modulus.q as u128;
-    words(stream, 2 * at.len(), |w| match low.take() {
-        None => low = Some(w),
-        Some(l) => {
-            let carry = (l as u128 * q) >> 64;
-            if let Some(x) = at.next() {
-                *x = ((w as u128 * q + carry) >> 64) as u64;
+/// What a stream is for. No two streams of one seed share purpose and index.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Purpose {
+    /// The public, uniform half of a ciphertext or key.
+    Uniform = 1,
+    Secret = 2,
+    Error = 3,
+    Mask = 4,
+    Flood = 5,
+}
+
+impl Seed {
+    /// From the operating system.
+    pub fn fresh() -> Result<Seed, Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+        Ok(Seed(bytes))
+    }
+
+    /// A seed that travels, for public halves only.
+    pub fn public(bytes: [u8; 32]) -> Seed {
+        Seed(bytes)
+    }
+
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Ciphertext `index` of a message has streams that no other has: a seed of its own, as the paper asks.
+    pub fn stream(&self, purpose: Purpose, index: usize) -> Stream {
+        let mut name = [0; 9];
+        name[0] = purpose as u8;
+        name[1..].copy_from_slice(&(index as u64).to_le_bytes());
+        let key = Zeroizing::new(argot_prf::derive(&self.0, &[0; 32], &name));
+        Stream::new(&key)
+    }
+}
+
+/// Uniform below `p`: as many bits of each word as p has, taken where they are below p. Public numbers only, since
+/// time tells how many were not.
+pub(crate) fn vartime_uniform(stream: &mut Stream, p: u64, out: &mut [u64]) {
+    let mask = u64::MAX >> p.leading_zeros();
+    words(stream, out);
+    let mut more = [0; 16];
+    let mut left = 0;
+    for x in out {
+        *x &= mask;
+        while *x >= p {
+            if left == 0 {
+                words(stream, &mut more);
+                left = more.len();
             }
+            left -= 1;
+            *x = more[left] & mask;
         }
-    });
+    }
 }
 
-/// -1, 0 or 1, each with probability 1/3 up to 2^-62.
-pub fn ternary(stream: &Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(n));
-    words(stream, n, |w| out.push(((w as u128 * 3) >> 64) as i64 - 1));
-    out
+/// Uniform among -1, 0 and 1: floor(3 w / 2^64) - 1 of a word w, off by less than 2^-62.
+pub(crate) fn ternary(stream: &mut Stream, out: &mut [i8]) {
+    from_words(stream, out, |w| ((u128::from(w) * 3) >> 64) as i8 - 1);
 }
 
-/// Centred binomial: the difference of two sums of [`ETA`] bits.
-pub fn errors(stream: &Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    const MASK: u64 = (1 << ETA) - 1;
-    let mut out = Zeroizing::new(Vec::with_capacity(n));
-    words(stream, n, |w| {
-        let (plus, minus) = (w & MASK, w >> ETA & MASK);
-        out.push(plus.count_ones() as i64 - minus.count_ones() as i64);
-    });
-    out
+/// The variance of [`error`].
+pub const ERROR_VARIANCE: f64 = 10.5;
+/// No error is beyond.
+pub const ERROR_MOST: i8 = 21;
+
+/// Centred binomial, 21 bits against 21: standard deviation 3.24, no less than the 3.19 that the tables of the
+/// Homomorphic Encryption Standard (2018) assume, and its tails are those of a Gaussian or lighter. The second 21
+/// bits count inverted, so that one count of bits does.
+pub(crate) fn error(stream: &mut Stream, out: &mut [i8]) {
+    from_words(stream, out, |w| (w >> 22).count_ones() as i8 - ERROR_MOST);
+}
+
+fn from_words(stream: &mut Stream, out: &mut [i8], f: impl Fn(u64) -> i8) {
+    let mut buffer = Zeroizing::new([0u64; 512]);
+    for out in out.chunks_mut(512) {
+        let buffer = &mut buffer[..out.len()];
+        words(stream, buffer);
+        for (out, &w) in out.iter_mut().zip(buffer.iter()) {
+            *out = f(w);
+        }
+    }
+}
+
+fn words(stream: &mut Stream, out: &mut [u64]) {
+    // SAFETY: any bytes are valid u64, and the slice covers exactly the same memory.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), out.len() * 8) };
+    stream.fill(bytes);
+    out.iter_mut().for_each(|w| *w = u64::from_le(*w));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn moments(x: &[i64]) -> (f64, f64) {
-        let n = x.len() as f64;
-        let mean = x.iter().sum::<i64>() as f64 / n;
-        (
-            mean,
-            x.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n,
-        )
+    fn stream(index: usize) -> Stream {
+        Seed::public([3; 32]).stream(Purpose::Error, index)
     }
 
     #[test]
-    fn distributions_have_their_moments() {
+    fn uniform_numbers_cover_the_range() {
+        let p = (1 << 33) + 1;
+        let mut out = vec![0; 1 << 16];
+        vartime_uniform(&mut stream(0), p, &mut out);
+        assert!(out.iter().all(|&x| x < p));
+        let mean = out.iter().map(|&x| x as f64).sum::<f64>() / out.len() as f64 / p as f64;
+        // The mean of 2^16 has a deviation of 0.0011.
+        assert!((mean - 0.5).abs() < 0.006, "{mean}");
+    }
+
+    #[test]
+    fn errors_and_secrets_have_their_moments() {
         let n = 1 << 18;
-        let (mean, variance) = moments(&ternary(&stream(&[1; 32], "t", 0), n));
-        assert!(mean.abs() < 0.01 && (variance - 2.0 / 3.0).abs() < 0.01);
-        let e = errors(&stream(&[1; 32], "e", 0), n);
-        let (mean, variance) = moments(&e);
-        assert!(
-            mean.abs() < 0.04 && (variance - SIGMA * SIGMA).abs() < 0.15,
-            "{variance}"
-        );
-        assert!(e.iter().all(|x| x.unsigned_abs() <= ETA as u64));
+        let (mut errors, mut secrets) = (vec![0; n], vec![0; n]);
+        error(&mut stream(1), &mut errors);
+        ternary(&mut stream(2), &mut secrets);
+        let moment = |x: &[i8], k| x.iter().map(|&x| f64::from(x).powi(k)).sum::<f64>() / n as f64;
+        assert!(moment(&errors, 1).abs() < 0.04);
+        assert!((moment(&errors, 2) - ERROR_VARIANCE).abs() < 0.2);
+        assert!(errors.iter().all(|x| x.abs() <= ERROR_MOST));
+        assert!(moment(&secrets, 1).abs() < 0.01);
+        assert!((moment(&secrets, 2) - 2.0 / 3.0).abs() < 0.01);
+        assert!(secrets.iter().all(|x| x.abs() <= 1));
     }
 
     #[test]
-    fn uniform_is_below_the_modulus_and_covers_it() {
-        let m = Modulus::new(crate::modulus::prime_below(30, &[]).unwrap());
-        let mut x = vec![0; 1 << 16];
-        uniform(&stream(&[2; 32], "u", 0), &m, &mut x);
-        assert!(x.iter().all(|x| *x < m.q));
-        let mean = x.iter().map(|x| *x as f64).sum::<f64>() / x.len() as f64 / m.q as f64;
-        assert!((mean - 0.5).abs() < 0.01);
-        let mut other = vec![0; 1 << 16];
-        uniform(&stream(&[2; 32], "u", 1), &m, &mut other);
-        assert_ne!(x, other);
+    fn streams_differ_by_purpose_and_index() {
+        let seed = Seed::public([1; 32]);
+        let mut seen = Vec::new();
+        for purpose in [Purpose::Uniform, Purpose::Secret, Purpose::Mask] {
+            for index in 0..3 {
+                let mut bytes = [0; 16];
+                seed.stream(purpose, index).fill(&mut bytes);
+                assert!(!seen.contains(&bytes));
+                seen.push(bytes);
+            }
+        }
     }
 }

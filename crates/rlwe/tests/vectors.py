@@ -1,74 +1,71 @@
-"""Writes vectors.txt: the scheme in big integers, coefficient by coefficient, without transforms or residues.
+"""Known answers for the arithmetic, by big integers and schoolbook: python3 vectors.py > vectors.txt
 
-python3 vectors.py > vectors.txt
+Inputs are made by a formula that the test repeats, so that only answers are kept. One line an answer: its name, then
+numbers.
 """
 
-STEP = 1 << 15
-N, BITS = 4096, 32
-SECRET = {0: 1, 7: -1, 100: 1, 2048: -1, 4095: 1}  # sparse, so that schoolbook products are quick
-PLAIN = {0: 2**31 - 1, 1: -(2**31), 5: 12345, 4095: -7}
+GOLDEN = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
-def is_prime(n):
-    return n > 3 and all(pow(b, n - 1, n) == 1 for b in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29))
+def number(i: int, most: int) -> int:
+    """Below `most`."""
+    return pow(i + 3, 5, 1 << 128) * GOLDEN % (1 << 128) % most
 
 
-def primes(bits, count):
-    found, q = [], 2**bits - STEP + 1
-    while len(found) < count:
-        if is_prime(q):
-            found.append(q)
-        q -= STEP
+def is_prime(n: int) -> bool:
+    twos, odd = 0, n - 1
+    while odd % 2 == 0:
+        twos, odd = twos + 1, odd // 2
+    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
+        x = pow(base, odd, n)
+        if x not in (1, n - 1) and all((x := x * x % n) != n - 1 for _ in range(twos - 1)):
+            return False
+    return True
+
+
+def primes(degree: int, bits: list[int]) -> list[int]:
+    found = []
+    for b in bits:
+        p = 2**b - 2 * degree + 1
+        while p in found or not is_prime(p):
+            p -= 2 * degree
+        found.append(p)
     return found
 
 
-class Words:
-    def __init__(self, seed):
-        self.x = seed
-
-    def next(self):
-        self.x = (self.x * 6364136223846793005 + 1442695040888963407) % 2**64
-        return self.x
-
-
-def crt(residues, moduli):
-    q = 1
-    for m in moduli:
-        q *= m
-    return sum(r * (q // m) * pow(q // m, -1, m) for r, m in zip(residues, moduli, strict=True)) % q
+def product(a: list[int], b: dict[int, int], modulus: int) -> list[int]:
+    """Modulo x^N + 1; the right one by its terms."""
+    out = [0] * len(a)
+    for j, y in b.items():
+        for i, x in enumerate(a):
+            at, sign = (i + j, 1) if i + j < len(a) else (i + j - len(a), -1)
+            out[at] = (out[at] + sign * x * y) % modulus
+    return out
 
 
-def times(dense, sparse, q):
-    out = [0] * N
-    for shift, factor in sparse.items():
-        for i, x in enumerate(dense):
-            k = i + shift
-            out[k % N] += factor * x if k < N else -factor * x
-    return [x % q for x in out]
+def rounded(x: int, y: int) -> int:
+    """x / y to the nearest, halves up."""
+    return (2 * x + y) // (2 * y)
 
 
-def nearest(a, b):
-    return (2 * a + b) // (2 * b)
+def main() -> None:
+    print("primes", *primes(8192, [50, 50, 47, 46, 43]), *primes(16384, [50, 49]))
+    (p,) = primes(128, [50])
+    a, b = ([number(i + k, p) for i in range(128)] for k in (0, 1000))
+    print("product", *product(a, dict(enumerate(b)), p))
+
+    # The chain of full 64-bit operands with exact rounding.
+    chain = primes(8192, [47, 47, 47, 47])
+    q, w = 1, 113
+    for p in chain:
+        q *= p
+    print("scaled", *(rounded(q * number(i, 2**64), 2**64) % p for p in chain for i in range(16)))
+    print("switched", *(rounded(number(i, 2**128) * 2**60 % q * 2**w, q) % 2**w for i in range(16)))
+
+    # A polynomial modulo 2^w by a sparse secret: as integers, then modulo 2^128.
+    c = [number(i, 2**w) for i in range(8192)]
+    secret = {0: 1, 1: -1, 77: -1, 4096: 1, 8191: -1}
+    print("joined", *product(c, secret, 2**128)[:16])
 
 
-moduli = primes(50, 2)
-q = moduli[0] * moduli[1]
-t = 2**BITS
-print("primes", *moduli, *primes(46, 4))
-
-words = Words(1)
-columns = [[(words.next() >> 14) % m for _ in range(N)] for m in moduli]
-a = [crt(pair, moduli) for pair in zip(*columns, strict=True)]
-words = Words(2)
-message = [words.next() >> (64 - BITS) for _ in range(N)]
-words = Words(3)
-errors = [(words.next() >> 40) % 43 - 21 for _ in range(N)]
-
-a_s = times(a, SECRET, q)
-c0 = [(nearest(q * m, t) + e - x) % q for m, e, x in zip(message, errors, a_s, strict=True)]
-answer0, answer1 = times(c0, PLAIN, q), times(a, PLAIN, q)
-opened = [(x + y) % q for x, y in zip(answer0, times(answer1, SECRET, q), strict=True)]
-for at in (0, 1, 2, 5, 77, 2047, 2048, 4000, 4095):
-    share = nearest(opened[at] * t, q) % t
-    top = nearest(opened[at] << 90, q) % 2**90
-    print("at", at, c0[at], answer0[at], answer1[at], opened[at], share, top)
+main()

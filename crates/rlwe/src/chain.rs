@@ -1,0 +1,339 @@
+//! The modulus q of ciphertexts, a product of word primes, and the power of two that answers are switched to.
+//!
+//! Ciphertexts are computed with modulo q, by residues. An answer leaves modulo 2^w: the fraction c/q of every
+//! coefficient, rounded to w bits. That is shorter, every string of bits is valid, and rounding to the ring is a
+//! shift.
+
+use crate::error::Error;
+use crate::ntt::Ntt;
+use crate::prime::{inverse, mul, vartime_primes};
+use crate::scratch::Buffer;
+use crate::wire::bits;
+use rayon::prelude::*;
+
+/// Degree, and the most bits that its modulus may have: tables of the Homomorphic Encryption Standard (2018), 128
+/// bits against classical attacks, secrets uniform in {-1, 0, 1}.
+pub const SECURE: [(usize, u32); 3] = [(4096, 109), (8192, 218), (16384, 438)];
+
+/// The widest answer: a sum over [`MOST_PRIMES`] residues must leave room in 128 bits.
+const WIDEST: u32 = 120;
+const MOST_PRIMES: usize = 8;
+
+#[derive(Debug)]
+pub struct Chain {
+    pub degree: usize,
+    pub primes: Vec<Ntt>,
+    /// Bits of q, rounded up.
+    pub bits: u32,
+    /// w: answers are modulo 2^w.
+    pub answer_bits: u32,
+    /// Tells one chain from another.
+    pub fingerprint: u64,
+    /// q modulo 2^64.
+    pub low: u64,
+    fractions: Vec<Fraction>,
+    joins: Joins,
+}
+
+/// c/q is the sum of y/p over the primes p, modulo 1, with y = c (q/p)^-1 mod p.
+#[derive(Debug)]
+struct Fraction {
+    cofactor_inverse: u64,
+    /// floor(2^192 / p), the highest word first.
+    reciprocal: [u64; 3],
+}
+
+/// Numbers from their residues modulo several primes, whose product is Q: a number below Q/4 in size is the sum of y
+/// Q/p over the primes p, with y its residue times (Q/p)^-1, less Q times the nearest whole number to the sum of y/p.
+#[derive(Debug)]
+pub(crate) struct Joins {
+    parts: Vec<Join>,
+    /// Q modulo 2^128.
+    product: u128,
+}
+
+#[derive(Debug)]
+struct Join {
+    cofactor_inverse: u64,
+    /// Q/p modulo 2^128.
+    cofactor: u128,
+    /// floor(2^(60 + shift) / p), below 2^62.
+    reciprocal: u64,
+    shift: u32,
+}
+
+impl Chain {
+    /// Primes of these many bits. Refused where the table has less than 128 bits of security for them.
+    pub fn new(degree: usize, prime_bits: &[u32], answer_bits: u32) -> Result<Chain, Error> {
+        let total: u32 = prime_bits.iter().sum();
+        let (_, most) = SECURE
+            .into_iter()
+            .find(|entry| entry.0 == degree)
+            .ok_or(Error::Degree { got: degree })?;
+        if total > most {
+            return Err(Error::Insecure {
+                degree,
+                bits: total,
+                most,
+            });
+        }
+        // Values of c1 s, which are joined from residues, are below N 2^w.
+        let join_bits = answer_bits + degree.trailing_zeros() + 2;
+        if answer_bits > WIDEST || join_bits > total {
+            let most = WIDEST.min(total.saturating_sub(degree.trailing_zeros() + 2));
+            return Err(Error::Width {
+                got: answer_bits,
+                least: 1,
+                most,
+            });
+        }
+        let least = prime_bits.iter().min().copied().unwrap_or(0);
+        if prime_bits.len() > MOST_PRIMES || least < 20 {
+            return Err(Error::Primes { bits: least });
+        }
+        let primes = vartime_primes(degree, prime_bits).ok_or(Error::Primes {
+            bits: prime_bits.iter().max().copied().unwrap_or(0),
+        })?;
+        let mut joined = 0;
+        let joins = prime_bits
+            .iter()
+            .take_while(|&&bits| {
+                let more = joined < join_bits;
+                joined += bits;
+                more
+            })
+            .count();
+        let mut text = vec![answer_bits as u8];
+        primes.iter().for_each(|p| text.extend(p.to_le_bytes()));
+        Ok(Chain {
+            degree,
+            bits: total,
+            answer_bits,
+            fingerprint: u64::from_le_bytes(argot_prf::hash(&text).as_chunks::<8>().0[0]),
+            low: primes.iter().fold(1, |q, &p| q.wrapping_mul(p)),
+            fractions: (0..primes.len())
+                .map(|i| Fraction::new(&primes, i))
+                .collect(),
+            joins: Joins::new(&primes[..joins]),
+            primes: primes.par_iter().map(|&p| Ntt::new(degree, p)).collect(),
+        })
+    }
+
+    /// Bytes of one polynomial's residues.
+    pub(crate) fn bytes(&self) -> usize {
+        let bits: u32 = self.primes.iter().map(|ntt| bits(ntt.prime)).sum();
+        self.degree / 8 * bits as usize
+    }
+
+    pub(crate) fn answer_mask(&self) -> u128 {
+        u128::MAX >> (128 - self.answer_bits)
+    }
+
+    /// The coefficients of the polynomial with these values, switched: 2^w c/q rounded, modulo 2^w.
+    pub(crate) fn switch(&self, mut values: Buffer) -> impl Fn(usize) -> u128 + '_ {
+        self.residues(
+            &mut values,
+            self.fractions.iter().map(|f| f.cofactor_inverse),
+        );
+        let n = self.degree;
+        let half = 1 << (127 - self.answer_bits);
+        move |at| {
+            let parts = self.fractions.iter().enumerate();
+            let fraction = parts.fold(0u128, |sum, (i, f)| {
+                sum.wrapping_add(times(values[i * n + at], f.reciprocal))
+            });
+            fraction.wrapping_add(half) >> (128 - self.answer_bits)
+        }
+    }
+
+    /// Coefficients times each prime's factor, in place of values.
+    fn residues(&self, values: &mut [u64], factors: impl Iterator<Item = u64>) {
+        let polynomials = values.chunks_exact_mut(self.degree);
+        for ((ntt, values), factor) in self.primes.iter().zip(polynomials).zip(factors) {
+            ntt.backward(values, factor);
+        }
+    }
+
+    /// How many of the primes the product of an answer and a secret needs.
+    pub(crate) fn join_primes(&self) -> usize {
+        self.joins.count()
+    }
+
+    /// Adds the values modulo prime `i` of a polynomial with coefficients below 2^w, in words of 64 bits, the lowest
+    /// first, to zeros.
+    pub(crate) fn values(&self, [low, high]: [&[u64]; 2], i: usize, out: &mut [u64]) {
+        let ntt = &self.primes[i];
+        let two64 = ((1u128 << 64) % u128::from(ntt.prime)) as u64;
+        ntt.add_words(low, 1, 0, out);
+        if self.answer_bits > 64 {
+            ntt.add_words(high, two64, 0, out);
+        }
+        ntt.forward(out);
+    }
+
+    /// Modulo 2^128, the coefficients of the polynomial with these values modulo the first primes, where it is less
+    /// than a quarter of their product in size.
+    pub(crate) fn join(&self, mut values: Buffer) -> impl Fn(usize) -> u128 + '_ {
+        self.residues(
+            &mut values,
+            (0..self.joins.count()).map(|i| self.joins.factor(i)),
+        );
+        move |at| self.joins.join(|i| values[i * self.degree + at])
+    }
+}
+
+/// The highest 128 bits of the fraction y r / 2^192, modulo 1; short by less than 2 in the last place.
+#[inline(always)]
+pub(crate) fn times(y: u64, r: [u64; 3]) -> u128 {
+    let y = u128::from(y);
+    let middle = y * u128::from(r[1]) + ((y * u128::from(r[2])) >> 64);
+    middle.wrapping_add(y.wrapping_mul(r[0].into()) << 64)
+}
+
+/// The product of all primes but number i, inverted modulo that one.
+fn cofactor_inverse(primes: &[u64], i: usize) -> u64 {
+    let p = primes[i];
+    let others = (0..primes.len()).filter(|&j| j != i);
+    inverse(others.fold(1, |x, j| mul(x, primes[j] % p, p)), p)
+}
+
+/// floor(2^192 / p), the highest word first.
+pub(crate) fn reciprocal(p: u64) -> [u64; 3] {
+    let mut rest = 1u128;
+    std::array::from_fn(|_| {
+        let digit = (rest << 64) / u128::from(p);
+        rest = (rest << 64) % u128::from(p);
+        digit as u64
+    })
+}
+
+impl Fraction {
+    fn new(primes: &[u64], i: usize) -> Fraction {
+        Fraction {
+            cofactor_inverse: cofactor_inverse(primes, i),
+            reciprocal: reciprocal(primes[i]),
+        }
+    }
+}
+
+impl Joins {
+    pub fn new(primes: &[u64]) -> Joins {
+        let part = |i: usize| {
+            let others = (0..primes.len()).filter(|&j| j != i);
+            let shift = bits(primes[i]) + 1;
+            Join {
+                cofactor_inverse: cofactor_inverse(primes, i),
+                cofactor: others.fold(1, |x, j| x.wrapping_mul(primes[j].into())),
+                reciprocal: ((1u128 << (60 + shift)) / u128::from(primes[i])) as u64,
+                shift,
+            }
+        };
+        Joins {
+            parts: (0..primes.len()).map(part).collect(),
+            product: primes.iter().fold(1, |q, &p| q.wrapping_mul(p.into())),
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// What residues modulo prime `i` have to be multiplied by.
+    pub fn factor(&self, i: usize) -> u64 {
+        self.parts[i].cofactor_inverse
+    }
+
+    /// The number whose residues, times their factors, are `residue(i)`; modulo 2^128.
+    #[inline(always)]
+    pub fn join(&self, residue: impl Fn(usize) -> u64) -> u128 {
+        // In units of 2^-60, short by less than one a prime; the true sum is within 1/4 of a whole number.
+        let (mut sum, mut turns) = (0u128, 0u64);
+        for (i, join) in self.parts.iter().enumerate() {
+            let y = residue(i);
+            sum = sum.wrapping_add(join.cofactor.wrapping_mul(y.into()));
+            turns += ((u128::from(y) * u128::from(join.reciprocal)) >> join.shift) as u64;
+        }
+        let turns = (turns + (1 << 59)) >> 60;
+        sum.wrapping_sub(self.product.wrapping_mul(turns.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_parameters_are_refused_by_name() {
+        let got = Chain::new(4096, &[50, 50, 10], 60).unwrap_err();
+        assert_eq!(
+            got,
+            Error::Insecure {
+                degree: 4096,
+                bits: 110,
+                most: 109
+            }
+        );
+        let got = Chain::new(8192, &[44; 5], 60).unwrap_err();
+        assert_eq!(
+            got,
+            Error::Insecure {
+                degree: 8192,
+                bits: 220,
+                most: 218
+            }
+        );
+        assert_eq!(
+            Chain::new(2048, &[50], 10).unwrap_err(),
+            Error::Degree { got: 2048 }
+        );
+        assert!(matches!(
+            Chain::new(8192, &[50, 50], 100),
+            Err(Error::Width { .. })
+        ));
+        assert!(matches!(
+            Chain::new(8192, &[51, 51], 50),
+            Err(Error::Primes { .. })
+        ));
+        assert!(matches!(
+            Chain::new(8192, &[50, 12], 40),
+            Err(Error::Primes { .. })
+        ));
+    }
+
+    /// Small signed numbers, as residues, switch to their fraction of q and join to themselves.
+    #[test]
+    fn switching_and_joining_are_exact_on_known_numbers() {
+        let chain = Chain::new(4096, &[50, 31], 64).unwrap();
+        let q = u128::from(chain.primes[0].prime) * u128::from(chain.primes[1].prime);
+        let numbers: Vec<i128> = (0..4096)
+            .map(|i| match i {
+                0..4 => [0, 1, -1, 1 << 77][i],
+                _ => (i as i128).pow(6) * if i % 2 == 0 { 1 } else { -1 },
+            })
+            .collect();
+        let (mut values, mut again) = (Buffer::zeros(8192), Buffer::zeros(8192));
+        for (i, ntt) in chain.primes.iter().enumerate() {
+            let p = i128::from(ntt.prime);
+            let mut residues: Vec<u64> = numbers.iter().map(|x| x.rem_euclid(p) as u64).collect();
+            ntt.forward(&mut residues);
+            values[4096 * i..4096 * (i + 1)].copy_from_slice(&residues);
+        }
+        again.copy_from_slice(&values);
+        let joined = chain.join(again);
+        assert!(numbers
+            .iter()
+            .enumerate()
+            .all(|(i, y)| joined(i) == *y as u128));
+        let switched = chain.switch(values);
+        for (i, y) in numbers.iter().enumerate() {
+            let x = switched(i);
+            // 2^64 y / q with 40 bits to spare, by long division of what is left of 2^64.
+            let want = (*y as f64) * 2f64.powi(64) / (q as f64);
+            let got = x as u64 as i64 as f64;
+            assert!(
+                (got - want).abs() <= 1.0 + want.abs() * 1e-9,
+                "{y} {got} {want}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Keys, encryption, and what an evaluator adds to an answer.
+//!
+//! A ciphertext of m is (c0, c1) with c0 + c1 s = m + e modulo q: s the secret, e small, c1 uniform and made from a
+//! seed. Both are kept as values, so that products are pointwise.
+
+use crate::chain::Chain;
+use crate::error::Error;
+use crate::ntt::{Known, Ntt};
+use crate::sample::{error, ternary, vartime_uniform, Purpose, Seed};
+use crate::scratch::Buffer;
+use crate::wire::{self, pack_residues, unpack_residues, Kind};
+use zeroize::{Zeroize, Zeroizing};
+
+/// One half of a ciphertext: its values modulo the first prime, then the second, ...
+pub(crate) type Values = Buffer;
+
+/// Minus the secret polynomial, as values. Wiped when dropped.
+pub(crate) struct SecretKey(Vec<Known>);
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl SecretKey {
+    pub fn new(chain: &Chain) -> Result<SecretKey, Error> {
+        let seed = Seed::fresh()?;
+        let mut secret = Zeroizing::new(vec![0; chain.degree]);
+        ternary(&mut seed.stream(Purpose::Secret, 0), &mut secret);
+        // Uniform in {-1, 0, 1} as its negative is.
+        let of = |ntt: &Ntt| {
+            let mut values = vec![0; chain.degree];
+            ntt.add_small(&secret, &mut values);
+            ntt.forward(&mut values);
+            ntt.known(values)
+        };
+        Ok(SecretKey(chain.primes.iter().map(of).collect()))
+    }
+
+    /// The values of c0 where `message` adds the residues of the scaled message, below p, to zeros. `index` is the
+    /// ciphertext's number in its message: it chooses the streams.
+    pub fn encrypt(
+        &self,
+        chain: &Chain,
+        public: &Seed,
+        secret: &Seed,
+        index: usize,
+        message: impl Fn(usize, &mut [u64]),
+    ) -> Values {
+        let mut small = Zeroizing::new(vec![0; chain.degree]);
+        error(&mut secret.stream(Purpose::Error, index), &mut small);
+        let mut c0 = Buffer::zeros(chain.degree * chain.primes.len());
+        let mut uniform = public.stream(Purpose::Uniform, index);
+        let mut c1 = Buffer::zeros(chain.degree);
+        for (i, part) in c0.chunks_exact_mut(chain.degree).enumerate() {
+            let ntt = &chain.primes[i];
+            message(i, part);
+            ntt.add_small(&small, part);
+            ntt.forward(part);
+            vartime_uniform(&mut uniform, ntt.prime, &mut c1);
+            ntt.add_product(&c1, &self.0[i], part);
+        }
+        c0
+    }
+
+    /// -c1 s modulo 2^128 coefficient by coefficient, for an answer's c1 as it came.
+    pub fn product<'c>(
+        &self,
+        chain: &'c Chain,
+        c1: &[u8],
+    ) -> Result<impl Fn(usize) -> u128 + 'c, Error> {
+        let n = chain.degree;
+        let (mut low, mut high) = (Buffer::zeros(n), Buffer::zeros(n));
+        wire::unpack(c1, chain.answer_bits, n, |at, c| {
+            low[at] = c as u64;
+            high[at] = (c >> 64) as u64;
+        })?;
+        let mut products = Buffer::zeros(n * chain.join_primes());
+        let mut values = Buffer::zeros(n);
+        for (i, part) in products.chunks_exact_mut(n).enumerate() {
+            values.fill(0);
+            chain.values([&low, &high], i, &mut values);
+            chain.primes[i].add_product(&values, &self.0[i], part);
+        }
+        Ok(chain.join(products))
+    }
+
+    /// An encryption of zero, for others to hide their answers with: its bytes.
+    pub fn public_key(&self, chain: &Chain) -> Result<Vec<u8>, Error> {
+        let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
+        let c0 = self.encrypt(chain, &public, &secret, 0, |_, _| {});
+        let mut out = Vec::with_capacity(wire::HEADER + 32 + chain.bytes());
+        wire::header(Kind::PublicKey, chain, 0, &mut out);
+        out.extend(public.bytes());
+        let start = out.len();
+        out.resize(start + chain.bytes(), 0);
+        write(chain, &c0, &mut out[start..]);
+        Ok(out)
+    }
+}
+
+/// Both halves of an encryption of zero.
+pub(crate) struct PublicKey([Vec<Known>; 2]);
+
+impl PublicKey {
+    pub fn read(chain: &Chain, bytes: &[u8]) -> Result<PublicKey, Error> {
+        let body = wire::body(bytes, Kind::PublicKey, chain, 0, 32 + chain.bytes())?;
+        let (seed, body) = seed_of(body);
+        let known = |values: Values| {
+            let parts = values.chunks_exact(chain.degree).zip(&chain.primes);
+            parts
+                .map(|(values, ntt)| ntt.known(values.to_vec()))
+                .collect()
+        };
+        Ok(PublicKey([
+            known(read(chain, body)?),
+            known(expand(chain, &seed, 0)),
+        ]))
+    }
+
+    /// Add a fresh encryption of zero to an answer, so that c1 says nothing of what it was multiplied by: c1 + p1 u +
+    /// e1 is uniform to whoever does not know u, also to the holder of s (ring-LWE with the secret u). Its other half
+    /// adds no error of its own to c0, which leaves under a mask.
+    pub fn hide(&self, chain: &Chain, seed: &Seed, index: usize, answer: &mut [Values; 2]) {
+        let n = chain.degree;
+        let (mut u, mut e) = (Zeroizing::new(vec![0; n]), Zeroizing::new(vec![0; n]));
+        ternary(&mut seed.stream(Purpose::Secret, index), &mut u);
+        error(&mut seed.stream(Purpose::Error, index), &mut e);
+        let mut values = Buffer::zeros(n);
+        let [c0, c1] = answer;
+        let parts = c0.chunks_exact_mut(n).zip(c1.chunks_exact_mut(n));
+        for ((i, ntt), (c0, c1)) in chain.primes.iter().enumerate().zip(parts) {
+            values.fill(0);
+            ntt.add_small(&e, &mut values);
+            ntt.forward(&mut values);
+            for (c, e) in c1.iter_mut().zip(values.iter()) {
+                // Below 2 p, which the product's reduction takes.
+                *c += e;
+            }
+            values.fill(0);
+            ntt.add_small(&u, &mut values);
+            ntt.forward(&mut values);
+            ntt.add_product(&values, &self.0[0][i], c0);
+            ntt.add_product(&values, &self.0[1][i], c1);
+        }
+    }
+}
+
+/// The seed that a body starts with, and the rest.
+pub(crate) fn seed_of(body: &[u8]) -> (Seed, &[u8]) {
+    let (seed, rest) = body.split_first_chunk::<32>().expect("length was checked");
+    (Seed::public(*seed), rest)
+}
+
+/// The half that is made from a seed.
+pub(crate) fn expand(chain: &Chain, seed: &Seed, index: usize) -> Values {
+    let mut stream = seed.stream(Purpose::Uniform, index);
+    let mut out = Buffer::zeros(chain.degree * chain.primes.len());
+    for (ntt, part) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
+        vartime_uniform(&mut stream, ntt.prime, part);
+    }
+    out
+}
+
+pub(crate) fn write(chain: &Chain, values: &[u64], out: &mut [u8]) {
+    let mut out = out;
+    for (ntt, values) in chain.primes.iter().zip(values.chunks_exact(chain.degree)) {
+        let (part, rest) = out.split_at_mut(wire::packed(chain.degree, wire::bits(ntt.prime)));
+        pack_residues(values, ntt.prime, part);
+        out = rest;
+    }
+}
+
+pub(crate) fn read(chain: &Chain, bytes: &[u8]) -> Result<Values, Error> {
+    let mut out = Buffer::zeros(chain.degree * chain.primes.len());
+    let mut bytes = bytes;
+    for (ntt, values) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
+        let (part, rest) = bytes.split_at(wire::packed(chain.degree, wire::bits(ntt.prime)));
+        unpack_residues(part, ntt.prime, values)?;
+        bytes = rest;
+    }
+    Ok(out)
+}

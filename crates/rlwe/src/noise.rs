@@ -1,0 +1,143 @@
+//! How large errors get, from which moduli follow.
+//!
+//! A sum of independent errors with given weights is subgaussian with the sum of their variances, a centred binomial
+//! as a uniform number of rounding: it exceeds z = 7.6 standard deviations with probability 2 exp(-z^2/2) <
+//! 2^-40 (Hoeffding).
+
+use crate::sample::ERROR_VARIANCE;
+
+/// z: 2 exp(-z^2 / 2) is 2^-40.7.
+const DEVIATIONS: f64 = 7.6;
+
+/// Statistical security, and the probability of a wrong result, are 2^-40.
+pub const STATISTICAL_BITS: u32 = 40;
+
+/// Bound of the error of (message + e + rho) b summed over products, where the b together have `terms` coefficients
+/// of size at most `size`, e is the error of encryption and rho, at most 1/2, that of scaling, which is not random
+/// and counts in full. To it comes the evaluator's encryption of zero, e_p u + e_1 s.
+pub fn of_products(degree: usize, terms: f64, size: f64) -> f64 {
+    let products = size * (DEVIATIONS * (ERROR_VARIANCE * terms).sqrt() + terms / 2.0);
+    let zero = DEVIATIONS * (ERROR_VARIANCE * 2.0 * degree as f64).sqrt();
+    products + zero
+}
+
+/// Bound of the error of switching, of rho_0 + rho_1 s with all of s non-zero, in units of the answer's modulus; the
+/// variance of rounding is 1/12.
+pub fn of_switching(degree: usize) -> f64 {
+    DEVIATIONS * ((1 + degree) as f64 / 12.0).sqrt()
+}
+
+/// The least b with 2^b >= x: no logarithm, whose last digit differs between platforms.
+pub fn bits(x: f64) -> u32 {
+    (0..1000).find(|&b| 2f64.powi(b) >= x).unwrap_or(1000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Chain;
+    use crate::cipher::{expand, PublicKey, SecretKey};
+    use crate::params::{Params, Rounding};
+    use crate::sample::Seed;
+    use crate::wire::{pack, packed};
+
+    /// Noise of products by a few terms of the largest size, in units of the answer's modulus, beside its bound.
+    fn measured(params: &Params, terms: usize) -> (f64, f64) {
+        let chain = &params.chain;
+        let (n, l, w) = (chain.degree, params.ring_bits, chain.answer_bits);
+        let key = SecretKey::new(chain).unwrap();
+        let public = PublicKey::read(chain, &key.public_key(chain).unwrap()).unwrap();
+        let (uniform, secret) = (Seed::fresh().unwrap(), Seed::fresh().unwrap());
+        let m: Vec<u64> = (0..n as u64)
+            .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .collect();
+        let v: Vec<u64> = m.iter().map(|&m| params.before_scale(m)).collect();
+        let c0 = key.encrypt(chain, &uniform, &secret, 0, |i, out| {
+            params.scale(i, &v, out)
+        });
+        let c1 = expand(chain, &uniform, 0);
+        // b is -2^(l-1) at every other coefficient, `terms` of them.
+        let mut answer = [c0, c1];
+        let largest = 1u64 << (l - 1);
+        for (i, ntt) in chain.primes.iter().enumerate() {
+            let mut b = vec![0; n];
+            for at in 0..terms {
+                b[at * (n / terms)] = ntt.prime - largest % ntt.prime;
+            }
+            ntt.forward(&mut b);
+            let b = ntt.known(b);
+            for half in &mut answer {
+                let part = &mut half[i * n..(i + 1) * n];
+                let values = part.to_vec();
+                part.fill(0);
+                ntt.add_product(&values, &b, part);
+            }
+        }
+        public.hide(chain, &Seed::fresh().unwrap(), 0, &mut answer);
+        let [c0, c1] = answer.map(|half| chain.switch(half));
+        let mut bytes = vec![0; packed(n, w)];
+        pack((0..n).map(c1), w, &mut bytes);
+        let product = key.product(chain, &bytes).unwrap();
+        let mut most = 0f64;
+        for at in 0..n {
+            // Modulo 2^l, minus 2^(l-1) times the sum of the terms' coefficients: the signs do not matter.
+            let sum = (0..terms).fold(0u64, |sum, term| {
+                sum.wrapping_add(m[(at + n - term * (n / terms)) % n])
+            });
+            let want = u128::from(sum.wrapping_mul(largest) & params.ring_mask()) << (w - l);
+            let off = c0(at).wrapping_sub(product(at)).wrapping_sub(want) << (128 - w);
+            most = most.max((off as i128 as f64 / 2f64.powi(128 - w as i32)).abs());
+        }
+        let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
+        let products = of_products(n, terms as f64, largest as f64);
+        (most, products / q * 2f64.powi(w as i32) + of_switching(n))
+    }
+
+    fn check(params: &Params) {
+        for terms in [1, 64, 4096] {
+            let (most, bound) = measured(params, terms);
+            println!(
+                "modulo 2^{} with q of {} bits, {terms} terms: noise {:.1} bits, bound {:.1}, room {}",
+                params.ring_bits,
+                params.chain.bits,
+                most.log2(),
+                bound.log2(),
+                params.chain.answer_bits - params.ring_bits - 1
+            );
+            assert!(most <= bound && most > bound / 256.0, "{most} {bound}");
+        }
+    }
+
+    /// Over 8,192 coefficients the largest is some 4 deviations, the bound 7.6 and what rounding can do at worst. Here
+    /// switching makes the most of it.
+    #[test]
+    fn noise_is_below_its_bound_and_not_far() {
+        for (ring, rounding) in [
+            (64, Rounding::Exact),
+            (64, Rounding::LastPlace),
+            (32, Rounding::LastPlace),
+        ] {
+            check(&Params::new(ring, ring, rounding).unwrap());
+        }
+    }
+
+    /// With an answer almost as wide as q, products make the most of it.
+    #[test]
+    fn noise_of_products_is_below_its_bound_and_not_far() {
+        check(&Params {
+            ring_bits: 48,
+            operand_bits: 48,
+            rounding: Rounding::Exact,
+            chain: Chain::new(8192, &[47, 46, 46], 120).unwrap(),
+        });
+    }
+
+    #[test]
+    fn bits_are_rounded_up() {
+        let of: Vec<u32> = [0.5, 1.0, 1.5, 2.0, 2.1, 1024.0]
+            .into_iter()
+            .map(bits)
+            .collect();
+        assert_eq!(of, [0, 0, 1, 1, 2, 10]);
+    }
+}

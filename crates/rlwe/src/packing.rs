@@ -1,0 +1,112 @@
+//! How a product that is linear in both operands becomes products of polynomials.
+
+use crate::chain::Chain;
+use crate::error::Error;
+use crate::params::Params;
+use crate::wire;
+
+/// Operands and result are cut into blocks, of which (row, inner) of the encrypted operand times (inner, column) of the
+/// plain one are summed to (row, column) of the result. All answers are equally long; both ends use the same one.
+pub trait Packing: Sync {
+    /// The degree that it was made for.
+    fn degree(&self) -> usize;
+
+    /// How many (rows, inner, columns) of blocks there are.
+    fn counts(&self) -> [usize; 3];
+
+    /// How many numbers the encrypted operand, the plain one and the result have.
+    fn sizes(&self) -> [usize; 3];
+
+    /// Calls `put(exponent, element, negative)` for the coefficients of an encrypted block; others are zero.
+    fn encrypted(&self, row: usize, inner: usize, put: impl FnMut(usize, usize, bool));
+
+    /// Calls `put(exponent, element)` for the coefficients of a plain block; others are zero.
+    fn plain(&self, inner: usize, column: usize, put: impl FnMut(usize, usize));
+
+    /// Exponents of plain blocks are below.
+    fn plain_length(&self) -> usize;
+
+    /// How many coefficients of an answer are results.
+    fn results(&self) -> usize;
+
+    /// The exponent of a block's result.
+    fn position(&self, i: usize) -> usize;
+
+    /// Which number of the result it is; `None` beyond the edge.
+    fn result(&self, row: usize, column: usize, i: usize) -> Option<usize>;
+
+    /// What tells this shape and these blocks from others.
+    fn describe(&self) -> Vec<u64>;
+
+    /// A seed, and c0 of each ciphertext.
+    fn request_bytes(&self, params: &Params) -> usize {
+        let [rows, inner, _] = self.counts();
+        wire::HEADER + 32 + rows * inner * params.chain.bytes()
+    }
+
+    fn answer_bytes(&self, params: &Params) -> usize {
+        let [rows, _, columns] = self.counts();
+        wire::HEADER + rows * columns * answer_size(self, params)
+    }
+}
+
+/// All of c1, and of c0 the coefficients that are results.
+pub(crate) fn answer_size<P: Packing + ?Sized>(plan: &P, params: &Params) -> usize {
+    let bits = params.chain.answer_bits;
+    wire::packed(params.chain.degree, bits) + wire::packed(plan.results(), bits)
+}
+
+/// Tells one product from another: shapes, blocks and widths.
+pub(crate) fn fingerprint(plan: &impl Packing, params: &Params) -> u64 {
+    let mut text = vec![
+        params.ring_bits as u8,
+        params.operand_bits as u8,
+        params.rounding as u8,
+    ];
+    plan.describe()
+        .iter()
+        .for_each(|x| text.extend(x.to_le_bytes()));
+    u64::from_le_bytes(argot_prf::hash(&text).as_chunks::<8>().0[0])
+}
+
+pub(crate) fn want_degree(plan: &impl Packing, chain: &Chain) -> Result<(), Error> {
+    match plan.degree() {
+        got if got == chain.degree => Ok(()),
+        got => Err(Error::WrongDegree {
+            got,
+            want: chain.degree,
+        }),
+    }
+}
+
+/// The cost that plans compare: bytes, then work.
+pub(crate) fn cost(plan: &impl Packing, params: &Params) -> (usize, usize) {
+    let [rows, inner, columns] = plan.counts();
+    let work = rows * inner * columns + 16 * rows * (inner + columns);
+    (plan.request_bytes(params) + plan.answer_bytes(params), work)
+}
+
+/// The smallest size for each number of blocks that `n` can be cut into, none above `most`.
+pub(crate) fn block_sizes(n: usize, most: usize) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    let mut size = n.min(most);
+    while size > 0 {
+        let least = n.div_ceil(n.div_ceil(size));
+        sizes.push(least);
+        size = least - 1;
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_the_smallest_of_their_counts() {
+        assert_eq!(block_sizes(10, 20), [10, 5, 4, 3, 2, 1]);
+        assert_eq!(block_sizes(10, 4), [4, 3, 2, 1]);
+        assert_eq!(block_sizes(1, 1), [1]);
+        assert!(block_sizes(5, 0).is_empty());
+    }
+}

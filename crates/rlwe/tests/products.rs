@@ -1,0 +1,125 @@
+//! Shares of products element by element against the products, over widths, counts and extreme values; bytes that
+//! are not as they should be.
+
+use argot_rlwe::products::{Client, Params, Server};
+use argot_rlwe::Error;
+
+fn numbers(seed: u8, n: usize, bits: u32) -> Vec<u64> {
+    let mut words = vec![0; n];
+    argot_prf::Stream::new(&[seed; 16]).words_at(0, &mut words);
+    words.iter_mut().for_each(|w| *w >>= 64 - bits);
+    words
+}
+
+fn check(params: &Params, x: &[u64], y: &[u64]) {
+    let client = Client::new(params).unwrap();
+    let server = Server::new(params, &client.public_key().unwrap()).unwrap();
+    let request = client.request(x).unwrap();
+    let (answer, theirs) = server.answer(&request, y).unwrap();
+    assert_eq!([request.len(), answer.len()], params.bytes(x.len()));
+    let ours = client.finish(x.len(), &answer).unwrap();
+    let mask = u64::MAX >> (64 - params.ring_bits);
+    for i in 0..x.len() {
+        assert!(ours[i] <= mask && theirs[i] <= mask);
+        let sum = ours[i].wrapping_add(theirs[i]) & mask;
+        assert_eq!(
+            sum,
+            x[i].wrapping_mul(y[i]) & mask,
+            "{i}: {} {}",
+            x[i],
+            y[i]
+        );
+    }
+}
+
+#[test]
+fn products_of_many_widths() {
+    for (ring, x, y) in [
+        (64, 64, 64),
+        (64, 64, 20),
+        (48, 48, 48),
+        (32, 32, 32),
+        (64, 8, 1),
+        (1, 1, 1),
+        (20, 64, 3),
+    ] {
+        let params = Params::new(ring, x, y).unwrap();
+        println!(
+            "{ring} {x} {y}: {} primes, q of {} bits",
+            params.primes(),
+            params.chain.bits
+        );
+        check(&params, &numbers(1, 9000, x), &numbers(2, 9000, y));
+    }
+}
+
+#[test]
+fn there_are_parameters_for_all_widths() {
+    for sum in 2..=128u32 {
+        let params = Params::new(64, sum.div_ceil(2), sum / 2).unwrap();
+        assert!(params.chain.answer_bits > 64, "{sum}");
+    }
+}
+
+#[test]
+fn counts_and_extremes() {
+    let params = Params::new(64, 64, 64).unwrap();
+    for n in [0, 1, 2, 8191, 8192, 8193] {
+        check(&params, &numbers(3, n, 64), &numbers(4, n, 64));
+    }
+    let extremes = [0, 1, u64::MAX, 1 << 63, (1 << 63) - 1];
+    for x in extremes {
+        for y in extremes {
+            check(&params, &[x; 100], &[y; 100]);
+        }
+    }
+}
+
+#[test]
+fn wide_numbers_and_malformed_bytes_are_refused_by_name() {
+    let params = Params::new(32, 16, 16).unwrap();
+    let client = Client::new(&params).unwrap();
+    let key = client.public_key().unwrap();
+    let server = Server::new(&params, &key).unwrap();
+    let request = client.request(&[1, 2, 3]).unwrap();
+    let (answer, _) = server.answer(&request, &[4, 5, 6]).unwrap();
+
+    assert_eq!(
+        client.request(&[1 << 16]).unwrap_err(),
+        Error::TooWide { most: 16 }
+    );
+    let refuse = |bytes: &[u8]| server.answer(bytes, &[4, 5, 6]).unwrap_err();
+    assert_eq!(
+        server.answer(&request, &[1 << 16, 1, 1]).unwrap_err(),
+        Error::TooWide { most: 16 }
+    );
+    assert!(matches!(
+        server.answer(&request, &[4, 5]),
+        Err(Error::Shape { .. })
+    ));
+    assert!(matches!(
+        client.finish(2, &answer),
+        Err(Error::Shape { .. })
+    ));
+    assert!(matches!(refuse(&[]), Error::Length { got: 0, .. }));
+    assert!(matches!(
+        refuse(&request[..request.len() - 1]),
+        Error::Length { .. }
+    ));
+    assert!(matches!(refuse(&answer), Error::Kind { .. }));
+    assert!(matches!(
+        client.finish(3, &request),
+        Err(Error::Kind { .. })
+    ));
+    let mut large = request.clone();
+    large[56..64].fill(0xff);
+    assert!(matches!(
+        refuse(&large),
+        Error::Coefficient { position: 0, .. }
+    ));
+    let other = Params::new(32, 32, 32).unwrap();
+    assert!(matches!(
+        Server::new(&other, &key),
+        Err(Error::Modulus { .. })
+    ));
+}
