@@ -27,6 +27,8 @@ pub(crate) struct Run {
     first: u64,
     blocks: Zeroizing<Vec<u128>>,
     used: usize,
+    /// Whether the bits are the receiver's choice: then another choice would send the first one in clear.
+    chosen: bool,
 }
 
 impl Run {
@@ -41,7 +43,19 @@ impl Run {
             first,
             blocks,
             used: 0,
+            chosen: false,
         }
+    }
+
+    /// Refused where the bits have been chosen: what follows takes them for random.
+    pub(crate) fn random_bits(&self) -> Result<(), Error> {
+        if self.chosen {
+            return Err(Error::Shape(
+                "these correlations have bits of the receiver's choice; random ones are wanted"
+                    .into(),
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn blocks(&self) -> &[u128] {
@@ -68,6 +82,7 @@ impl Run {
             first,
             blocks,
             used: 0,
+            chosen: self.chosen,
         })
     }
 
@@ -127,8 +142,10 @@ impl SenderCots {
     /// The correlations of the receiver's own choices, from its message: where bit and choice differ, `q_i + delta`
     /// takes the place of `q_i`.
     pub fn follow(mut self, request: &[u8]) -> Result<SenderCots, Error> {
+        self.run.random_bits()?;
         let n = self.len();
         let flips = bytes_to_words(request, n, "choices")?;
+        self.run.chosen = true;
         let (delta, used) = (*self.delta, self.run.used);
         for (i, q) in self.run.blocks[used..].iter_mut().enumerate() {
             *q = (*q ^ masked(delta, 0u64.wrapping_sub(bits::bit(&flips, i)))) & !1;
@@ -178,8 +195,10 @@ impl ReceiverCots {
     /// The same correlations with bits of one's own choice, 64 a word, and the message to the sender: one bit each, the
     /// choice hidden by the random bit.
     pub fn choose(mut self, choices: &[u64]) -> Result<(ReceiverCots, Vec<u8>), Error> {
+        self.run.random_bits()?;
         let n = self.len();
         length("words of choices", choices.len(), n.div_ceil(64))?;
+        self.run.chosen = true;
         let mut flips = self.choices();
         for (flip, choice) in flips.iter_mut().zip(choices) {
             *flip ^= choice;

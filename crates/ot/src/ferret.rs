@@ -34,9 +34,8 @@ pub(crate) struct Extension {
 }
 
 impl Extension {
-    /// The code is one for the session, not for each extension: it is public, and noise and secret are fresh.
     pub(crate) fn new(session: Session, params: Params, stage: usize, threads: usize) -> Extension {
-        let code = Code::new(session.key("code", stage as u64), params.k());
+        let code = Code::new(session.key("code", (stage as u64) << 48), params.k());
         Extension {
             params,
             code,
@@ -47,8 +46,12 @@ impl Extension {
         }
     }
 
+    /// The key of the trees. The code is another one for every extension: an attack on one code would serve against all
+    /// extensions that use it, and the estimates are for one.
     fn next_key(&mut self) -> u128 {
-        let key = self.session.key("trees", self.stage << 48 | self.done);
+        let number = self.stage << 48 | self.done;
+        let key = self.session.key("trees", number);
+        self.code = Code::new(self.session.key("code", number), self.params.k());
         self.done += 1;
         key
     }

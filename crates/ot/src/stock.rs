@@ -13,8 +13,9 @@
 //! | 4096.. | blocks |
 //!
 //! The cursor is on the disk before a block leaves the file, and the two parties go on from the later of their two
-//! cursors ([`SenderStock::meet`]): a crash wastes blocks, and repeats none. A stock put back from an old copy is
-//! caught up by the other party's cursor; do not put back both.
+//! cursors ([`SenderStock::meet`]), without which nothing is handed out of a file that was opened: a crash wastes blocks,
+//! and repeats none. Never put back an old copy: the other party's cursor covers what it took itself, not what was sent
+//! to it before it did. Blocks that are zero, as used ones are, are refused.
 //!
 //! The blocks are secret, and stand in the file as they are, readable by its owner alone. Used ones are overwritten.
 
@@ -173,10 +174,13 @@ struct Store {
     end: u64,
     /// The end that both parties have, once they met.
     shared: u64,
+    /// Whether the cursors of both parties are known: not after opening a file.
+    met: bool,
 }
 
 impl Store {
     fn create(path: &Path, side: u8, delta: u128, run: &Run) -> Result<Store, Error> {
+        run.random_bits()?;
         let (session, first, blocks) = (run.session, run.first(), run.blocks());
         let fails = failure(path);
         let mut options = OpenOptions::new();
@@ -192,6 +196,7 @@ impl Store {
             cursor: first,
             end: first,
             shared: end,
+            met: true,
         };
         let mut header = Zeroizing::new([0; PAGE as usize]);
         header[8..40].copy_from_slice(session.bytes());
@@ -262,7 +267,8 @@ impl Store {
                 first,
                 cursor,
                 end,
-                shared: end,
+                shared: cursor,
+                met: false,
             },
             delta,
         ))
@@ -274,6 +280,7 @@ impl Store {
 
     /// The blocks are on the disk before the number that says so.
     fn put(&mut self, run: &Run) -> Result<(), Error> {
+        run.random_bits()?;
         let (first, blocks) = (run.first(), run.blocks());
         if run.session != self.session {
             return Err(Error::OtherStock {
@@ -292,7 +299,10 @@ impl Store {
         let end = first + blocks.len() as u64;
         self.write(&end.to_le_bytes(), END)?;
         self.sync()?;
-        (self.end, self.shared) = (end, end);
+        self.end = end;
+        if self.met {
+            self.shared = end;
+        }
         Ok(())
     }
 
@@ -319,6 +329,7 @@ impl Store {
         // A cursor beyond what we have leaves us nothing; it need not go further than that.
         self.advance(cursor.clamp(self.cursor, self.end.max(self.cursor)))?;
         self.shared = self.end.min(end);
+        self.met = true;
         Ok(())
     }
 
@@ -341,12 +352,19 @@ impl Store {
         self.file
             .read_exact_at(&mut bytes, self.at(position))
             .map_err(failure(&self.path))?;
-        let blocks = bytes
+        let blocks: Vec<u128> = bytes
             .as_chunks::<16>()
             .0
             .iter()
             .map(|b| u128::from_le_bytes(*b))
             .collect();
+        // Overwritten by another process that shares this file, or never written: chance makes none in 2^100.
+        if blocks.contains(&0) {
+            return Err(Error::AlreadyUsed {
+                position,
+                cursor: self.cursor,
+            });
+        }
         // Not waited for: the cursor is what guards them.
         self.write(&vec![0; 16 * n], self.at(position))?;
         Ok(Zeroizing::new(blocks))

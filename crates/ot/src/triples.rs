@@ -27,6 +27,7 @@ impl SenderCots {
 
     /// Half as many triples as correlations; the receiver calls [`ReceiverCots::triples`].
     pub fn triples(mut self) -> Result<Triples, Error> {
+        self.run.random_bits()?;
         let n = half(self.len())?;
         let (a, u) = self.take(n)?.products();
         let (b, w) = self.products();
@@ -48,6 +49,7 @@ impl ReceiverCots {
 
     /// The other side of [`SenderCots::triples`].
     pub fn triples(mut self) -> Result<Triples, Error> {
+        self.run.random_bits()?;
         let n = half(self.len())?;
         let (b, v) = self.take(n)?.products();
         let (a, w) = self.products();
@@ -62,6 +64,8 @@ impl ReceiverCots {
 /// As many triples as correlations of either direction. Who sends in the first direction receives in the second: each
 /// party calls this with its own two sides, and its `a` is that of the direction in which it sends.
 pub fn triples(sender: SenderCots, receiver: ReceiverCots) -> Result<Triples, Error> {
+    sender.run.random_bits()?;
+    receiver.run.random_bits()?;
     crate::error::length(
         "correlations of the two directions",
         receiver.len(),

@@ -114,7 +114,8 @@ fn a_party_that_stopped_catches_up() {
     // The jump is on the disk, too.
     drop(receiver);
     let mut receiver = ReceiverStock::open(&place.receiver()).unwrap();
-    assert_eq!(receiver.position(), 1234);
+    assert_eq!((receiver.position(), receiver.len()), (1234, 0)); // nothing before they have met again
+    receiver.meet(&sender.hello()).unwrap();
     hold(&sender.take(10).unwrap(), &receiver.take(10).unwrap());
 }
 
@@ -175,9 +176,18 @@ fn crashes_lose_and_never_repeat() {
     // Blocks were put, and the end never moved: they are put again.
     edit().write_all_at(&[0xee; 160], 4096 + 16 * 500).unwrap();
     let mut sender = SenderStock::open(&place.sender()).unwrap();
-    assert_eq!(sender.len(), 423);
+    assert_eq!(sender.len(), 0);
     let want = more.blocks().to_vec();
     sender.put(more).unwrap();
+    assert!(matches!(
+        sender.take(1),
+        Err(Error::TooFew { got: 0, want: 1 })
+    ));
+    let receiver = ReceiverStock::open(&place.receiver()).unwrap();
+    let mut hello = receiver.hello();
+    hello[40..48].copy_from_slice(&1500u64.to_le_bytes()); // it has put as many
+    sender.meet(&hello).unwrap();
+    assert_eq!(sender.len(), 1423);
     assert_eq!(sender.take_at(500, 1000).unwrap().blocks(), want);
     drop(sender);
 

@@ -230,3 +230,13 @@ fn bad_messages_and_widths_are_refused() {
         Err(Error::Length { .. })
     ));
 }
+
+/// A second choice would be the first one's mask, and send it in clear; a triple of chosen bits is not random.
+#[test]
+fn chosen_bits_are_chosen_once() {
+    let (mut sent, mut received) = cots(0);
+    let (received, request) = received.take(64).unwrap().choose(&[0]).unwrap();
+    let sent = sent.take(64).unwrap().follow(&request).unwrap();
+    assert!(matches!(received.choose(&[5]), Err(Error::Shape(_))));
+    assert!(matches!(sent.follow(&request), Err(Error::Shape(_))));
+}

@@ -21,7 +21,8 @@
 //!
 //! The client learns x y + r, which hides x y but for a distance of 2^-40, and the noise of its ciphertext, which
 //! depends on y. That is hidden by an offset within the room that rounding to the plaintext has: uniform in all of
-//! it but for the part that noise can reach, so 2^40 times the noise.
+//! it but for the part that noise can reach, so 2^40 times the noise. Both distances are for one product: those of many
+//! add up.
 
 use crate::chain::{reciprocal, times, Chain, Joins, SECURE};
 use crate::cipher::{self, PublicKey, SecretKey};

@@ -89,7 +89,7 @@ fn convolutions_of_many_shapes() {
 
 #[test]
 fn shapes_are_checked() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     for s in [
         shape([0, 5, 5], 1, [2, 2], 1),
         shape([1, 5, 5], 0, [2, 2], 1),
@@ -110,7 +110,7 @@ fn shapes_are_checked() {
 /// Both are linear in one interface, but not the same product.
 #[test]
 fn a_request_for_a_matrix_is_none_for_a_convolution() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     let client = Client::new(&params).unwrap();
     let server = Server::new(&params, &client.public_key().unwrap()).unwrap();
     let matrix = Plan::new(&params, [1, 1, 1]).unwrap();

@@ -162,7 +162,7 @@ fn last_place_errors_are_rare() {
 
 #[test]
 fn nothing_repeats() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     let plan = Plan::new(&params, [2, 2, 2]).unwrap();
     let client = Client::new(&params).unwrap();
     let server = Server::new(&params, &client.public_key().unwrap()).unwrap();
@@ -184,11 +184,11 @@ fn nothing_repeats() {
 /// Two answers of one message must not share their encryption of zero: with equal inputs, c1 would be equal.
 #[test]
 fn each_answer_has_a_zero_of_its_own() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     let shape = [1, 4096, 2];
     let plan = Plan::new(&params, shape).unwrap();
     assert_eq!(plan.counts()[2], 2, "{plan:?}");
-    let column = numbers(9, 4096, 32);
+    let column = numbers(9, 4096, 3);
     let b: Vec<u64> = column.iter().flat_map(|&x| [x, x]).collect();
     let (_, answer) = run(&params, shape, &numbers(8, 4096, 32), &b);
     let half = (plan.answer_bytes(&params) - 24) / 2;
@@ -200,7 +200,7 @@ fn each_answer_has_a_zero_of_its_own() {
 /// Whatever bits are flipped or lost, there is a result or an error.
 #[test]
 fn no_bytes_are_a_panic() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     let plan = Plan::new(&params, [2, 2, 2]).unwrap();
     let client = Client::new(&params).unwrap();
     let key = client.public_key().unwrap();
@@ -228,7 +228,7 @@ fn no_bytes_are_a_panic() {
 
 #[test]
 fn malformed_bytes_are_refused_by_name() {
-    let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
     let plan = Plan::new(&params, [2, 2, 2]).unwrap();
     let client = Client::new(&params).unwrap();
     let key = client.public_key().unwrap();
@@ -302,7 +302,7 @@ fn malformed_bytes_are_refused_by_name() {
         Error::Coefficient { position: 4095, .. }
     ));
 
-    let other = Params::new(40, 40, Rounding::LastPlace).unwrap();
+    let other = Params::new(32, 2, Rounding::LastPlace).unwrap();
     assert!(matches!(
         Server::new(&other, &key),
         Err(Error::Modulus { .. })
