@@ -32,14 +32,7 @@ def check(protocol: str, parties: int, ring: int, fraction_bits: int, dealer: bo
             wanted=found.parties_wanted(),
             todo=f"for {computing} there is {' or '.join(fitting)}" if fitting else "name as many parties as it has",
         )
-    if dealer and not found.has_dealer:
-        raise ConfigError(f"{protocol} with a dealer", wanted="no dealer", todo="leave it out: it has no use for one")
-    if not dealer and found.needs_dealer:
-        raise ConfigError(
-            f"{protocol} without a dealer",
-            wanted="dealer=party, who is trusted not to join its view with that of another",
-            todo="name one, or take another protocol",
-        )
+    found.check_dealer(dealer)
     bits = ring_dtype(ring).itemsize * 8
     # The general functions, which the widest ring uses, have 122 - 2f digits of a reciprocal: 26 at least.
     most = 48 if bits == 128 else bits // 2 - 3

@@ -72,7 +72,7 @@ class Additive(Protocol):
     def random_bits(self, shape: Sequence[int], width: int) -> Bool:
         """The sum of what each party draws for itself: nothing is sent."""
         shape = tuple(shape)
-        return Bool((self._own_bits(shape, width) if self.computes else Bits.zeros(shape, width),))
+        return Bool((self._drawn_bits(shape, width, self.party.rank) if self.computes else Bits.zeros(shape, width),))
 
     # ---- in and out ---------------------------------------------------------------------------------------------
 
@@ -127,8 +127,8 @@ class Additive(Protocol):
     @cost(rounds="1", bits="k * told")
     async def reveal_to(self, x: Arith, ranks: Iterable[int]) -> Array | None:
         """Each party sends its part, hidden by a share of zero: the recipient learns the sum and not the parts, which a
-        truncation may have made of the parts before. Where the recipient is
-        one of two parties the other's part follows from the sum anyway.
+        truncation may have made of the parts before. Where it is one of two parties, the other's part follows from the
+        sum anyway.
         """
         p, ranks = self.party, frozenset(ranks)
         own = x.parts[0]
@@ -227,9 +227,6 @@ class Additive(Protocol):
 
     def _drawn_bits(self, shape: tuple[int, ...], width: int, *ranks: int) -> Bits:
         return Bits.drawn(self.party.key(*ranks), shape, width)
-
-    def _own_bits(self, shape: tuple[int, ...], width: int) -> Bits:
-        return self._drawn_bits(shape, width, self.party.rank)
 
     async def _open(self, *parts: Any) -> list[Any]:
         """The sums of arrays and words of which each computing party has a part, at all of them. Whoever does not

@@ -146,9 +146,8 @@ class Dealer:
             new = {rank: [self._uniform(column, rank) for column in columns] for rank in givers}
             assert index is not None
             for i in range(len(columns)):
-                mask, rest = _sum([masks[rank][i] for rank in givers]), _sum([new[rank][i] for rank in givers])
-                moved = taken(mask, index)
-                self.party.send(mover, minus(moved, rest))
+                mask, rest = (reduce(plus, (parts[rank][i] for rank in givers)) for parts in (masks, new))
+                self.party.send(mover, minus(taken(mask, index), rest))
 
         return [], [], give
 
@@ -239,7 +238,3 @@ def _never() -> Array:
 
 async def _nothing() -> None:
     """What those await who are sent nothing."""
-
-
-def _sum(columns: Sequence[Column]) -> Column:
-    return reduce(plus, columns)

@@ -185,10 +185,9 @@ class Protocol(ABC):
             dealer: whether the last party only deals.
 
         Raises:
-            ConfigError: no such ring, fractions that leave no room for a product, or a dealer where there is none.
+            ConfigError: no such ring, fractions that leave no room for a product, or as `check_dealer`.
         """
-        if dealer and not self.has_dealer:
-            raise ConfigError(f"a dealer for {type(self).__name__.lower()}", wanted="no dealer: it has no use for one")
+        self.check_dealer(dealer)
         self.party = party
         self.dtype = ring_dtype(ring)
         self.k = self.dtype.itemsize * 8
@@ -211,6 +210,19 @@ class Protocol(ABC):
     def fits(cls, computing: int) -> bool:
         """Whether so many parties can compute with it."""
         return cls.parties <= computing <= max(cls.most, cls.parties)
+
+    @classmethod
+    def check_dealer(cls, dealer: bool) -> None:
+        """ConfigError for a dealer where the protocol has no use for one, or for none where it needs one."""
+        name = cls.__name__.lower()
+        if dealer and not cls.has_dealer:
+            raise ConfigError(f"{name} with a dealer", wanted="no dealer", todo="leave it out: it has no use for one")
+        if not dealer and cls.needs_dealer:
+            raise ConfigError(
+                f"{name} without a dealer",
+                wanted="dealer=party, who is trusted not to join its view with that of another",
+                todo="name one, or take another protocol",
+            )
 
     @classmethod
     def parties_wanted(cls) -> str:

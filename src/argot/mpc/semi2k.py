@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 from .._core import mpc, ring
-from ..errors import ConfigError
 from ..runtime import cost
 from . import additive_order as orders
 from .additive import Column, minus, plus
@@ -51,12 +50,6 @@ class Semi2k(Ordered):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.party.n == self.n:
-            raise ConfigError(
-                "semi2k without a dealer",
-                wanted="a dealer, who is trusted not to join its view with that of a party",
-                todo="name one: fed.mpc(..., dealer=party)",
-            )
         self.source = Dealer(self.party, self.dtype)
 
     # ---- products -------------------------------------------------------------------------------------------------
@@ -188,7 +181,7 @@ class Semi2k(Ordered):
         a, bs, products = self.source.bit_triples(x.shape, x.width, [y.width for y in ys])
         if not self.computes:
             await products()
-            return [self._no_bits(y) for y in ys]
+            return [Bool((Bits.zeros(y.shape, y.width),)) for y in ys]
         opened = await self._open(x.parts[0] ^ a, *(y.parts[0] ^ b for y, b in zip(ys, bs, strict=True)))
         e, fs = opened[0], opened[1:]
         c = await products()
@@ -301,7 +294,3 @@ class Semi2k(Ordered):
         """The dealer's side of an operation: what it gives, and its own part of the result."""
         await given()
         return Arith((full(0, shape, self.dtype),))
-
-    @staticmethod
-    def _no_bits(like: Bool) -> Bool:
-        return Bool((Bits.zeros(like.shape, like.width),))
