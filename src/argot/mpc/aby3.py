@@ -24,15 +24,14 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from .._core import mpc, prf, ring
-from ..errors import InputError
-from ..runtime import Spec, cost, gather
+from ..runtime import Spec, cost
 from . import aby3_functions as functions
 from . import aby3_order as orders
 from . import carry
 from .bits import Bits
+from .parts import Operation, check_shapes, operands, side_by_side
 from .protocol import About, Arith, Array, Bool, Protocol, full, operand, packed
 
-Operation = Callable[..., Coroutine[Any, Any, Any]]
 Kernel = Callable[..., Array]
 
 State = tuple[Array, Array]
@@ -231,7 +230,7 @@ class Aby3(Protocol):
     @cost(rounds=ROTATE, bits="3*w")
     async def and_(self, x: Bool, y: Bool) -> Bool:
         """As `mul`, in GF(2)."""
-        _check_shapes(x, y)
+        check_shapes(x, y)
         a, b = x.parts[0], x.parts[1]
         z = Bits(
             ring.bits_cross(a.planes, b.planes, y.parts[0].planes, y.parts[1].planes, *self._zero_keys(), x.size),
@@ -657,105 +656,10 @@ class Aby3(Protocol):
         self, operation: Operation, *shares: Arith | Bool, limit: int = IN_FLIGHT, size: int = PART
     ) -> Coroutine[Any, Any, Any]:
         """Apply an elementwise operation in parts of `size` elements, side by side, if there are more than `PART`."""
-        shares, whole = _operands(shares)
-        return operation(*shares) if whole else self._side_by_side(operation, shares, limit, size)
+        shares, whole = operands(shares, PART)
+        return operation(*shares) if whole else side_by_side(operation, shares, limit, size)
 
     def _parts_in_place(self, operation: Operation, *shares: Arith | Bool) -> Coroutine[Any, Any, Arith]:
         """`_parts` of an operation that takes `Places` as well, and may put its result there instead of anywhere."""
-        shares, whole = _operands(shares)
-        return operation(*shares, ANYWHERE) if whole else self._side_by_side(operation, shares, in_place=True)
-
-    async def _side_by_side(
-        self,
-        operation: Operation,
-        shares: Sequence[Arith | Bool],
-        limit: int = IN_FLIGHT,
-        size: int = PART,
-        in_place: bool = False,
-    ) -> Any:
-        shape, n = shares[0].shape, shares[0].size
-        flat = [s.reshape((n,)) for s in shares]
-        whole = _Whole(n, self.dtype if in_place else None)
-
-        async def piece(start: int) -> None:
-            stop = min(start + size, n)
-            pieces = [_piece(s, start, stop) for s in flat]
-            made = await (operation(*pieces, whole.places(start, stop)) if in_place else operation(*pieces))
-            whole.put(start, stop, made)
-
-        await gather(*(piece(start) for start in range(0, n, size)), limit=limit)
-        return whole.share.reshape(shape)
-
-
-def _operands(shares: tuple[Arith | Bool, ...]) -> tuple[tuple[Arith | Bool, ...], bool]:
-    """The shares in C order, as fused kernels want them, and whether they are few enough to be taken at once."""
-    alike = _check_shapes(*shares)
-    return tuple(_contiguous(share) for share in shares), not alike or shares[0].size <= PART
-
-
-def _check_shapes(*shares: Arith | Bool) -> bool:
-    """Whether all shapes are equal; else all but those without axes must be."""
-    shape = shares[0].shape
-    for share in shares:
-        if share.shape != shape:
-            break
-    else:
-        return True
-    if len({share.shape for share in shares} - {()}) > 1:
-        raise InputError(
-            "operands of shapes " + " and ".join(str(share.shape) for share in shares), wanted="equal shapes"
-        )
-    return False
-
-
-def _contiguous(x: Arith | Bool) -> Arith | Bool:
-    """In C order; nothing is copied that is so already."""
-    if isinstance(x, Arith):
-        for part in x.parts:
-            if not part.flags.c_contiguous:
-                return x.map(lambda part: np.asarray(part, order="C"))
-    return x
-
-
-def _piece(x: Arith | Bool, start: int, stop: int) -> Arith | Bool:
-    """Elements start..stop-1 of a flat share; start is a multiple of 64."""
-    if isinstance(x, Arith):
-        return x.map(lambda part: part[start:stop])
-    words = slice(start // 64, -(-stop // 64))
-    return x.map(lambda part: Bits(np.ascontiguousarray(part.planes[:, words]), (stop - start,)))
-
-
-class _Whole:
-    """The opposite of `_piece`: a flat share made of pieces, each copied to its place while it is in the cache, or made
-    there. `dtype` is that of numbers of which the places are needed before they are there."""
-
-    share: Arith | Bool
-
-    def __init__(self, n: int, dtype: np.dtype[Any] | None = None) -> None:
-        self.n = n
-        if dtype is not None:
-            self.share = Arith((ring.empty((n,), dtype), ring.empty((n,), dtype)))
-
-    def places(self, start: int, stop: int) -> Places:
-        """Where elements start..stop-1 belong."""
-        assert isinstance(self.share, Arith)
-        own, following = self.share.parts
-        return own[start:stop], following[start:stop]
-
-    def put(self, start: int, stop: int, piece: Arith | Bool) -> None:
-        """Elements start..stop-1. The first piece says what kind of share it is."""
-        if not hasattr(self, "share"):
-            self.share = self._empty(piece)
-        for whole, part in zip(self.share.parts, piece.parts, strict=True):
-            if isinstance(whole, Bits) and isinstance(part, Bits):
-                whole.planes[:, start // 64 : -(-stop // 64)] = part.planes
-            elif isinstance(whole, np.ndarray) and isinstance(part, np.ndarray):
-                place = whole[start:stop]
-                if not np.may_share_memory(place, part):  # else it was made there
-                    place[...] = part
-
-    def _empty(self, piece: Arith | Bool) -> Arith | Bool:
-        if isinstance(piece, Arith):
-            return Arith(tuple(ring.empty((self.n,), part.dtype) for part in piece.parts))
-        words = -(-self.n // 64)
-        return Bool(tuple(Bits(ring.empty((p.width, words), np.uint64), (self.n,)) for p in piece.parts))
+        shares, whole = operands(shares, PART)
+        return operation(*shares, ANYWHERE) if whole else side_by_side(operation, shares, IN_FLIGHT, PART, self.dtype)

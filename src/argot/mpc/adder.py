@@ -249,3 +249,35 @@ def zero_bits(bound: int, m: int, all_: int, dealt: int) -> int:
     """Of `is_zero`."""
     products = bound - 1 + (bound - 1) * (m > 2)
     return _two_words_bits(bound, m, all_, dealt) + products * (2 * all_ + dealt)
+
+
+# ---- how many products ------------------------------------------------------------------------------------------
+
+
+def leaf_count(w: int, m: int) -> int:
+    """Products of private bits in `sign` and `total`."""
+    return max(w - 1, 0) if m == 2 else 0
+
+
+def _other_products(w: int, m: int) -> int:
+    """Of the words, and of the leaves where no party has either of them."""
+    return (_csa(m)[1] + (m > 2)) * (w - 1)
+
+
+def top_joins(w: int, m: int) -> int:
+    """Bits that `sign` multiplies by one or two others: its calls of `ands`, bit by bit."""
+    return _other_products(w, m) + max(w - 2, 0)
+
+
+def word_joins(w: int, m: int) -> int:
+    """As `top_joins`, of `total`."""
+    found, span = _other_products(w, m), 1
+    while span < w - 1:
+        found += len(_level(w - 1, span)[0])
+        span *= 2
+    return found
+
+
+def zero_joins(w: int, m: int) -> int:
+    """As `top_joins`, of `is_zero`."""
+    return _other_products(w, m) + w - 1

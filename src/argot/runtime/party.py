@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter_ns
@@ -32,6 +33,7 @@ import numpy as np
 
 from .._core import mail, prf
 from ..errors import FrameError, ProgramError, ProgramMismatch
+from .kept import K, Kept
 from .meter import SPANS, Record, Span
 from .scheduler import Scheduler, Task, readable
 
@@ -65,11 +67,13 @@ class Party:
         compute_ns: kernels expected to take at least this long leave the scheduler's thread (see `compute`); None
             runs all of them where they are called.
         debug: check names drawn twice, arrays changed after `send` and replayed messages; keep readable names.
+        kept: what this member keeps with others between runs; None where there is nothing of the kind.
     """
 
     __slots__ = (
         "_draws",
         "_frozen",
+        "_kept",
         "_keys",
         "_known",
         "_mail",
@@ -84,6 +88,7 @@ class Party:
         "n",
         "on_draw",
         "on_send",
+        "on_settled",
         "rank",
         "record",
         "running",
@@ -102,6 +107,7 @@ class Party:
         patience: float | None = None,
         compute_ns: int | None = None,
         debug: bool = False,
+        kept: Kept | None = None,
     ) -> None:
         self.rank, self.n = rank, n
         self.record = Record()
@@ -113,7 +119,8 @@ class Party:
         self.running = 0  # jobs not yet completed
         self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes
         self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
-        self._keys = keys
+        self.on_settled: Callable[[Job], None] = self.complete  # from any thread: a job that is not in `jobs` has ended
+        self._keys, self._kept = keys, kept
         self._subsets: dict[tuple[int, ...], tuple[frozenset[int], int]] = {}  # by the arguments of `key`
         self._mail = mail.Mail(rank, n, {_bitmap(subset): key for subset, key in keys.items()}, run_id, patience)
         self._scheduler = Scheduler(n, None if patience is None else self._mail.is_overdue)
@@ -254,6 +261,29 @@ class Party:
             raise error
         return result
 
+    def kept(self, peer: int, kind: type[K]) -> K:
+        """What this member keeps with `peer` from run to run: the one object of this kind.
+
+        Raises:
+            ProgramError: this party's runs have nothing that outlives them.
+        """
+        if self._kept is None:
+            raise ProgramError(f"{kind.__name__} of a party that keeps nothing between runs", wanted="a session")
+        return self._kept.get(peer, kind)
+
+    @coroutine
+    def settled(self, future: Future[Any]) -> Generator[Any, Any, Any]:
+        """The result of a future that work outside of the run settles; other tasks go on."""
+        if future.done():
+            return future.result()
+        job = Job(self, self._scheduler.task, future.result, ())
+        self.running += 1
+        future.add_done_callback(lambda _: self.on_settled(job.run()))
+        result, error = yield
+        if error is not None:
+            raise error
+        return result
+
     # ------------------------------------------------------------------------------------ for what drives it
 
     def pause(self) -> None:
@@ -335,6 +365,7 @@ class Party:
         self._scheduler.close()
         self._mail.close()
         self.flush = None
+        self.on_settled = lambda job: None
 
     def waits(self) -> list[tuple[int, str]]:
         """Who is waited for, and for what: [(peer, 'message 0 of root/1/2')]."""

@@ -63,6 +63,7 @@ from ..errors import (
     ProgramMismatch,
     by_code,
 )
+from .kept import LinkKept
 from .link import Link as Network
 from .meter import Record, Span
 from .party import Job, Packet, Party, check_leftovers
@@ -349,6 +350,7 @@ class Session:
         self.rank, self.n = self.members.index(me), len(members)
         self.session_id, self.keys, self.debug = session_id, dict(keys), debug
         self.network: Network | None = None
+        self.kept = LinkKept(link, self.members, self.rank, session_id, self.keys)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel")
         self._lock = threading.Lock()
         self._running: dict[bytes, _Run] = {}
@@ -400,8 +402,9 @@ class Session:
             run.inbox.wake()
 
     def close(self) -> None:
-        """Cancel all runs and let the worker threads go."""
+        """Cancel all runs, end what is kept between them, and let the worker threads go."""
         self.cancel()
+        self.kept.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -538,7 +541,7 @@ class _Run:
         return _run_id(self.session.session_id, node, parts)
 
     def _make_party(self, run_id: bytes) -> Party:
-        return Party(
+        party = Party(
             self.rank,
             self.n,
             self.session.keys,
@@ -548,7 +551,10 @@ class _Run:
             patience=_PATIENCE,
             compute_ns=_COMPUTE_NS,
             debug=self.session.debug,
+            kept=self.session.kept,
         )
+        party.on_settled = self._worked
+        return party
 
     def _drive(self, party: Party) -> None:
         for rank, packet in self.early:

@@ -24,7 +24,8 @@ message that nobody receives are errors.
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+import threading
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -33,6 +34,7 @@ from typing import Any
 
 from .._core import prf
 from ..errors import Deadlock, ProgramError, ProgramMismatch
+from .kept import Keepsake, Kept, channel_key
 from .meter import Record
 from .party import Job, Party, check_leftovers
 from .scheduler import readable
@@ -210,6 +212,7 @@ class World:
             patience=None if behaviour is None else behaviour.patience[rank % len(behaviour.patience)],
             compute_ns=None if behaviour is None else behaviour.compute_ns[rank % len(behaviour.compute_ns)],
             debug=self.debug,
+            kept=_all_kept(self.n)[rank],
         )
         return party
 
@@ -365,6 +368,61 @@ def _split(packet: bytes, rng: random.Random, probability: float) -> list[bytes]
         parts.append(packet[start:])
     rng.shuffle(parts)
     return parts
+
+
+# --------------------------------------------------------------------------------------------- kept between runs
+
+_threads = threading.local()
+
+
+def _all_kept(n: int) -> list[_WorldKept]:
+    """What n parties keep, by rank: the same in all worlds of a thread, as it takes a while to make."""
+    worlds: dict[int, list[_WorldKept]] = _threads.__dict__.setdefault("kept", {})
+    if n not in worlds:
+        every: list[_WorldKept] = []
+        mail: deque[tuple[int, int, type[Keepsake], bytes]] = deque()
+        for rank in range(n):
+            every.append(_WorldKept(rank, every, mail))
+        worlds[n] = every
+    return worlds[n]
+
+
+class _WorldKept(Kept):
+    """Channels without a network: a message is handled as soon as those before it have been."""
+
+    def __init__(self, rank: int, every: list[_WorldKept], mail: deque[tuple[int, int, type[Keepsake], bytes]]) -> None:
+        super().__init__()
+        self.rank, self.every, self.mail = rank, every, mail
+        self.delivering = False
+
+    def _make(self, peer: int, kind: type[Keepsake]) -> Keepsake:
+        return kind(_WorldChannel(self, peer, kind))
+
+    def deliver(self) -> None:
+        """Hand over all messages, and those that they cause."""
+        first = self.every[0]
+        if first.delivering:
+            return
+        first.delivering = True
+        try:
+            while self.mail:
+                sender, receiver, kind, message = self.mail.popleft()
+                self.every[receiver].get(sender, kind).handle(message)
+        finally:
+            first.delivering = False
+
+
+class _WorldChannel:
+    ahead = False
+
+    def __init__(self, kept: _WorldKept, peer: int, kind: type[Keepsake]) -> None:
+        self.kept, self.rank, self.peer, self.kind = kept, kept.rank, peer, kind
+        pair = bytes(sorted((kept.rank, peer)))
+        self.key = channel_key(prf.derive_key("argot test world: pair", pair), kind)
+
+    def send(self, message: bytes) -> None:
+        self.kept.mail.append((self.rank, self.peer, self.kind, message))
+        self.kept.deliver()
 
 
 # --------------------------------------------------------------------------------------------------- interceptors

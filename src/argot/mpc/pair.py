@@ -1,0 +1,222 @@
+"""What two parties without a dealer keep with each other: correlations from oblivious transfer, and keys of lattice
+encryption.
+
+For each direction there is a long row of correlations (`crates/ot`): the sender of a direction has `delta` and blocks,
+the receiver bits and blocks. The *receiver allots* ranges of its direction to operations, and tells the sender where
+the range starts with the first message of the operation: so the parties need not run their tasks in the same order. The
+receiver also asks for more, by the number of extensions that there should be; each is one message of the sender.
+
+All messages here go over a channel of their own (`runtime/kept.py`): the set-up, extensions and public keys belong to
+no operation, and are made once for all runs of a device. A range is never given out twice; one whose operation failed
+is lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any
+
+from .._core import ot, rlwe
+from ..errors import ArgotError, FrameError
+from ..runtime.kept import Channel, Keepsake
+from ..runtime.party import Party
+
+START = 8
+"""Bytes that say where a range starts."""
+
+_BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
+"""The first byte of a message."""
+
+_KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
+
+
+class _Row:
+    """One direction at one of its ends: how many correlations there are, and who waits for more."""
+
+    def __init__(self, end: ot.Sender | ot.Receiver) -> None:
+        self.end = end
+        self.waiting: list[tuple[int, Future[None]]] = []
+
+    def reached(self, stop: int) -> Future[None]:
+        """Done when the correlations before `stop` are there."""
+        found: Future[None] = Future()
+        self.waiting.append((stop, found))
+        return found
+
+    def settle(self) -> list[Future[None]]:
+        """Those that have waited for what is there now."""
+        made = self.end.made
+        done = [future for stop, future in self.waiting if stop <= made]
+        self.waiting = [(stop, future) for stop, future in self.waiting if stop > made]
+        return done
+
+
+class Pair(Keepsake):
+    """One party's side."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self._lock = threading.Lock()
+        self._into = _Row(ot.Receiver(channel.key, channel.peer))
+        self._out = _Row(ot.Sender(channel.key, channel.rank))
+        self._allotted = 0  # correlations of `into` that operations have
+        self._asked = 0  # extensions of `into`
+        self._begun = self._ready = False  # of `out`
+        self._wanted = 0  # extensions of `out` that the peer asked for
+        self._extended = 0
+        self._lattices: dict[tuple[Any, ...], Lattice] = {}
+        self._error: ArgotError | None = None
+
+    # ---- for operations ---------------------------------------------------------------------------------------------
+
+    def allot(self, n: int) -> int:
+        """Where a range of n correlations starts in which this party receives. More are asked for if need be."""
+        with self._lock:
+            start, self._allotted = self._allotted, self._allotted + n
+            gain = self._into.end.gain
+            # With half an extension more than is needed the next operations will not wait.
+            wanted = -(-(self._allotted + (gain // 2 if self.channel.ahead else 0)) // gain)
+            asks, self._asked = wanted > self._asked, max(wanted, self._asked)
+        if asks:
+            self.channel.send(bytes([_MORE]) + wanted.to_bytes(4, "little"))
+        return start
+
+    async def receiver(self, party: Party, start: int, n: int) -> ot.ReceiverCots:
+        """The correlations of a range in which this party receives."""
+        await self._reached(party, self._into, start + n)
+        return self._into.end.take(start, n)
+
+    async def sender(self, party: Party, start: int, n: int) -> ot.SenderCots:
+        """The correlations of a range in which this party sends; the peer said where it starts.
+
+        Raises:
+            FrameError: the peer named a range that it has used before.
+        """
+        await self._reached(party, self._out, start + n)
+        try:
+            return self._out.end.take(start, n)
+        except ot.Reused as error:
+            raise FrameError(
+                f"party {self.channel.peer} names correlations again: {error}", wanted="fresh ones"
+            ) from None
+
+    async def lattice(self, party: Party, kind: str, *widths: Any) -> Any:
+        """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products` or `rlwe.Matrices`
+        with these arguments."""
+        found = self._lattice(kind, widths)
+        await party.settled(found.met)
+        return found.keys
+
+    async def _reached(self, party: Party, row: _Row, stop: int) -> None:
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            future = None if row.end.made >= stop else row.reached(stop)
+        if future is not None:
+            await party.settled(future)
+
+    # ---- the channel ------------------------------------------------------------------------------------------------
+
+    def handle(self, message: bytes) -> None:
+        kind, body = message[:1], message[1:]
+        try:
+            self._handle(kind, body)
+        except (ot.BadMessage, rlwe.BadCiphertext) as error:
+            raise FrameError(f"from party {self.channel.peer} on the channel of correlations: {error}") from None
+
+    def _handle(self, kind: bytes, body: bytes) -> None:
+        match int.from_bytes(kind, "little"):
+            case _ if len(kind) != 1:
+                raise FrameError(f"an empty message of party {self.channel.peer} on the channel of correlations")
+            case 0:  # _BEGIN
+                self._tell(_ANSWER, self._into.end.answer(body))
+            case 1:  # _ANSWER
+                self._tell(_FINISH, self._out.end.finish(body))
+                self._ready = True
+                self._extend()
+            case 2:  # _FINISH
+                self._into.end.finish(body)
+            case 3:  # _MORE
+                self._wanted = max(self._wanted, int.from_bytes(body, "little"))
+                if not self._begun:
+                    self._begun = True
+                    self._tell(_BEGIN, self._out.end.begin())
+                elif self._ready:
+                    self._extend()
+            case 4:  # _EXTENSION
+                self._into.end.extend(body)
+                self._settle(self._into)
+            case 5:  # _KEY
+                self._meet(body)
+            case other:
+                raise FrameError(f"message {other} of party {self.channel.peer} on the channel of correlations")
+
+    def _extend(self) -> None:
+        while self._extended < self._wanted:
+            self._extended += 1
+            self._tell(_EXTENSION, self._out.end.extend())
+            self._settle(self._out)
+
+    def _tell(self, kind: int, body: bytes) -> None:
+        self.channel.send(bytes([kind]) + body)
+
+    def _settle(self, row: _Row) -> None:
+        with self._lock:
+            done = row.settle()
+        for future in done:
+            future.set_result(None)
+
+    def fail(self, error: ArgotError) -> None:
+        with self._lock:
+            self._error = error
+            waiting = [future for row in (self._into, self._out) for _, future in row.waiting]
+            waiting += [lattice.met for lattice in self._lattices.values() if not lattice.met.done()]
+        for future in waiting:
+            future.set_exception(error)
+
+    # ---- keys of lattice encryption -------------------------------------------------------------------------------
+
+    def _lattice(self, kind: str, widths: tuple[Any, ...]) -> Lattice:
+        """That of one kind; where it is new, the peer is told the public key, and answers with its own."""
+        with self._lock:
+            name = (kind, *widths)
+            found = self._lattices.get(name)
+            new = found is None
+            if found is None:
+                found = self._lattices[name] = Lattice(kind, widths)
+            if self._error is not None:
+                raise self._error
+        if new:
+            text = ",".join(map(str, (kind, *map(int, widths)))).encode()
+            self._tell(_KEY, bytes([len(text)]) + text + found.keys.public_key())
+        return found
+
+    def _meet(self, body: bytes) -> None:
+        length = body[0] if body else 0
+        kind, *widths = body[1 : 1 + length].decode("ascii", "replace").split(",")
+        if kind not in _KINDS or len(widths) > 4 or not all(width.isdigit() and len(width) < 4 for width in widths):
+            raise FrameError(
+                f"party {self.channel.peer} sent a key of another kind", wanted="one of " + ", ".join(_KINDS)
+            )
+        try:
+            found = self._lattice(kind, tuple(map(int, widths)))
+        except (ValueError, TypeError) as error:
+            raise FrameError(f"party {self.channel.peer} sent a key of widths {widths}: {error}") from None
+        found.keys.meet(body[1 + length :])
+        if not found.met.done():
+            found.met.set_result(None)
+
+
+class Lattice:
+    """Keys of one kind, and whether the peer's public key is here."""
+
+    def __init__(self, kind: str, widths: tuple[Any, ...]) -> None:
+        self.kind, self.widths = kind, widths
+        self.met: Future[None] = Future()
+        self.keys  # noqa: B018  # widths that cannot be are refused here
+
+    @cached_property
+    def keys(self) -> Any:
+        return _KINDS[self.kind](*self.widths)

@@ -1,0 +1,217 @@
+"""What operations by transfers and lattice encryption cost, for the formulas of `transfers.py`.
+
+Numbers of bits are for one element of the result, of all parties together. n elements, k bits of the ring, m parties.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from math import isqrt
+
+from .._core import ot, rlwe
+from ..runtime.meter import Chains
+from .pair import START
+
+PART = 1 << 14
+"""Elements of a part of a large array: two ciphertexts, and some million transfers for a comparison."""
+
+IN_FLIGHT = 4
+"""Parts under way at a time: correlations of all of them are made before they are used."""
+
+FEW_PRODUCTS = 1 << 10
+"""Up to so many products of numbers are made bit by bit from transfers: a ciphertext has room for 8,192."""
+
+
+def by_transfers(k: int, n: int) -> bool:
+    """Whether n products of numbers are made from transfers: few ones, and those that ciphertexts have no room for."""
+    return k > 64 or n <= FEW_PRODUCTS
+
+
+# ---- rounds -------------------------------------------------------------------------------------------------------
+
+
+def waves(n: int) -> int:
+    """How often parts of n elements wait for parts before them."""
+    return max(-(-_count(n) // IN_FLIGHT), 1)
+
+
+def asked(m: int) -> Chains:
+    """Of every two parties the one of higher rank asks, the other answers."""
+    pairs = [(a, b) for a in range(m) for b in range(a)]
+    up = functools.reduce(operator.or_, (Chains.sends(a, b, m) for a, b in pairs))
+    down = functools.reduce(operator.or_, (Chains.sends(b, a, m) for a, b in pairs))
+    return up + down
+
+
+def turn(receiver: int, senders: list[int], m: int) -> Chains:
+    """One asks some, and they answer."""
+    up = functools.reduce(operator.or_, (Chains.sends(receiver, b, m) for b in senders))
+    down = functools.reduce(operator.or_, (Chains.sends(b, receiver, m) for b in senders))
+    return up + down
+
+
+def every_turn(m: int) -> Chains:
+    """Each in turn asks all others."""
+    return _in_turn([turn(a, [b for b in range(m) if b != a], m) for a in range(m)])
+
+
+def later_turns(m: int) -> Chains:
+    """Each in turn asks those before it."""
+    return _in_turn([turn(a, list(range(a)), m) for a in range(1, m)])
+
+
+def turns_back(m: int) -> Chains:
+    """As `every_turn`, the last first."""
+    return _in_turn([turn(a, [b for b in range(m) if b != a], m) for a in reversed(range(m))])
+
+
+def _in_turn(steps: list[Chains]) -> Chains:
+    return functools.reduce(operator.add, steps)
+
+
+def lot_rounds(m: int) -> int:
+    """Of a lot."""
+    return 1 if m == 2 else 2
+
+
+def b2a_rounds(n: int, w: int, m: int) -> Chains | int:
+    """Of `b2a`: of two parties both ask at once, for one bit the second alone."""
+    if w == 0:
+        return 0
+    return waves(n) * (2 if m == 2 and w > 1 else later_turns(m))
+
+
+def order_rounds(w: int, n: int, m: int) -> int:
+    """Of `order`: for each bit its number, products, the moves, and places opened."""
+    # A bit as a number: two parties alone, or one after the other; then b times a number; then the moves.
+    passed = b2a_rounds(n, 1, m) + waves(n) * mul_bit_rounds(m) + every_turn(m) + 1
+    found = int(w) * passed
+    return found.longest if isinstance(found, Chains) else found
+
+
+def mul_bit_rounds(m: int) -> Chains | int:
+    """Of `mul_bit`, on one part."""
+    return 2 if m == 2 else every_turn(m)
+
+
+# ---- bits ---------------------------------------------------------------------------------------------------------
+
+
+def _count(n: int) -> int:
+    return -(-int(n) // PART)
+
+
+def _over_parts(n: int, cost: Callable[[int], int]) -> int:
+    """The cost of all parts of n elements."""
+    n = int(n)
+    full, rest = divmod(n, PART)
+    return full * cost(PART) + (cost(rest) if rest else 0)
+
+
+def scaled_bytes(k: int, n: int, width: int, shift: int) -> int:
+    """Bytes of the sender's message of n sums of `width` bits times numbers."""
+    return sum(-(-n * (k - shift - j) // 8) for j in range(width))
+
+
+def _scaled(k: int, n: int, width: int, shift: int) -> int:
+    """Bits of both messages."""
+    return 8 * (START + -(-width * n // 8) + scaled_bytes(k, n, width, shift)) if width else 0
+
+
+def scaled_bits(k: int, n: int, width: int, shift: int) -> Fraction:
+    """Of n sums of bits times numbers, in parts."""
+    return Fraction(_over_parts(n, lambda size: _scaled(int(k), size, int(width), int(shift))), int(n))
+
+
+@functools.cache
+def _products(k: int) -> rlwe.Products:
+    return rlwe.Products(k, k, k)
+
+
+@functools.cache
+def _matrices(k: int) -> rlwe.Matrices:
+    return rlwe.Matrices(k, k)
+
+
+def _product(k: int, n: int) -> int:
+    """Bits of n products of a number here and one there."""
+    return _scaled(k, n, k, 0) if by_transfers(k, n) else 8 * sum(_products(k).sizes(n))
+
+
+def _square(k: int, n: int) -> int:
+    return _scaled(k, n, k - 1, 1) if by_transfers(k, n) else 8 * sum(_products(k).sizes(n))
+
+
+def product_bits(k: int, n: int, m: int) -> Fraction:
+    """Of `mul`."""
+    return Fraction(m * (m - 1) * _over_parts(n, lambda size: _product(int(k), size)), int(n))
+
+
+def square_bits(k: int, n: int, m: int) -> Fraction:
+    """Of `square`."""
+    return Fraction(m * (m - 1) // 2 * _over_parts(n, lambda size: _square(int(k), size)), int(n))
+
+
+def _shape(n: int, left: int, right: int) -> tuple[int, int, int]:
+    """(rows, inner, columns) of a product of matrices, from the numbers of their elements."""
+    inner = isqrt(int(left) * int(right) // int(n))
+    return int(left) // inner, inner, int(right) // inner
+
+
+def matrix_waves(k: int, n: int, left: int, right: int) -> int:
+    """Of a product of two matrices."""
+    rows, inner, columns = _shape(n, left, right)
+    return waves(rows * inner * columns) if by_transfers(int(k), rows * inner * columns) else 1
+
+
+def matrix_bits(k: int, n: int, left: int, right: int, m: int) -> Fraction:
+    """Of a product of two matrices."""
+    rows, inner, columns = _shape(n, left, right)
+    every = rows * inner * columns
+    if by_transfers(int(k), every):
+        return product_bits(k, every, m) * Fraction(every, int(n))
+    return Fraction(m * (m - 1) * 8 * sum(_matrices(int(k)).sizes(rows, inner, columns)), int(n))
+
+
+def lot_bits(n: int, joins: int, leaves: int, strings: int, m: int) -> Fraction:
+    """Of a lot: where ranges start, and of more than two parties the bits that make triples of what is random."""
+    if joins + leaves == 0:
+        return Fraction(0)
+    starts = Fraction(8 * START * _count(n), int(n))
+    return m * (m - 1) * (starts + (int(joins) * (1 + int(strings)) if m > 2 else 0))
+
+
+def b2a_bits(k: int, n: int, w: int, m: int) -> Fraction:
+    """Of `b2a`."""
+    k, n, w = int(k), int(n), int(w)
+    if m > 2:
+        return m * (m - 1) // 2 * Fraction(_over_parts(n, lambda size: _scaled(k, w * size, 1, 1) if w else 0), n)
+    w = min(w, k - 1)
+    half = (w + 1) // 2
+    return scaled_bits(k, n, half, 1) + scaled_bits(k, n, w - half, half + 1)
+
+
+def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
+    """Of `mul_bit`."""
+    return m * (m - 1) * scaled_bits(k, n, 1, 0)
+
+
+def moved_bits(n: int, w: int, m: int) -> Fraction:
+    """Of columns of w bits that are permuted by each party in turn: to each from each other where its range starts,
+    choices of switches; two rows a switch, and the rows themselves."""
+    n, w = int(n), int(w)
+    switches = ot.switches(n)
+    each = 8 * (START + -(-switches // 8)) + (2 * switches + n) * w
+    return Fraction(m * (m - 1) * each, n)
+
+
+def order_bits(w: int, n: int, k: int, m: int, index: int, place: int) -> Fraction:
+    """Of `order`: for each bit its place, the moves of places, indices and what is left of the words, places opened."""
+    step = b2a_bits(k, n, 1, m) + mul_bit_bits(k, n, m)
+    total = Fraction(0)
+    for left in range(int(w)):
+        total += step + moved_bits(n, place + left + index, m) + m * (m - 1) * place
+    return total

@@ -1,0 +1,485 @@
+"""Additive shares of n parties without a dealer: everything by oblivious transfer and lattice encryption between pairs.
+
+What every pair of parties has between runs is `Pair`: a long row of correlated transfers in each direction, and keys.
+On them stand three kinds of product of what one party knows and what another knows, as parts that add up to it:
+
+* `_scaled`    bits of one times numbers of the other: a correlated transfer a bit (Gilboa, CRYPTO 1999)
+* `_met`       bits times bits, of random ones: no message (triples from the pads of transfers)
+* `_cross`     numbers times numbers: many by lattice encryption, few by `_scaled`, bit by bit
+
+A product of shared values is the sum of such products over all ordered pairs, and of what each party computes alone.
+transfers.md has what every message hides.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from .._core import ot, prf, ring
+from ..runtime import cost, gather
+from . import adder, chains
+from . import additive_order as orders
+from . import transfer_costs as costs
+from .additive import Column, minus, plus
+from .additive_order import Ordered
+from .bits import Bits
+from .lots import Lot, LotOfMany, LotOfTwo
+from .pair import START, Pair
+from .parts import operands, side_by_side
+from .protocol import Arith, Array, Bool, full
+
+WIDTH = "max(1, min(l, k))"
+"""Bits of the parts that count, of a number with a bound."""
+
+
+class Transfers(Ordered):
+    """n parties, any n - 1 of which may be curious together."""
+
+    lot: Lot | None = None
+    """Correlations at hand for the circuit that runs."""
+
+    # ---- products of private values -------------------------------------------------------------------------------
+
+    async def _scaled(
+        self, peer: int, bits: Bits | None, deltas: Array | None, width: int, shift: int, n: int
+    ) -> Array:
+        """This party's part of the sum over j < width of 2^(j+shift) b_j d, for n bits b_j that one has, and numbers
+        d that the other has, (n,) or of each j their own, (width, n).
+
+        With `bits` this party has the bits of such a sum, with `deltas` the numbers of one; it may be in both: then the
+        sums are added up.
+
+        The receiver sends where its range of correlations starts, and which of their bits differ from its own; the
+        sender one number mod 2^(k-shift-j) for each.
+        """
+        p, pair, total = self.party, self._pair(peer), full(0, (n,), self.dtype)
+        if bits is not None:
+            start = pair.allot(width * n)
+            into = await pair.receiver(p, start, width * n)
+            p.send(peer, start.to_bytes(START, "little") + into.choose(bits.planes, n))
+        if deltas is not None:
+            request: bytes = await p.recv(peer, START + -(-width * n // 8))
+            out = await pair.sender(p, int.from_bytes(request[:START], "little"), width * n)
+            out.follow(request[START:])
+            mine, message = await p.compute(out.weighted, deltas, n, width, shift, cost_ns=30 * width * n)
+            p.send(peer, message)
+            total = ring.add(total, mine)
+        if bits is not None:
+            answer: bytes = await p.recv(peer, costs.scaled_bytes(self.k, n, width, shift))
+            total = ring.add(
+                total, await p.compute(into.weighted, self.dtype, n, width, shift, answer, cost_ns=20 * width * n)
+            )
+        return total
+
+    async def _cross(self, peer: int, x: Array, y: Array) -> Array:
+        """This party's part of x y' + x' y, for flat x and y here and x' and y' at the peer."""
+        n = x.size
+        if costs.by_transfers(self.k, n):
+            return await self._scaled(peer, Bits.from_ring(x, self.k), y, self.k, 0, n)
+        p = self.party
+        keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
+        up, down = keys.sizes(n)
+        p.send(peer, await p.compute(keys.request, x))
+        answer, mine = await p.compute(keys.answer, await p.recv(peer, up), y)
+        p.send(peer, answer)
+        theirs = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
+        return ring.add(mine, theirs)
+
+    async def _one_cross(self, peer: int, x: Array) -> Array:
+        """This party's part of 2 x x': one product, which the one of higher rank asks for."""
+        n, asks = x.size, self.party.rank > peer
+        if costs.by_transfers(self.k, n):
+            width = self.k - 1
+            bits = Bits.from_ring(x, width) if asks else None
+            return await self._scaled(peer, bits, None if asks else x, width, 1, n)
+        p = self.party
+        keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
+        up, down = keys.sizes(n)
+        if asks:
+            p.send(peer, await p.compute(keys.request, x))
+            found = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
+        else:
+            answer, found = await p.compute(keys.answer, await p.recv(peer, up), x)
+            p.send(peer, answer)
+        return ring.shl(found, 1)
+
+    async def _cross_matmul(self, peer: int, x: Array, y: Array) -> Array:
+        """This party's part of x @ y' + x' @ y, of two matrices."""
+        (m, inner), (_, columns) = x.shape, y.shape
+        if costs.by_transfers(self.k, m * inner * columns):
+            every = (m, inner, columns)
+            left = np.ascontiguousarray(np.broadcast_to(x[:, :, None], every)).reshape(-1)
+            right = np.ascontiguousarray(np.broadcast_to(y[None], every)).reshape(-1)
+            products = await self._cross_in_parts(peer, left, right)
+            return ring.sum(products.reshape(every), (1,))
+        p = self.party
+        keys = await self._pair(peer).lattice(p, "matrices", self.k, self.k, 1)
+        up, down = keys.sizes(m, inner, columns)
+        p.send(peer, await p.compute(keys.request, x, y))
+        answer, mine = await p.compute(keys.answer, await p.recv(peer, up), x, y)
+        p.send(peer, answer)
+        theirs = await p.compute(keys.finish, m, inner, columns, x.dtype, await p.recv(peer, down))
+        return ring.add(mine, theirs)
+
+    async def _cross_in_parts(self, peer: int, x: Array, y: Array) -> Array:
+        """`_cross` of long arrays."""
+
+        async def cross(x: Arith, y: Arith) -> Arith:
+            return Arith((await self._cross(peer, x.parts[0], y.parts[0]),))
+
+        (found,) = (await self._parts(cross, Arith((x,)), Arith((y,)))).parts
+        return found
+
+    # ---- products of shared values --------------------------------------------------------------------------------
+
+    @cost(rounds="2 * costs.waves(n)", bits="costs.product_bits(k, n, members)")
+    async def mul(self, x: Arith, y: Arith) -> Arith:
+        """The products of all pairs of parts."""
+        if x.shape != y.shape:
+            shape = x.shape if x.shape else y.shape
+            x, y = (Arith((np.ascontiguousarray(np.broadcast_to(v.parts[0], shape)),)) for v in (x, y))
+        return await self._parts(self._mul, x, y)
+
+    async def _mul(self, x: Arith, y: Arith) -> Arith:
+        a, b = x.parts[0].reshape(-1), y.parts[0].reshape(-1)
+        own = ring.mul(a, b)
+        return await self._over_pairs(own, x.shape, lambda peer: self._cross(peer, a, b))
+
+    @cost(rounds="costs.waves(n) * costs.asked(members)", bits="costs.square_bits(k, n, members)")
+    async def square(self, x: Arith) -> Arith:
+        """As `mul`, with half of the products."""
+        return await self._parts(self._square, x)
+
+    async def _square(self, x: Arith) -> Arith:
+        a = x.parts[0].reshape(-1)
+        return await self._over_pairs(ring.mul(a, a), x.shape, lambda peer: self._one_cross(peer, a))
+
+    @cost(rounds="2 * costs.matrix_waves(k, n, left, right)", bits="costs.matrix_bits(k, n, left, right, members)")
+    async def matmul(self, x: Arith, y: Arith) -> Arith:
+        """As `mul`, of matrices."""
+        a, b = x.parts[0], y.parts[0]
+        lead, (m, inner), columns = x.shape[:-2], x.shape[-2:], y.shape[-1]
+        work = 2 * x.size * columns
+        own = await self.party.compute(ring.matmul, a, b, cost_ns=work / 10)
+        if not own.size or not inner:
+            return Arith((own,))
+        every = zip(a.reshape(-1, m, inner), b.reshape(-1, inner, columns), own.reshape(-1, m, columns), strict=True)
+        found = [
+            await self._over_pairs(z, z.shape, lambda peer, u=u, v=v: self._cross_matmul(peer, u, v))
+            for u, v, z in every
+        ]
+        if len(found) == 1:
+            return found[0].reshape((*lead, m, columns))
+        return Arith((np.stack([z.parts[0] for z in found]).reshape((*lead, m, columns)),))
+
+    @cost("mul() + trunc()")
+    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """[floor(x y / 2^d)] + {0, 1}"""
+        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
+
+    @cost("square() + trunc()")
+    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        return await self.trunc(await self.square(x), self.fraction_bits if d is None else d)
+
+    @cost("matmul() + trunc()")
+    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
+
+    # ---- truncation -----------------------------------------------------------------------------------------------
+
+    @cost(
+        rounds="(costs.waves(n) * costs.asked(2) if members == 2 else chains.trunc_rounds()) if d else 0",
+        bits="(costs.scaled_bits(k, n, 1, k-d) if members == 2 else 2 * chains.trunc_bits()) if d else 0",
+    )
+    async def trunc(self, x: Arith, d: int) -> Arith:
+        """[floor(x / 2^d)] + {0, 1} for |x| < 2^(k-2); of x + 2^(k-2) =: z, which has no sign and no top bit."""
+        if not 0 <= d <= x.k - 2:
+            raise ValueError(f"{d} bits to drop; wanted 0 to {x.k - 2}")
+        if d == 0:
+            return x
+        z = self.add_public(x, 1 << (x.k - 2))
+        if self.n == 2:
+            found = await self._parts(lambda part: self._trunc_of_two(part, d), z)
+        else:
+            found = await chains.trunc(self, z, d)
+        return self.add_public(found, -(1 << (x.k - 2 - d)))
+
+    async def _trunc_of_two(self, z: Arith, d: int) -> Arith:
+        """z0 + z1 wraps unless both top bits are zero, as z has none itself. So with U and V their complements
+
+            floor(z / 2^d) = floor(z0 / 2^d) + floor(z1 / 2^d) + carry - (1 - U V) 2^(k-d)
+
+        and U V is needed mod 2^d: one transfer (Guo et al., eprint 2025/200). For the carry 1 is added: the error is
+        1 - carry. A draw that both have moves the parts against each other first.
+        """
+        p, k, n = self.party, z.k, z.size
+        first = p.rank == 0
+        part = (ring.add_stream if first else ring.sub_stream)(z.parts[0], p.key(0, 1)).reshape(-1)
+        low = ring.invert(part)
+        if first:
+            wraps = await self._scaled(1, None, ring.shr(low, k - 1), 1, k - d, n)
+        else:
+            wraps = await self._scaled(0, Bits.from_ring(ring.shr(low, k - 1), 1), None, 1, k - d, n)
+        part = ring.add(ring.shr(part, d), wraps)
+        if first:
+            part = ring.add(part, full(1 - (1 << (k - d)), (), self.dtype))
+        return Arith((part.reshape(z.shape),))
+
+    # ---- bits -----------------------------------------------------------------------------------------------------
+
+    @cost(rounds="costs.lot_rounds(members) + 1", bits="costs.lot_bits(n, w, 0, 1, members) + all * 2 * w")
+    async def and_(self, x: Bool, y: Bool) -> Bool:
+        """See `ands`."""
+        (both,) = await self.ands(x, [y])
+        return both
+
+    @cost(
+        rounds="costs.lot_rounds(members) + 1",
+        bits="costs.lot_bits(n, w, 0, 2 if others > w else 1, members) + all * (w + others)",
+    )
+    async def ands(self, x: Bool, ys: Sequence[Bool]) -> list[Bool]:
+        """Beaver's product (CRYPTO 1991): x ^ a and y ^ b are opened; what hides x is the same for all y."""
+        lot = self.lot or await self._new_lot(x.shape, x.width, 0, len(ys))
+        a, bs, cs = await lot.triples(x.width, [y.width for y in ys])
+        opened = await self._open(x.parts[0] ^ a, *(y.parts[0] ^ b for y, b in zip(ys, bs, strict=True)))
+        e, found = opened[0], []
+        for y, b, c, f in zip(ys, bs, cs, opened[1:], strict=True):
+            high = slice(x.width - y.width, x.width)
+            other = b ^ f if self.party.rank == 0 else b
+            z = c ^ (e.planes_at(high.start, high.stop) & other) ^ (a.planes_at(high.start, high.stop) & f)
+            found.append(Bool((z,)))
+        return found
+
+    async def _private_and(self, own: Bits) -> Bool:
+        """Each opens its word under one that it has from the correlation: u v = (e ^ r)(f ^ s)."""
+        lot = self.lot or await self._new_lot(own.shape, 0, own.width, 1)
+        mine, product = await lot.leaves(own.width)
+        theirs = await self.party.exchange(1 - self.party.rank, own ^ mine)
+        factor = own if self.party.rank == 0 else mine  # f u = f (e ^ r) here, and f r' there
+        return Bool((product ^ (theirs & factor),))
+
+    @cost(
+        rounds="costs.waves(n) * (costs.lot_rounds(members) * (w > 1) + adder.word_rounds(w, members))",
+        bits="""
+        costs.lot_bits(n, adder.word_joins(w, members), adder.leaf_count(w, members), 2, members)
+        + adder.word_bits(w, members, all, 0)
+        """,
+    )
+    async def a2b(self, x: Arith, width: int | None = None) -> Bool:
+        """See `Additive.a2b`."""
+        w = x.k if width is None else width
+        joins, leaves = adder.word_joins(w, self.n), adder.leaf_count(w, self.n)
+
+        async def part(x: Arith) -> Bool:
+            return await adder.total(await self._stocked(x.shape, joins, leaves), x, w)
+
+        return await self._parts(part, x)
+
+    @cost(
+        rounds=f"costs.waves(n) * (costs.lot_rounds(members) * ({WIDTH} > 1) + adder.top_rounds({WIDTH}, members))",
+        bits=f"""
+        costs.lot_bits(n, adder.top_joins({WIDTH}, members), adder.leaf_count({WIDTH}, members), 2, members)
+        + adder.top_bits({WIDTH}, members, all, 0)
+        """,
+    )
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        """See `Additive.msb`."""
+        w = self._width(x, bound)
+        joins, leaves = adder.top_joins(w, self.n), adder.leaf_count(w, self.n)
+
+        async def part(x: Arith) -> Bool:
+            return await adder.sign(await self._stocked(x.shape, joins, leaves), x, w)
+
+        return await self._parts(part, x)
+
+    @cost(
+        rounds=f"costs.waves(n) * (costs.lot_rounds(members) * ({WIDTH} > 1) + adder.zero_rounds({WIDTH}, members))",
+        bits=f"""
+        costs.lot_bits(n, adder.zero_joins({WIDTH}, members), 0, 1, members)
+        + adder.zero_bits({WIDTH}, members, all, 0)
+        """,
+    )
+    async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
+        """See `Additive.equal`."""
+        w = self._width(x, bound)
+        joins = adder.zero_joins(w, self.n)
+
+        async def part(x: Arith) -> Bool:
+            return await adder.is_zero(await self._stocked(x.shape, joins, 0, 1), x, w)
+
+        return await self._parts(part, self.sub(x, y))
+
+    # ---- between numbers and bits ---------------------------------------------------------------------------------
+
+    @cost(rounds="costs.b2a_rounds(n, w, members)", bits="costs.b2a_bits(k, n, w, members)")
+    async def b2a(self, b: Bool) -> Arith:
+        """The number of the parts' bits so far, s, meets one party's bit after the other: s ^ c = s + c - 2 s c."""
+        if b.width == 0:
+            return Arith((full(0, b.shape, self.dtype),))
+        return await self._parts(self._b2a, b)
+
+    async def _b2a(self, b: Bool) -> Arith:
+        n, own = b.size, b.parts[0]
+        bits = np.stack([own.planes_at(i, i + 1).to_ring(self.dtype).reshape(-1) for i in range(own.width)])
+        if self.n > 2:
+            numbers = await chains.b2a(self, bits)
+            weighed = [ring.shl(numbers[i], i) for i in range(own.width)]
+            return Arith((functools.reduce(ring.add, weighed).reshape(b.shape),))
+        word = own.to_ring(self.dtype).reshape(-1)
+        return Arith((ring.sub(word, await self._twice(own, bits, n)).reshape(b.shape),))
+
+    async def _twice(self, own: Bits, bits: Array, n: int) -> Array:
+        """Of two parties: this party's part of the sum of 2^(i+1) b_i b'_i, half of the bits asked for by each."""
+        w = min(own.width, self.k - 1)
+        half = (w + 1) // 2
+        low, high = (0, half), (half, w)
+        first = self.party.rank == 0
+
+        def part(start: int, stop: int, asks: bool) -> Coroutine[Any, Any, Array]:
+            planes = Bits(np.ascontiguousarray(own.planes[start:stop]), (n,)) if asks else None
+            deltas = None if asks else np.ascontiguousarray(bits[start:stop])
+            return self._scaled(1 - self.party.rank, planes, deltas, stop - start, start + 1, n)
+
+        halves = ((low, not first), (high, first))
+        found = await gather(*(part(*rows, asks) for rows, asks in halves if rows[0] < rows[1]))
+        return functools.reduce(ring.add, found)
+
+    @cost(rounds="costs.waves(n) * costs.mul_bit_rounds(members)", bits="costs.mul_bit_bits(k, n, members)")
+    async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        """Of two parties i and j: b x_i = b_i x_i + b_j (1 - 2 b_i) x_i."""
+        return await self._parts(self._mul_bit, bit, x)
+
+    async def _mul_bit(self, bit: Bool, x: Arith) -> Arith:
+        if self.n > 2:
+            return await chains.mul_bit(self, bit, x)
+        own, part = bit.parts[0].reshape((bit.size,)), x.parts[0].reshape(-1)
+        number = own.to_ring(self.dtype)
+        mine = ring.mul(number, part)
+        turned = ring.sub(part, ring.shl(mine, 1))
+        peer = 1 - self.party.rank
+        return Arith((ring.add(mine, await self._scaled(peer, own, turned, 1, 0, x.size)).reshape(x.shape),))
+
+    # ---- orders ---------------------------------------------------------------------------------------------------
+
+    @cost(rounds="costs.every_turn(members)", bits="costs.moved_bits(n, w, members)")
+    async def shuffle(self, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
+        return await orders.shuffle(self, values)
+
+    @cost(
+        rounds="costs.order_rounds(w, n, members)",
+        bits="costs.order_bits(w, n, k, members, orders.index_width(n), 32)",
+    )
+    async def order(self, key: Bool) -> Bool:
+        return await orders.order(self, key)
+
+    @cost(
+        rounds="costs.every_turn(members) + 1 + costs.turns_back(members)",
+        bits="""
+        costs.moved_bits(n, w, members) + costs.moved_bits(n, orders.index_width(n), members)
+        + all * orders.index_width(n)
+        """,
+    )
+    async def take(self, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:
+        return await orders.take(self, values, order)
+
+    @cost(
+        rounds="costs.every_turn(members) + 1",
+        bits="costs.moved_bits(n, w + orders.index_width(n), members) + all * orders.index_width(n)",
+    )
+    async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
+        return await orders.place(self, values, places)
+
+    def _permutations(self, n: int) -> list[Array | None]:
+        me = self.party.rank
+        return [prf.permutation(self.party.key(me), n) if rank == me else None for rank in range(self.n)]
+
+    async def _moved(self, columns: Sequence[Column], index: Array | None, mover: int) -> list[Column]:
+        """Every other party j sends the mover its part of x under a_j, and takes b_j for its new one; the mover
+        permutes the sum of what it has, and adds a_j[index] - b_j, which it has from j by a network of switches, each
+        a transfer (Mohassel and Sadeghian, EUROCRYPT 2013).
+        """
+        p, n, kinds = self.party, columns[0].shape[0], [_kind(column) for column in columns]
+        switches = ot.switches(n)
+        if p.rank != mover:
+            request: bytes = await p.recv(mover, START + -(-switches // 8))
+            cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
+            cots.follow(request[START:])
+            masks, new, message = await p.compute(cots.permute, n, kinds)
+            for column, mask in zip(columns, masks, strict=True):
+                p.send(mover, minus(column, _column(mask, column)))
+            p.send(mover, message)
+            return [_column(made, column) for made, column in zip(new, columns, strict=True)]
+        assert index is not None
+        choices = ot.route(index)
+
+        async def given(peer: int) -> tuple[list[Column], list[Column]]:
+            pair = self._pair(peer)
+            start = pair.allot(switches)
+            cots = await pair.receiver(p, start, switches)
+            p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches))
+            hidden = [await p.recv(peer, column) for column in columns]
+            message = await p.recv(peer, ot.permute_bytes(n, kinds))
+            rest = await p.compute(cots.permute, index, kinds, message)
+            return hidden, [_column(part, column) for part, column in zip(rest, columns, strict=True)]
+
+        found = list(columns)
+        every = await gather(*(given(peer) for peer in self._others()))
+        for hidden, _ in every:
+            found = [plus(column, part) for column, part in zip(found, hidden, strict=True)]
+        found = [orders.taken(column, index) for column in found]
+        for _, rest in every:
+            found = [plus(column, part) for column, part in zip(found, rest, strict=True)]
+        return found
+
+    # ---- details --------------------------------------------------------------------------------------------------
+
+    async def _stocked(self, shape: tuple[int, ...], joins: int, leaves: int, strings: int = 2) -> Self:
+        """This protocol with a lot at hand for one circuit of such products."""
+        if joins + leaves == 0:
+            return self
+        found = copy.copy(self)
+        found.lot = await self._new_lot(shape, joins, leaves, strings)
+        return found
+
+    async def _new_lot(self, shape: tuple[int, ...], joins: int, leaves: int, strings: int) -> Lot:
+        if self.n == 2:
+            return await LotOfTwo(self.party, shape, joins, leaves).begin()
+        return await LotOfMany(self.party, self._others(), shape, joins, strings).begin()
+
+    def _pair(self, peer: int) -> Pair:
+        return self.party.kept(peer, Pair)
+
+    def _parts(self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Any) -> Coroutine[Any, Any, Any]:
+        """Apply an elementwise operation in parts, if there are many elements."""
+        found, whole = operands(shares, costs.PART)
+        return operation(*found) if whole else side_by_side(operation, found, costs.IN_FLIGHT, costs.PART)
+
+    async def _over_pairs(
+        self, own: Array, shape: tuple[int, ...], product: Callable[[int], Coroutine[Any, Any, Array]]
+    ) -> Arith:
+        """own, and the products with every other party."""
+        for found in await gather(*(product(peer) for peer in self._others())):
+            own = ring.add(own, found.reshape(own.shape))
+        return Arith((own.reshape(shape),))
+
+
+def _kind(column: Column) -> tuple[str, int]:
+    """What the network of switches is told of a column: type, and bits of a row, or numbers in it."""
+    row = int(np.prod(column.shape[1:]))
+    if isinstance(column, Bits):
+        return "bits", row * column.width
+    return {4: "uint32", 8: "uint64", 16: "z128"}[column.dtype.itemsize], row
+
+
+def _column(rows: Array, like: Column) -> Column:
+    """A column from its rows."""
+    if isinstance(like, Bits):
+        return Bits.from_ring(rows, like.width).reshape(like.shape)
+    return rows.reshape(like.shape)
