@@ -17,7 +17,6 @@ from ..devices.schema import Path
 from ..errors import ConfigError, PermissionRefused, ProgramError, UnknownNameError
 from ..graph.graph import Call, Graph, Lowered, Product, Record
 from ..graph.node import DeviceSpec, Kind
-from ..mpc import load
 from ..runtime.link import Link
 from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
@@ -25,7 +24,7 @@ from .client import Client
 from .explain import Explanation, explain
 from .handles import Handle
 from .places import MpcDevice, Party
-from .protocols import choose, protocols
+from .protocols import choose, hiding
 from .report import Report, make_report
 from .trace import write_trace
 
@@ -114,8 +113,8 @@ class Federation:
         if protocol == "auto":
             protocol, why = choose(len(parties), dealer is not None, adversary)
             print(why)
-        elif protocol not in protocols():
-            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(protocols())}, or auto")
+        elif protocol not in hiding():
+            raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(hiding())}, or auto")
         chosen = frozenset([general] if isinstance(general, str) else general)
         if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
             raise UnknownNameError(f"general={unknown}", wanted=f"some of {', '.join(GENERAL_FUNCTIONS)}")
@@ -131,13 +130,14 @@ class Federation:
         return device
 
     def seat(self, protocol: str, **options: Any) -> MpcDevice:
-        """The device of a protocol on this federation's parties in their order: as many as it needs to compute, and the
-        next one as dealer where it needs one. `options` and errors are those of `mpc`."""
-        if protocol not in protocols():
-            return self.mpc(protocol=protocol, **options)  # says which there are
-        found, everybody = load(protocol), self.parties
-        dealer = everybody[found.parties] if found.needs_dealer and len(everybody) > found.parties else None
-        return self.mpc(*everybody[: found.parties], protocol=protocol, dealer=dealer, **options)
+        """The device of a protocol on this federation's parties in their order: as many as it needs to compute, and
+        of a protocol named with "+dealer" the next one as dealer. `options` and errors are those of `mpc`."""
+        name, dealt, _ = protocol.partition("+dealer")
+        if name not in hiding():
+            return self.mpc(protocol=name, **options)  # says which there are
+        everybody, computing = self.parties, hiding()[name].parties
+        dealer = everybody[computing] if dealt and len(everybody) > computing else None
+        return self.mpc(*everybody[:computing], protocol=name, dealer=dealer, **options)
 
     def place(self, name: str) -> Party | MpcDevice:
         return self._devices.get(name) or self[name]

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import mpc
 from ..errors import ConfigError
-from ..mpc.protocol import About
+from ..mpc.protocol import About, Protocol
 
 ADVERSARIES = ("semi-honest", "malicious")
 
@@ -37,7 +37,17 @@ def _rows(about: About) -> list[tuple[str, Any]]:
 
 def protocols() -> Protocols:
     """The protocols that hide something: how many parties, against whom, what is assumed, what leaks by design."""
-    return Protocols({name: about for name in mpc.names() if (about := mpc.load(name).about) is not None})
+    found = Protocols()
+    for name, protocol in hiding().items():
+        for title, kind in ((name, protocol), (f"{name}+dealer", protocol.dealt())):
+            if kind is not None and kind.about is not None:
+                found[title] = kind.about
+    return found
+
+
+def hiding() -> dict[str, type[Protocol]]:
+    """The protocols that hide something, by name."""
+    return {name: protocol for name in mpc.names() if (protocol := mpc.load(name)).about is not None}
 
 
 def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
@@ -48,25 +58,22 @@ def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
     """
     if adversary not in ADVERSARIES:
         raise ConfigError(f"adversary={adversary!r}", wanted=" or ".join(map(repr, ADVERSARIES)))
-    offered = protocols()
-    known = {name: mpc.load(name) for name in offered}
+    known = hiding()
     if adversary == "malicious":
         raise ConfigError(
             "a protocol against parties that deviate",
             wanted='adversary="semi-honest": parties that follow the program and analyse what they see',
             todo="no protocol here checks what others do; SECURITY.md says what that means",
         )
-    if dealer:
-        fitting = [name for name, protocol in known.items() if protocol.has_dealer and protocol.fits(parties)]
-        why = "a dealer was named"
-    else:
-        fitting = [name for name, p in known.items() if not p.needs_dealer and p.fits(parties)]
-        why = "no dealer was named, and none is needed"
+    kinds = {name: p.dealt() if dealer else p for name, p in known.items()}
+    fitting = {name: kind for name, kind in kinds.items() if kind is not None and kind.fits(parties)}
     if not fitting:
-        with_dealer = [name for name, p in known.items() if p.has_dealer and p.fits(parties)]
         raise ConfigError(
             f"a protocol for {parties} parties{' and a dealer' if dealer else ''}",
             wanted=", ".join(f"{name}: {p.parties_wanted()}" for name, p in known.items()),
-            todo=f"{with_dealer[0]} needs dealer=party" if with_dealer and not dealer else "name other parties",
+            todo="name other parties",
         )
-    return fitting[0], f"{fitting[0]}: {parties} parties, {adversary}; {why}; {offered[fitting[0]].threshold}"
+    name, kind = next(iter(fitting.items()))
+    assert kind.about is not None
+    why = "a dealer was named" if dealer else "no dealer was named, and none is needed"
+    return name, f"{name}: {parties} parties, {adversary}; {why}; {kind.about.threshold}"

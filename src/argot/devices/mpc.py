@@ -32,13 +32,14 @@ def check(protocol: str, parties: int, ring: int, fraction_bits: int, dealer: bo
             wanted=found.parties_wanted(),
             todo=f"for {computing} there is {' or '.join(fitting)}" if fitting else "name as many parties as it has",
         )
-    found.check_dealer(dealer)
+    form = mpc.Form(found, parties, dealer)
+    form.kind  # noqa: B018  # a dealer that is of no use is refused
     bits = ring_dtype(ring).itemsize * 8
     # The general functions, which the widest ring uses, have 122 - 2f digits of a reciprocal: 26 at least.
     most = 48 if bits == 128 else bits // 2 - 3
     if not 0 <= fraction_bits <= most:
         raise ConfigError(f"{fraction_bits} fraction bits in a ring of {ring}", wanted=f"0 to {most}")
-    return mpc.Form(found, parties, dealer)
+    return form
 
 
 def number_model(ring: int | str, fraction_bits: int | None) -> tuple[int, int]:

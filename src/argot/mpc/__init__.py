@@ -1,6 +1,6 @@
 """Secure multi-party computation: protocols by file name.
 
-    mpc.names()        -> ["aby3", "plain", "semi2k"]
+    mpc.names()        -> ["aby3", "cheetah", "plain", "semi2k"]
     mpc.load("aby3")   -> the class Aby3
     mpc.forms()        -> each with the numbers of parties that it is tested with
 
@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from .protocol import Protocol
 
 _CLASS = re.compile(r"^@final\nclass (\w+)\(\w+\):", re.MULTILINE)
@@ -55,12 +55,27 @@ class Form:
     parties: int
     dealer: bool = False
 
+    @property
+    def kind(self) -> type[Protocol]:
+        """The class: with a dealer it is another one.
+
+        Raises:
+            ConfigError: a dealer, for a protocol that has no use for one.
+        """
+        if not self.dealer:
+            return self.protocol
+        found = self.protocol.dealt()
+        if found is None:
+            name = self.protocol.__name__.lower()
+            raise ConfigError(f"{name} with a dealer", wanted="no dealer", todo="leave it out: it has no use for one")
+        return found
+
     def __call__(self, *args: Any, **kwargs: Any) -> Protocol:
         options = kwargs | {"dealer": self.dealer}
-        return self.protocol(*args, **options)
+        return self.kind(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.protocol, name)
+        return getattr(self.kind, name)
 
     def __repr__(self) -> str:
         name = self.protocol.__name__.lower()

@@ -6,12 +6,13 @@ takes the product of b_j with every other party's part of it: a transfer each (`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core import ring
-from ..runtime import cost, gather
+from ..runtime import cost
 from .bits import Bits
 from .protocol import Arith, Array, Bool, full
 
@@ -29,13 +30,18 @@ async def b2a(p: Transfers, bits: Array) -> Array:
     found = own if me == 0 else full(0, (n,), p.dtype)
     planes = Bits.from_ring(own, 1)
     for j in range(1, p.n):
-        if me < j:
-            found = ring.sub(found, await p._scaled(j, None, found, 1, 1, n))
-        elif me == j:
-            twice = await gather(*(p._scaled(i, planes, None, 1, 1, n) for i in range(j)))
+        if me == j:
             found = own
-            for part in twice:
-                found = ring.sub(found, part)
+        numbers = found
+
+        def ask(i: int) -> Coroutine[Any, Any, Array]:
+            return p._scaled(i, planes, None, 1, 1, n)
+
+        def answer(j: int = j, numbers: Array = numbers) -> Coroutine[Any, Any, Array]:
+            return p._scaled(j, None, numbers, 1, 1, n)
+
+        for twice in await p._turn(j, range(j), ask, answer):
+            found = ring.sub(found, twice)
     return found.reshape(bits.shape)
 
 
@@ -49,10 +55,15 @@ async def mul_bit(p: Transfers, bit: Bool, x: Arith) -> Arith:
         turned = ring.sub(part, ring.shl(found, 1))
         if me == j:
             found = ring.add(found, ring.mul(number, turned))
-            for share in await gather(*(p._scaled(i, own, None, 1, 0, n) for i in p._others())):
-                found = ring.add(found, share)
-        else:
-            found = ring.add(found, await p._scaled(j, None, turned, 1, 0, n))
+
+        def ask(i: int) -> Coroutine[Any, Any, Array]:
+            return p._scaled(i, own, None, 1, 0, n)
+
+        def answer(j: int = j, turned: Array = turned) -> Coroutine[Any, Any, Array]:
+            return p._scaled(j, None, turned, 1, 0, n)
+
+        for share in await p._turn(j, [i for i in range(p.n) if i != j], ask, answer):
+            found = ring.add(found, share)
     return Arith((found.reshape(x.shape),))
 
 
@@ -66,7 +77,7 @@ def wrap_bits(m: int) -> int:
     return (int(m) - 1).bit_length()
 
 
-@cost("a2b(n=2*n, w=chains.top_bits(members)+chains.wrap_bits(members)) + b2a(n=2*n, w=chains.wrap_bits(members))")
+@cost("a2b(n=2*n, w=top_bits(members)+wrap_bits(members)) + b2a(n=2*n, w=wrap_bits(members))")
 async def trunc(p: Transfers, z: Arith, d: int) -> Arith:
     """[floor(z / 2^d)] + {0, 1} for 0 <= z < 2^(k-1). The cost is that of one of two numbers.
 

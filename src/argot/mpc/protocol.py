@@ -157,11 +157,6 @@ class Protocol(ABC):
     most: ClassVar[int] = 0
     """The most parties that compute; 0: as many as `parties`."""
 
-    has_dealer: ClassVar[bool] = False
-    """Whether the last party may be one that computes nothing and deals what is random."""
-
-    needs_dealer: ClassVar[bool] = False
-
     about: ClassVar[About | None] = None
     """None: it hides nothing."""
 
@@ -185,9 +180,8 @@ class Protocol(ABC):
             dealer: whether the last party only deals.
 
         Raises:
-            ConfigError: no such ring, fractions that leave no room for a product, or as `check_dealer`.
+            ConfigError: no such ring, or fractions that leave no room for a product.
         """
-        self.check_dealer(dealer)
         self.party = party
         self.dtype = ring_dtype(ring)
         self.k = self.dtype.itemsize * 8
@@ -212,17 +206,10 @@ class Protocol(ABC):
         return cls.parties <= computing <= max(cls.most, cls.parties)
 
     @classmethod
-    def check_dealer(cls, dealer: bool) -> None:
-        """ConfigError for a dealer where the protocol has no use for one, or for none where it needs one."""
-        name = cls.__name__.lower()
-        if dealer and not cls.has_dealer:
-            raise ConfigError(f"{name} with a dealer", wanted="no dealer", todo="leave it out: it has no use for one")
-        if not dealer and cls.needs_dealer:
-            raise ConfigError(
-                f"{name} without a dealer",
-                wanted="dealer=party, who is trusted not to join its view with that of another",
-                todo="name one, or take another protocol",
-            )
+    def dealt(cls) -> type[Protocol] | None:
+        """The protocol with a further party, the last, that computes nothing and deals what is random; None where there
+        is no use for one."""
+        return None
 
     @classmethod
     def parties_wanted(cls) -> str:

@@ -1,296 +1,91 @@
 """Semi2k: any number of parties, of which all but one may be curious together; additive shares (SPDZ2k without its
 checks: Cramer et al., eprint 2018/482; Damgard et al., eprint 2019/599).
 
-Products are Beaver's (CRYPTO 1991): with random a, b and c = a b, shared and used once, the parties open e = x - a and
-f = y - b, and x y = c + e b + a f + e f. Products of bits likewise. Where the triples and the other correlations come
-from is another file's matter: `dealer.py`.
+Products of numbers are Beaver's (CRYPTO 1991): with random a, b and c = a b, shared and used once, the parties open
+e = x - a and f = y - b, and x y = c + e b + a f + e f. Every pair of parties makes the cross terms of c = a b by
+lattice encryption or transfers; whatever else there is comes from transfers too: `transfers.py`. With a dealer it is
+another protocol on the same shares: `semi2k_dealer.py`.
 
-What each message hides is written down in semi2k.md.
+What each message hides is written down in transfers.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from .._core import mpc, ring
+from .._core import ring
 from ..runtime import cost
-from . import additive_order as orders
-from .additive import Column, minus, plus
-from .additive_order import Ordered
-from .bits import Bits
-from .dealer import Dealer, Later
-from .protocol import About, Arith, Array, Bool, full
+from . import transfer_costs as costs  # noqa: F401  # of formulas
+from .protocol import About, Arith, Protocol
+from .semi2k_dealer import Semi2kDealer
+from .transfers import Transfers
 
 OPENED = "all * k"
 """A number opened: everybody sends its part of it to all others."""
 
-MOVED = "(all + members * dealt)"
-"""A bit of a column that is shuffled: at every party's turn all others send it theirs, and the dealer what it lacks."""
-
 
 @final
-class Semi2k(Ordered):
-    """Semi-honest security against all parties but one. See semi2k.md."""
+class Semi2k(Transfers):
+    """Semi-honest security against all parties but one. See transfers.md."""
 
     parties: int = 2
     most: ClassVar[int] = 8
     has_order: ClassVar[bool] = True
-    has_dealer: ClassVar[bool] = True
-    needs_dealer: ClassVar[bool] = True
     about: ClassVar[About | None] = About(
-        parties="2 to 8, and a dealer",
+        parties="2 to 8",
         adversary="semi-honest: follow the program, join and analyse what they see",
-        threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
-        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        threshold="safe against all parties but one",
+        assumes="ring-LWE and parity with noise at 128 bits, Diffie-Hellman on ristretto255; authenticated channels,"
+        " AES-128 and BLAKE3 as pseudo-random functions",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
-        note="src/argot/mpc/semi2k.md",
+        note="src/argot/mpc/transfers.md",
     )
-    forms: ClassVar[tuple[tuple[int, bool], ...]] = ((3, True), (5, True))
+    forms: ClassVar[tuple[tuple[int, bool], ...]] = ((2, False), (4, False), (3, True), (5, True))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.source = Dealer(self.party, self.dtype)
+    @classmethod
+    def dealt(cls) -> type[Protocol]:
+        return Semi2kDealer
 
-    # ---- products -------------------------------------------------------------------------------------------------
-
-    @cost(rounds="1", bits=f"2 * {OPENED} + dealt * k")
+    @cost(rounds="Transfers.mul() + costs.opened(members)", bits=f"Transfers.mul() + 2 * {OPENED}")
     async def mul(self, x: Arith, y: Arith) -> Arith:
         """Beaver's product."""
         if x.shape != y.shape:
-            return await self._mul_by_scalar(x, y)
-        a, b, product = self.source.keyed_triple(x.shape)
-        if not self.computes:
-            return await self._dealt(product, x.shape)
-        e, f = await self._open(ring.sub_stream(x.parts[0], a), ring.sub_stream(y.parts[0], b))
-        return Arith((ring.beaver(await product(), e, f, a, b, self.party.rank == 0),))
-
-    async def _mul_by_scalar(self, x: Arith, y: Arith) -> Arith:
-        """Where one operand has no axes, one number of it is hidden and opened for all products."""
-        shape = x.shape if x.shape else y.shape
-        a, b, product = self.source.triple(x.shape, y.shape, shape, ring.mul)
-        if not self.computes:
-            return await self._dealt(product, shape)
-        e, f = await self._open(ring.sub(x.parts[0], a), ring.sub(y.parts[0], b))
+            return await super().mul(x, y)
+        a, b = self._random(x), self._random(y)
+        c = (await super().mul(a, b)).parts[0]
+        e, f = await self._open(ring.sub(x.parts[0], a.parts[0]), ring.sub(y.parts[0], b.parts[0]))
+        other = b.parts[0]
         if self.party.rank == 0:
-            b = ring.add(b, f)
-        return Arith((ring.add(ring.add(await product(), ring.mul(e, b)), ring.mul(f, a)),))
+            other = ring.add(other, f)
+        return Arith((ring.add(ring.add(c, ring.mul(e, other)), ring.mul(f, a.parts[0])),))
 
-    @cost(rounds="1", bits=f"{OPENED} + dealt * k")
+    @cost(rounds="Transfers.square() + costs.opened(members)", bits=f"Transfers.square() + {OPENED}")
     async def square(self, x: Arith) -> Arith:
         """x^2 = a^2 + 2 e a + e^2."""
-        a, product = self.source.square(x.shape)
-        if not self.computes:
-            return await self._dealt(product, x.shape)
-        (e,) = await self._open(ring.sub(x.parts[0], a))
-        factor = ring.shl(a, 1)
+        a = self._random(x)
+        c = (await super().square(a)).parts[0]
+        (e,) = await self._open(ring.sub(x.parts[0], a.parts[0]))
+        factor = ring.shl(a.parts[0], 1)
         if self.party.rank == 0:
             factor = ring.add(factor, e)
-        return Arith((ring.add(await product(), ring.mul(e, factor)),))
-
-    @cost(rounds="1", bits=f"{OPENED} * (left + right) / n + dealt * k")
-    async def matmul(self, x: Arith, y: Arith) -> Arith:
-        """As `mul`: what is opened are the two matrices, of `left` and `right` elements."""
-        p = self.party
-        shape = (*x.shape[:-1], y.shape[-1])
-        a, b, product = self.source.triple(x.shape, y.shape, shape, ring.matmul)
-        if not self.computes:
-            return await self._dealt(product, shape)
-        e, f = await self._open(ring.sub(x.parts[0], a), ring.sub(y.parts[0], b))
-        if p.rank == 0:
-            b = ring.add(b, f)
-        work = 2 * x.size * y.shape[-1]
-        # a f + e b in one product of twice the depth: a (b + (f - b)) + e b
-        z = await p.compute(ring.cross_matmul, a, e, b, ring.sub(f, b), cost_ns=work / 10)
-        return Arith((ring.add(await product(), z),))
-
-    @cost("mul() + trunc()")
-    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """[floor(x y / 2^d)] + {0, 1}"""
-        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
-
-    @cost("square() + trunc()")
-    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.square(x), self.fraction_bits if d is None else d)
-
-    @cost("matmul() + trunc()")
-    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
-
-    # ---- truncation -----------------------------------------------------------------------------------------------
-
-    @cost(rounds="1 if d else 0", bits=f"(2 + d * dealt if members == 2 else {OPENED} + (k + d) * dealt) if d else 0")
-    async def trunc(self, x: Arith, d: int) -> Arith:
-        """[floor(x / 2^d)] + {0, 1} for |x| < 2^(k-2); of x + 2^(k-2) =: z, which has no sign and no top bit."""
-        if not 0 <= d <= x.k - 2:
-            raise ValueError(f"{d} bits to drop; wanted 0 to {x.k - 2}")
-        if d == 0:
-            return x
-        if self.n == 2:
-            return await self._trunc_of_two(x, d)
-        lifted = self.add_public(x, 1 << (x.k - 2))
-        return self.add_public(await self._trunc_of_many(lifted, d), -(1 << (x.k - 2 - d)))
-
-    async def _trunc_of_two(self, x: Arith, d: int) -> Arith:
-        """z0 + z1 = x + 2^(k-2) wraps unless both top bits are zero: it has no top bit itself. So with U and V their
-        complements
-
-            floor(z / 2^d) = floor(z0 / 2^d) + floor(z1 / 2^d) + carry - (1 - U V) 2^(k-d)
-
-        and U V is needed mod 2^d (Guo et al., eprint 2025/200). It is a product of private bits, each opened under
-        one that the party has from the correlation (kernels_trunc). For the carry 1 is added: the error is 1 - carry,
-        a coin, as the parts are moved against each other by a draw that both have first.
-        """
-        p = self.party
-        own, given = self.source.private_bit(x.parts[0], d)
-        if not self.computes:
-            return await self._dealt(given, x.shape)
-        first = p.rank == 0
-        part = (ring.add_stream if first else ring.sub_stream)(x.parts[0], p.key(0, 1))
-        mine = ring.bits_xor(mpc.trunc_units(part, None, first), own)
-        theirs = await p.exchange(1 - p.rank, mine)
-        c, told = (mine, theirs) if first else (theirs, mine)
-        mask, hidden = mpc.trunc_half(part, None, d, own, c, told, p.key(0, 1), **await given())
-        return Arith((ring.add(mask, hidden),))
-
-    async def _trunc_of_many(self, z: Arith, d: int) -> Arith:
-        """c = z + r is opened for a random r, of which the parts of floor(r / 2^d) and of the top bit are known. z has
-        no top bit, so c wraps exactly where r has one and c has none, and
-
-            floor(c / 2^d) - floor(r / 2^d) + top(r) (1 - top(c)) 2^(k-d) = floor(z / 2^d) + carry,
-
-        a carry if the low digits of c are smaller than those of r, which are uniform.
-        """
-        k = z.k
-        r, given = self.source.mask(z.shape, d)
-        if not self.computes:
-            return await self._dealt(given, z.shape)
-        (c,) = await self._open(ring.add(z.parts[0], r))
-        high, top = await given()
-        stays = ring.sub(self.constant(1), ring.shr(c, k - 1))
-        part = ring.sub(ring.shl(ring.mul(stays, top), k - d), high)
-        return self.add_public(Arith((part,)), ring.shr(c, d))
-
-    # ---- bits -----------------------------------------------------------------------------------------------------
-
-    @cost(rounds="1", bits="all * (w + others) + dealt * others")
-    async def ands(self, x: Bool, ys: Sequence[Bool]) -> list[Bool]:
-        """Beaver's product; what hides x is the same for all y."""
-        a, bs, products = self.source.bit_triples(x.shape, x.width, [y.width for y in ys])
-        if not self.computes:
-            await products()
-            return [Bool((Bits.zeros(y.shape, y.width),)) for y in ys]
-        opened = await self._open(x.parts[0] ^ a, *(y.parts[0] ^ b for y, b in zip(ys, bs, strict=True)))
-        e, fs = opened[0], opened[1:]
-        c = await products()
-        found, start = [], 0
-        for b, f in zip(bs, fs, strict=True):
-            low = x.width - f.width
-            high_e, high_a = e.planes_at(low, x.width), a.planes_at(low, x.width)
-            other = b ^ f if self.party.rank == 0 else b
-            z = c.planes_at(start, start + f.width) ^ (high_e & other) ^ (high_a & f)
-            found.append(Bool((z,)))
-            start += f.width
-        return found
-
-    async def _private_and(self, own: Bits) -> Bool:
-        """Each opens its word under one that it has from the correlation: u v = (e ^ r)(f ^ s)."""
-        mine, product = self.source.private_bits(own.shape, own.width)
-        if not self.computes:
-            await product()
-            return Bool((Bits.zeros(own.shape, own.width),))
-        hidden = own ^ mine
-        theirs = await self.party.exchange(1 - self.party.rank, hidden)
-        factor = own if self.party.rank == 0 else mine  # f u = f (e ^ r) here, and f r' there
-        return Bool((await product() ^ (theirs & factor),))
-
-    # ---- between numbers and bits ---------------------------------------------------------------------------------
-
-    @cost(rounds="1", bits="all * w + dealt * k * w")
-    async def b2a(self, b: Bool) -> Arith:
-        """Each bit is opened under a random one r, shared as a number as well: c ^ r = c + (1 - 2c) r."""
-        if b.width == 0:
-            return Arith((full(0, b.shape, self.dtype),))
-        r, given = self.source.bit_numbers(b.shape, b.width)
-        if not self.computes:
-            return await self._dealt(given, b.shape)
-        (c,) = await self._open(b.parts[0] ^ r)
-        numbers, total = await given(), full(0, b.shape, self.dtype)
-        for i in range(b.width):
-            bit = c.planes_at(i, i + 1).to_ring(self.dtype)
-            part = ring.mul(self._sign(bit), numbers[i])
-            if self.party.rank == 0:
-                part = ring.add(part, bit)
-            total = ring.add(total, ring.shl(part, i))
-        return Arith((total,))
-
-    @cost(rounds="1", bits=f"all + {OPENED} + 2 * dealt * k")
-    async def mul_bit(self, bit: Bool, x: Arith) -> Arith:
-        """With c = bit ^ r and e = x - a opened: bit x = c x + (1 - 2c)(r e + r a)."""
-        r, a, products = self.source.scaled(x.shape)
-        if not self.computes:
-            return await self._dealt(products, x.shape)
-        c, e = await self._open(bit.parts[0] ^ r, ring.sub(x.parts[0], a))
-        r_number, r_a = await products()
-        c = c.to_ring(self.dtype)
-        hidden = ring.mul(self._sign(c), ring.add(ring.mul(r_number, e), r_a))
-        return Arith((ring.add(ring.mul(c, x.parts[0]), hidden),))
-
-    # ---- orders -----------------------------------------------------------------------------------------------------
-
-    @cost(rounds="members", bits=f"{MOVED} * w")
-    async def shuffle(self, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
-        return await orders.shuffle(self, values)
+        return Arith((ring.add(c, ring.mul(e, factor)),))
 
     @cost(
-        rounds="orders.order_rounds(w, members)",
-        bits=f"orders.order_bits(w, n, b2a(w=1) + mul_bit(), {MOVED}, all)",
+        rounds="Transfers.matmul() + costs.opened(members)", bits=f"Transfers.matmul() + {OPENED} * (left + right) / n"
     )
-    async def order(self, key: Bool) -> Bool:
-        return await orders.order(self, key)
+    async def matmul(self, x: Arith, y: Arith) -> Arith:
+        """As `mul`: what is opened are the two matrices, of `left` and `right` elements."""
+        a, b = self._random(x), self._random(y)
+        c = (await super().matmul(a, b)).parts[0]
+        e, f = await self._open(ring.sub(x.parts[0], a.parts[0]), ring.sub(y.parts[0], b.parts[0]))
+        other = b.parts[0]
+        if self.party.rank == 0:
+            other = ring.add(other, f)
+        work = 2 * x.size * y.shape[-1]
+        # a f + e other in one product of twice the depth: a (other + (f - other)) + e other
+        z = await self.party.compute(ring.cross_matmul, a.parts[0], e, other, ring.sub(f, other), cost_ns=work / 10)
+        return Arith((ring.add(c, z),))
 
-    @cost(rounds="2 * members + 1", bits=f"{MOVED} * (w + orders.index_width(n)) + all * orders.index_width(n)")
-    async def take(self, values: Sequence[Arith | Bool], order: Bool) -> list[Arith | Bool]:
-        return await orders.take(self, values, order)
-
-    @cost(rounds="members + 1", bits=f"{MOVED} * (w + orders.index_width(n)) + all * orders.index_width(n)")
-    async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
-        return await orders.place(self, values, places)
-
-    def _permutations(self, n: int) -> list[Array | None]:
-        return self.source.permutations(n)
-
-    async def _moved(self, columns: Sequence[Column], index: Array | None, mover: int) -> list[Column]:
-        """Every other party j sends the mover its part of x under a_j, and takes b_j for its new one; the mover
-        permutes the sum of what it has, and adds d = (sum a_j)[index] - sum b_j, which comes with the correlation
-        (Chase, Ghosh, Poburinnaya, eprint 2020/1340).
-        """
-        p = self.party
-        masks, new, given = self.source.moves(columns, index, mover)
-        if not self.computes:
-            await given()
-            return list(columns)
-        if p.rank != mover:
-            for column, mask in zip(columns, masks, strict=True):
-                p.send(mover, minus(column, mask))
-            await given()
-            return new
-        assert index is not None
-        found = list(columns)
-        for rank in self._others():
-            for i, column in enumerate(found):
-                found[i] = plus(column, await p.recv(rank, column))
-        return [plus(orders.taken(column, index), rest) for column, rest in zip(found, await given(), strict=True)]
-
-    # ---- details --------------------------------------------------------------------------------------------------
-
-    def _sign(self, bit: Array) -> Array:
-        """1 - 2 bit."""
-        return ring.sub(self.constant(1), ring.shl(bit, 1))
-
-    async def _dealt(self, given: Later, shape: tuple[int, ...]) -> Arith:
-        """The dealer's side of an operation: what it gives, and its own part of the result."""
-        await given()
-        return Arith((full(0, shape, self.dtype),))
+    def _random(self, like: Arith) -> Arith:
+        """Numbers that nobody knows."""
+        return Arith((self.party.draw(like.shape, self.dtype, self.party.rank),))

@@ -38,6 +38,11 @@ def waves(n: int) -> int:
     return max(-(-_count(n) // IN_FLIGHT), 1)
 
 
+def opened(m: int) -> Chains:
+    """Everybody tells all others something."""
+    return functools.reduce(operator.or_, (Chains.sends(a, b, m) for a in range(m) for b in range(m) if a != b))
+
+
 def asked(m: int) -> Chains:
     """Of every two parties the one of higher rank asks, the other answers."""
     pairs = [(a, b) for a in range(m) for b in range(a)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 
@@ -195,8 +196,8 @@ class Transfers(Ordered):
     # ---- truncation -----------------------------------------------------------------------------------------------
 
     @cost(
-        rounds="(costs.waves(n) * costs.asked(2) if members == 2 else chains.trunc_rounds()) if d else 0",
-        bits="(costs.scaled_bits(k, n, 1, k-d) if members == 2 else 2 * chains.trunc_bits()) if d else 0",
+        rounds="(costs.waves(n) * costs.asked(2) if members == 2 else chains.trunc()) if d else 0",
+        bits="(costs.scaled_bits(k, n, 1, k-d) if members == 2 else 2 * chains.trunc()) if d else 0",
     )
     async def trunc(self, x: Arith, d: int) -> Arith:
         """[floor(x / 2^d)] + {0, 1} for |x| < 2^(k-2); of x + 2^(k-2) =: z, which has no sign and no top bit."""
@@ -405,22 +406,12 @@ class Transfers(Ordered):
         permutes the sum of what it has, and adds a_j[index] - b_j, which it has from j by a network of switches, each
         a transfer (Mohassel and Sadeghian, EUROCRYPT 2013).
         """
-        p, n, kinds = self.party, columns[0].shape[0], [_kind(column) for column in columns]
+        n, kinds, own = columns[0].shape[0], [_kind(column) for column in columns], list(columns)
         switches = ot.switches(n)
-        if p.rank != mover:
-            request: bytes = await p.recv(mover, START + -(-switches // 8))
-            cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
-            cots.follow(request[START:])
-            masks, new, message = await p.compute(cots.permute, n, kinds)
-            for column, mask in zip(columns, masks, strict=True):
-                p.send(mover, minus(column, _column(mask, column)))
-            p.send(mover, message)
-            return [_column(made, column) for made, column in zip(new, columns, strict=True)]
-        assert index is not None
-        choices = ot.route(index)
+        choices = None if index is None else ot.route(index)
 
-        async def given(peer: int) -> tuple[list[Column], list[Column]]:
-            pair = self._pair(peer)
+        async def ask(peer: int) -> tuple[list[Column], list[Column]]:
+            p, pair = self.party, self._pair(peer)
             start = pair.allot(switches)
             cots = await pair.receiver(p, start, switches)
             p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches))
@@ -429,14 +420,27 @@ class Transfers(Ordered):
             rest = await p.compute(cots.permute, index, kinds, message)
             return hidden, [_column(part, column) for part, column in zip(rest, columns, strict=True)]
 
-        found = list(columns)
-        every = await gather(*(given(peer) for peer in self._others()))
+        async def answer() -> list[Column]:
+            p = self.party
+            request: bytes = await p.recv(mover, START + -(-switches // 8))
+            cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
+            cots.follow(request[START:])
+            masks, new, message = await p.compute(cots.permute, n, kinds)
+            for column, mask in zip(columns, masks, strict=True):
+                p.send(mover, minus(column, _column(mask, column)))
+            p.send(mover, message)
+            return [_column(made, column) for made, column in zip(new, columns, strict=True)]
+
+        every = await self._turn(mover, [rank for rank in range(self.n) if rank != mover], ask, answer)
+        if index is None:
+            (new,) = every
+            return list(new)
         for hidden, _ in every:
-            found = [plus(column, part) for column, part in zip(found, hidden, strict=True)]
-        found = [orders.taken(column, index) for column in found]
+            own = [plus(column, part) for column, part in zip(own, hidden, strict=True)]
+        own = [orders.taken(column, index) for column in own]
         for _, rest in every:
-            found = [plus(column, part) for column, part in zip(found, rest, strict=True)]
-        return found
+            own = [plus(column, part) for column, part in zip(own, rest, strict=True)]
+        return own
 
     # ---- details --------------------------------------------------------------------------------------------------
 
@@ -465,9 +469,29 @@ class Transfers(Ordered):
         self, own: Array, shape: tuple[int, ...], product: Callable[[int], Coroutine[Any, Any, Array]]
     ) -> Arith:
         """own, and the products with every other party."""
-        for found in await gather(*(product(peer) for peer in self._others())):
-            own = ring.add(own, found.reshape(own.shape))
+        me, every = self.party.rank, itertools.combinations(range(self.n), 2)
+        # A task for each pair, also for those of others, so that both of a pair have it under one name.
+        tasks = [product(a + b - me) if me in (a, b) else _nothing() for a, b in every]
+        for found in await gather(*tasks):
+            if found is not None:
+                own = ring.add(own, found.reshape(own.shape))
         return Arith((own.reshape(shape),))
+
+    async def _turn(
+        self,
+        asking: int,
+        others: Sequence[int],
+        ask: Callable[[int], Coroutine[Any, Any, Any]],
+        answer: Callable[[], Coroutine[Any, Any, Any]],
+    ) -> list[Any]:
+        """One asks some of the others: there what it has of each, at each of these its answer, at the rest nothing."""
+        me = self.party.rank
+        tasks = [ask(rank) if me == asking else answer() if me == rank else _nothing() for rank in others]
+        return [found for found in await gather(*tasks) if found is not None]
+
+
+async def _nothing() -> None:
+    """The task of those whom it does not concern."""
 
 
 def _kind(column: Column) -> tuple[str, int]:
