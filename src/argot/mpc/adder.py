@@ -12,7 +12,8 @@ which takes one product with Ph for each of Gl and Pl, and Ph is opened once for
 * `total`     all carries: Sklansky's prefix tree (1960)
 * `is_zero`   whether all bits are zero: a tree of products
 
-Where there are two parties, u and v are known to one each, and G takes a product of private bits.
+Where there are two parties, u and v are known to one each, and G takes a product of private bits; or the leaves of
+`sign` are digits of some bits, of which G and P come from a transfer of one of many (`Additive.digit`).
 
 The functions of numbers below count what these do, for cost formulas: `all` messages of everybody to everybody, and a
 dealer (`dealt`, 0 or 1) that sends a bit for every product.
@@ -39,7 +40,10 @@ async def sign(p: Additive, x: Arith, width: int) -> Bool:
     top = p.xor(u, v).bits_at(width - 1, width)
     if width == 1:
         return top
-    generate, passes = await _leaves(p, x, u, v, width - 1)
+    if p.digit > 1:
+        generate, passes = await p._digits(p.addend(x, width - 1))
+    else:
+        generate, passes = await _leaves(p, x, u, v, width - 1)
     return p.xor(top, await _carry(p, generate, passes))
 
 
@@ -186,8 +190,8 @@ def _csa(m: int) -> tuple[int, int]:
     return layers, adders
 
 
-def _tree(positions: int) -> tuple[int, int, int]:
-    """(levels, bits opened, products) of `_carry`."""
+def tree(positions: int) -> tuple[int, int, int]:
+    """(levels, bits opened, products) of `_carry`, for formulas."""
     levels = opened = products = 0
     while positions > 1:
         pairs = positions // 2
@@ -218,12 +222,12 @@ def _leaves_bits(positions: int, m: int, all_: int, dealt: int) -> int:
 
 def top_rounds(bound: int, m: int) -> int:
     """Of `sign`."""
-    return _csa(m)[0] * (bound > 1) + (bound > 1) + _tree(bound - 1)[0]
+    return _csa(m)[0] * (bound > 1) + (bound > 1) + tree(bound - 1)[0]
 
 
 def top_bits(bound: int, m: int, all_: int, dealt: int) -> int:
     """Of `sign`."""
-    _, opened, products = _tree(bound - 1)
+    _, opened, products = tree(bound - 1)
     ends = _two_words_bits(bound, m, all_, dealt) + _leaves_bits(bound - 1, m, all_, dealt)
     return ends + opened * all_ + products * dealt
 

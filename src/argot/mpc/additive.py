@@ -30,6 +30,9 @@ Column = Array | Bits
 class Additive(Protocol):
     """One of n parties of which all but one may be curious together."""
 
+    digit: int = 1
+    """Bits of the digits that comparisons of two parties begin with; 1: products of private bits."""
+
     def __init__(
         self,
         party: Party,
@@ -176,6 +179,11 @@ class Additive(Protocol):
     @abstractmethod
     async def _private_and(self, own: Bits) -> Bool:
         """Of two parties: the product of what one has and what the other has, of equal shapes and widths."""
+
+    async def _digits(self, own: Bits) -> tuple[Bool, Bool]:
+        """Of two parties, where digits have more than a bit: of the sum of both parties' words, digit by digit from the
+        lowest, whether it carries; and, of all digits but the lowest, whether it passes a carry on."""
+        raise NotImplementedError
 
     @cost(rounds="1", bits="all * 2 * w + dealt * w")
     async def and_(self, x: Bool, y: Bool) -> Bool:

@@ -14,15 +14,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+import numpy as np
+
+from .._core import ot
 from ..runtime.party import Party
 from .bits import Bits
 from .pair import START, Pair
+from .transfer_costs import halves
 
 Shape = tuple[int, ...]
 
 PRODUCTS_NS = 15
 """For each transfer, about."""
+
+DIGITS_NS = 10
+"""For each bit of a digit."""
+
+
+def _words(own: Bits, elements: slice) -> np.ndarray[Any, Any]:
+    """Planes of some elements, which begin with a word."""
+    return np.ascontiguousarray(own.planes[:, elements.start // 64 : -(-elements.stop // 64)])
 
 
 class Lot(ABC):
@@ -40,21 +53,21 @@ class Lot(ABC):
 class LotOfTwo(Lot):
     """A range of each direction, cut as it is used: no correlation is held twice."""
 
-    def __init__(self, party: Party, shape: Shape, joins: int, leaves: int) -> None:
+    def __init__(self, party: Party, shape: Shape, joins: int, leaves: int, digits: int = 0) -> None:
+        """Says where this party's range starts; where the peer's does is heard when it is needed."""
         self.party, self.shape, self.n = party, shape, prod(shape)
         self.peer = 1 - party.rank
         self.pair = party.kept(self.peer, Pair)
-        # Of the products of private bits each party asks for half.
+        # Of the products of private bits each party asks for half; of digits, for those of half of the elements.
         low = (leaves + 1) // 2
         self.counts = (leaves - low, low) if party.rank == 0 else (low, leaves - low)
-        self.into = self.pair.allot((joins + self.counts[0]) * self.n)
-        self.out = 0
-
-    async def begin(self) -> LotOfTwo:
-        """Say where the range starts, hear where the peer's does."""
-        self.party.send(self.peer, self.into.to_bytes(START, "little"))
-        self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
-        return self
+        asks = halves(self.n)
+        self.asks = asks[::-1] if party.rank == 0 else asks
+        own, theirs = (joins * self.n + self.counts[i] * self.n + self.asks[i] * digits for i in range(2))
+        self.into = self.pair.allot(own) if own else 0
+        self.out: int | None = None if theirs else 0
+        if own:
+            party.send(self.peer, self.into.to_bytes(START, "little"))
 
     async def triples(self, width: int, widths: Sequence[int]) -> tuple[Bits, list[Bits], list[Bits]]:
         a, v = await self._received(width, len(widths))
@@ -80,8 +93,7 @@ class LotOfTwo(Lot):
         """Bits of this party's, and parts of their products with `strings` bits each of the peer's."""
         if width == 0:
             return self._none(), self._none()
-        cots = await self.pair.receiver(self.party, self.into, width * self.n)
-        self.into += width * self.n
+        cots = await self._receives(width * self.n)
         cost_ns = PRODUCTS_NS * width * self.n
         found = await self.party.compute(cots.products, self.n, strings, cost_ns=cost_ns)
         return Bits(found[0], self.shape), Bits(found[1], self.shape)
@@ -90,11 +102,48 @@ class LotOfTwo(Lot):
         """`strings` bits of this party's for each, and parts of their products with those of the peer."""
         if width == 0:
             return self._none(), self._none()
-        cots = await self.pair.sender(self.party, self.out, width * self.n)
-        self.out += width * self.n
+        cots = await self._sends(width * self.n)
         cost_ns = 2 * PRODUCTS_NS * width * self.n
         found = await self.party.compute(cots.products, self.n, strings, cost_ns=cost_ns)
         return Bits(found[0], self.shape), Bits(found[1], self.shape)
+
+    async def digits(self, own: Bits, bits: int) -> tuple[Bits, Bits]:
+        """Parts of G and P of digits of `bits` bits: the first half of the elements asked for by party 1, the rest by
+        party 0."""
+        p, width = self.party, own.width
+        asked, answered = self.asks
+        mine, theirs = (
+            (slice(answered, self.n), slice(0, answered)) if p.rank == 0 else (slice(0, asked), slice(asked, self.n))
+        )
+        words = {True: _words(own, mine), False: _words(own, theirs)}
+        into = await self._receives(width * asked) if asked else None
+        if into is not None:
+            p.send(self.peer, into.choose(words[True], asked))
+        found: dict[bool, Any] = {}
+        if answered:
+            out = await self._sends(width * answered)
+            out.follow(await p.recv(self.peer, -(-width * answered // 8)))
+            cost_ns = DIGITS_NS * width * answered
+            g, passes, message = await p.compute(out.digits, words[False], answered, bits, cost_ns=cost_ns)
+            p.send(self.peer, message)
+            found[False] = g, passes
+        if into is not None:
+            message = await p.recv(self.peer, ot.digits_bytes(asked, width, bits))
+            cost_ns = DIGITS_NS * width * asked
+            found[True] = await p.compute(into.digits, asked, width, bits, message, cost_ns=cost_ns)
+        order = [part for part in ((False, True) if p.rank == 0 else (True, False)) if part in found]
+        g, passes = (np.concatenate([found[part][i] for part in order], axis=1) for i in range(2))
+        return Bits(g, self.shape), Bits(passes, self.shape)
+
+    async def _receives(self, n: int) -> ot.ReceiverCots:
+        start, self.into = self.into, self.into + n
+        return await self.pair.receiver(self.party, start, n)
+
+    async def _sends(self, n: int) -> ot.SenderCots:
+        if self.out is None:
+            self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
+        start, self.out = self.out, self.out + n
+        return await self.pair.sender(self.party, start, n)
 
     def _none(self) -> Bits:
         return Bits.zeros(self.shape, 0)

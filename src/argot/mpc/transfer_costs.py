@@ -13,6 +13,7 @@ from math import isqrt
 
 from .._core import ot, rlwe
 from ..runtime.meter import Chains
+from . import adder
 from .pair import START
 
 PART = 1 << 14
@@ -189,6 +190,38 @@ def lot_bits(n: int, joins: int, leaves: int, strings: int, m: int) -> Fraction:
     return m * (m - 1) * (starts + (int(joins) * (1 + int(strings)) if m > 2 else 0))
 
 
+def halves(n: int) -> tuple[int, int]:
+    """How many of n elements the parties 1 and 0 ask for: all of few, else half each, cut between words."""
+    low = n if n < 128 else n // 128 * 64
+    return low, n - low
+
+
+def sign_rounds(w: int, m: int, digit: int) -> int:
+    """Of `msb`, of w bits."""
+    if w == 1 or m > 2:
+        return lot_rounds(m) * (w > 1) + adder.top_rounds(w, m)
+    return 2 + adder.tree(_digits(w, digit))[0]
+
+
+def sign_bits(n: int, w: int, m: int, digit: int) -> Fraction:
+    """Of `msb`, of w bits: where ranges start, transfers of one of many for each digit, products of bits for the
+    tree."""
+    n, w = int(n), int(w)
+    if w == 1 or m > 2:
+        found = lot_bits(n, adder.top_joins(w, m), adder.leaf_count(w, m), 2, m)
+        return found + adder.top_bits(w, m, m * (m - 1), 0)
+    leaves = _over_parts(n, lambda size: sum(_leaves(half, w - 1, digit) for half in halves(size)))
+    return Fraction(8 * 2 * START * _count(n) + leaves, n) + 2 * adder.tree(_digits(w, digit))[1]
+
+
+def _digits(w: int, digit: int) -> int:
+    return -(-(w - 1) // digit)
+
+
+def _leaves(n: int, width: int, digit: int) -> int:
+    return 8 * (-(-width * n // 8) + ot.digits_bytes(n, width, digit)) if n else 0
+
+
 def b2a_bits(k: int, n: int, w: int, m: int) -> Fraction:
     """Of `b2a`."""
     k, n, w = int(k), int(n), int(w)
@@ -204,12 +237,14 @@ def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
     return m * (m - 1) * scaled_bits(k, n, 1, 0)
 
 
-def moved_bits(n: int, w: int, m: int) -> Fraction:
-    """Of columns of w bits that are permuted by each party in turn: to each from each other where its range starts,
-    choices of switches; two rows a switch, and the rows themselves."""
-    n, w = int(n), int(w)
+def moved_bits(n: int, m: int, *widths: int) -> Fraction:
+    """Of columns of so many bits that are permuted by each party in turn: to each from each other where its range
+    starts, choices of switches; a row for each switch and one more, and the rows themselves."""
+    n = int(n)
     switches = ot.switches(n)
-    each = 8 * (START + -(-switches // 8)) + (2 * switches + n) * w
+    each = 8 * (START + -(-switches // 8))
+    for w in map(int, widths):
+        each += 8 * (-(-switches * w // 8) + -(-w // 8)) + n * w
     return Fraction(m * (m - 1) * each, n)
 
 
@@ -218,5 +253,5 @@ def order_bits(w: int, n: int, k: int, m: int, index: int, place: int) -> Fracti
     step = b2a_bits(k, n, 1, m) + mul_bit_bits(k, n, m)
     total = Fraction(0)
     for left in range(int(w)):
-        total += step + moved_bits(n, place + left + index, m) + m * (m - 1) * place
+        total += step + moved_bits(n, m, place, index, left) + m * (m - 1) * place
     return total

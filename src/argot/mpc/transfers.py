@@ -34,6 +34,10 @@ from .pair import START, Pair
 from .parts import operands, side_by_side
 from .protocol import Arith, Array, Bool, full
 
+DIGIT = 3
+"""Bits of a comparison's digits. For 40 bits with a tree above: 63 transfers and 290 bits sent; 58 and 443 with 4, 77
+and 270 with 2."""
+
 WIDTH = "max(1, min(l, k))"
 """Bits of the parts that count, of a number with a bound."""
 
@@ -43,6 +47,14 @@ class Transfers(Ordered):
 
     lot: Lot | None = None
     """Correlations at hand for the circuit that runs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.digit = DIGIT if self.n == 2 else 1
+
+    @property
+    def variables(self) -> dict[str, int]:
+        return super().variables | {"digit": self.digit}
 
     # ---- products of private values -------------------------------------------------------------------------------
 
@@ -258,6 +270,13 @@ class Transfers(Ordered):
             found.append(Bool((z,)))
         return found
 
+    async def _digits(self, own: Bits) -> tuple[Bool, Bool]:
+        """One of 2^digit transfers for each digit: the receiver's digit chooses, and what is sent is (G, P) for each
+        that it could be, under a bit each of the sender (Rathee et al., CrypTFlow2, eprint 2020/1002, section 3.1)."""
+        assert isinstance(self.lot, LotOfTwo)
+        generate, passes = await self.lot.digits(own, self.digit)
+        return Bool((generate,)), Bool((passes.planes_at(1, passes.width),))
+
     async def _private_and(self, own: Bits) -> Bool:
         """Each opens its word under one that it has from the correlation: u v = (e ^ r)(f ^ s)."""
         lot = self.lot or await self._new_lot(own.shape, 0, own.width, 1)
@@ -284,19 +303,19 @@ class Transfers(Ordered):
         return await self._parts(part, x)
 
     @cost(
-        rounds=f"costs.waves(n) * (costs.lot_rounds(members) * ({WIDTH} > 1) + adder.top_rounds({WIDTH}, members))",
-        bits=f"""
-        costs.lot_bits(n, adder.top_joins({WIDTH}, members), adder.leaf_count({WIDTH}, members), 2, members)
-        + adder.top_bits({WIDTH}, members, all, 0)
-        """,
+        rounds=f"costs.waves(n) * costs.sign_rounds({WIDTH}, members, digit)",
+        bits=f"costs.sign_bits(n, {WIDTH}, members, digit)",
     )
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
         """See `Additive.msb`."""
         w = self._width(x, bound)
         joins, leaves = adder.top_joins(w, self.n), adder.leaf_count(w, self.n)
+        if self.digit > 1:
+            joins, leaves = max(-(-(w - 1) // self.digit) - 1, 0), 0
 
         async def part(x: Arith) -> Bool:
-            return await adder.sign(await self._stocked(x.shape, joins, leaves), x, w)
+            digits = w - 1 if self.digit > 1 else 0
+            return await adder.sign(await self._stocked(x.shape, joins, leaves, digits=digits), x, w)
 
         return await self._parts(part, x)
 
@@ -369,7 +388,7 @@ class Transfers(Ordered):
 
     # ---- orders ---------------------------------------------------------------------------------------------------
 
-    @cost(rounds="costs.every_turn(members)", bits="costs.moved_bits(n, w, members)")
+    @cost(rounds="costs.every_turn(members)", bits="costs.moved_bits(n, members, w)")
     async def shuffle(self, values: Sequence[Arith | Bool]) -> list[Arith | Bool]:
         return await orders.shuffle(self, values)
 
@@ -383,7 +402,7 @@ class Transfers(Ordered):
     @cost(
         rounds="costs.every_turn(members) + 1 + costs.turns_back(members)",
         bits="""
-        costs.moved_bits(n, w, members) + costs.moved_bits(n, orders.index_width(n), members)
+        costs.moved_bits(n, members, w) + costs.moved_bits(n, members, orders.index_width(n))
         + all * orders.index_width(n)
         """,
     )
@@ -392,7 +411,7 @@ class Transfers(Ordered):
 
     @cost(
         rounds="costs.every_turn(members) + 1",
-        bits="costs.moved_bits(n, w + orders.index_width(n), members) + all * orders.index_width(n)",
+        bits="costs.moved_bits(n, members, w, orders.index_width(n)) + all * orders.index_width(n)",
     )
     async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
         return await orders.place(self, values, places)
@@ -444,17 +463,19 @@ class Transfers(Ordered):
 
     # ---- details --------------------------------------------------------------------------------------------------
 
-    async def _stocked(self, shape: tuple[int, ...], joins: int, leaves: int, strings: int = 2) -> Self:
-        """This protocol with a lot at hand for one circuit of such products."""
-        if joins + leaves == 0:
+    async def _stocked(
+        self, shape: tuple[int, ...], joins: int, leaves: int, strings: int = 2, digits: int = 0
+    ) -> Self:
+        """This protocol with a lot at hand for one circuit of such products, and of digits of so many bits."""
+        if joins + leaves + digits == 0:
             return self
         found = copy.copy(self)
-        found.lot = await self._new_lot(shape, joins, leaves, strings)
+        found.lot = await self._new_lot(shape, joins, leaves, strings, digits)
         return found
 
-    async def _new_lot(self, shape: tuple[int, ...], joins: int, leaves: int, strings: int) -> Lot:
+    async def _new_lot(self, shape: tuple[int, ...], joins: int, leaves: int, strings: int, digits: int = 0) -> Lot:
         if self.n == 2:
-            return await LotOfTwo(self.party, shape, joins, leaves).begin()
+            return LotOfTwo(self.party, shape, joins, leaves, digits)
         return await LotOfMany(self.party, self._others(), shape, joins, strings).begin()
 
     def _pair(self, peer: int) -> Pair:
