@@ -1,5 +1,5 @@
 # make setup   .venv with everything, the Rust core in release mode
-# make demo    the main job: two CSV files, three agents, one model; PROTOCOL=semi2k for two parties and a dealer
+# make demo    the main job: two CSV files, three agents, one model; PROTOCOL=cheetah for two parties alone
 # make test    Rust and Python tests       make test-slow   the long ones
 # make check   format, lint, types, layers
 # make bench   the tables of ratios beside the peers (benchmarks/README.md)

@@ -1,13 +1,13 @@
 """The peer's own range beside ours: every operation of its tables at every size that it does in seconds.
 
     python benchmarks/peer_table.py [--only sort,mul:1e6] [--rounds 3] [--link tcp] [--out out/peer.json] [--write]
-    python benchmarks/peer_table.py --protocol semi2k --write
+    python benchmarks/peer_table.py --protocol semi2k+dealer --write
 
 Each row is measured as in `run.py`, in turn. Here both limits are ratios: no row may take more than half of the
 peer's time or 0.8 of its bytes, some have a limit of their own, and the geometric means, which are of the operations
 alone, have theirs. `--link` is the peer's for operations: processes over loopback TCP, as ours, or threads that pass
 messages in memory. Whole programs of the peer always pass them in memory, but for the chain, which measures links.
-`--protocol semi2k` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only` takes
+`--protocol semi2k+dealer` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only` takes
 names of rows, or of operations for all of their sizes. `--write` puts the table into benchmarks/README.md.
 """
 
@@ -28,7 +28,7 @@ TIME, BYTES = 0.5, 0.8
 MEAN_TIME, MEAN_BYTES = 0.10, 0.35
 MARKS = {
     "aby3": ("<!-- peer table -->", "<!-- end of peer table -->"),
-    "semi2k": ("<!-- semi2k -->", "<!-- end of semi2k -->"),
+    "semi2k+dealer": ("<!-- semi2k -->", "<!-- end of semi2k -->"),
 }
 
 
@@ -78,7 +78,7 @@ ROWS = [
 ]
 SEMI2K_TIME = 0.25  # of the geometric mean
 SEMI2K = [
-    Row(f"{op}:{size}", ["mpc", "--op", op, "--n", SIZES[size], "--protocol", "semi2k"], (op, SIZES[size]), 1.0, None)
+    Row(f"{op}:{size}", ["mpc", "--op", op, "--n", SIZES[size], "--protocol", "semi2k+dealer"], (op, SIZES[size]), 1.0, None)
     for op in (*FAST, *SLOW)
     for size in ("1e4", "1e5")
 ]

@@ -225,11 +225,11 @@ def test_names_that_do_not_exist(fed):
     assert "alice, bob, carol" in str(caught.value)
     with pytest.raises(UnknownNameError, match="aby4") as caught:
         fed.mpc(*fed.parties, protocol="aby4")
-    assert caught.value.wanted == "one of aby3, semi2k, or auto"
+    assert caught.value.wanted == "one of aby3, cheetah, semi2k, or auto"
     for parties in (fed.parties, ["alice"]):  # the reference, which computes in the clear, is no protocol for users
         with pytest.raises(UnknownNameError, match="plain") as caught:
             fed.mpc(*parties, protocol="plain")
-        assert caught.value.wanted == "one of aby3, semi2k, or auto"
+        assert caught.value.wanted == "one of aby3, cheetah, semi2k, or auto"
     with pytest.raises(ArgotError, match="2 parties"):
         fed.mpc("alice", "bob", protocol="aby3")
     with pytest.raises(ArgotError, match="fraction"):

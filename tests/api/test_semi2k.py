@@ -73,12 +73,13 @@ def test_the_error_says_which_protocols_fit(federation):
     alice, bob, carol, dave = federation.parties
     with pytest.raises(ConfigError, match="aby3 with 2 parties") as caught:
         federation.mpc(alice, bob)
-    assert caught.value.wanted == "3" and "semi2k" in caught.value.todo
+    assert caught.value.wanted == "3" and "cheetah or semi2k" in caught.value.todo
     with pytest.raises(ConfigError, match="aby3 with a dealer"):
         federation.mpc(alice, bob, carol, dealer=dave)
-    with pytest.raises(ConfigError, match="semi2k without a dealer") as caught:
-        federation.mpc(alice, bob, protocol="semi2k")
-    assert "dealer=" in caught.value.wanted
+    with pytest.raises(ConfigError, match="cheetah with a dealer"):
+        federation.mpc(alice, bob, protocol="cheetah", dealer=dave)
+    with pytest.raises(ConfigError, match="cheetah with 3 parties"):
+        federation.mpc(alice, bob, carol, protocol="cheetah")
     with pytest.raises(ConfigError, match="a device of"):
         federation.mpc(alice, bob, protocol="semi2k", dealer=bob)
     with pytest.raises(UnknownNameError):
@@ -91,9 +92,10 @@ def test_auto_takes_what_fits_and_says_why(federation, capsys):
     assert "aby3: 3 parties" in capsys.readouterr().out
     assert federation.mpc(alice, bob, protocol="auto", dealer=dave).spec.protocol == "semi2k"
     assert "a dealer was named" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="for 2 parties") as caught:
-        federation.mpc(alice, bob, protocol="auto")
-    assert "dealer" in caught.value.todo
+    assert federation.mpc(alice, bob, protocol="auto").spec.protocol == "cheetah"
+    assert "cheetah: 2 parties" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="for 1 parties"):
+        federation.mpc(alice, protocol="auto")
     with pytest.raises(ConfigError, match="deviate"):
         federation.mpc(alice, bob, carol, protocol="auto", adversary="malicious")
     with pytest.raises(ConfigError, match="adversary='evil'"):
@@ -102,6 +104,6 @@ def test_auto_takes_what_fits_and_says_why(federation, capsys):
 
 def test_protocols_lists_those_that_hide_something():
     found = argot.protocols()
-    assert {"aby3", "semi2k"} <= set(found) and "plain" not in found
+    assert {"aby3", "cheetah", "semi2k", "semi2k+dealer"} <= set(found) and "plain" not in found
     assert "threshold:" in repr(found) and "<table>" in found._repr_html_()
-    assert found["semi2k"].note.endswith("semi2k.md")
+    assert found["semi2k+dealer"].note.endswith("semi2k.md")
