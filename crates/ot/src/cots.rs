@@ -58,6 +58,17 @@ impl Run {
         Ok(())
     }
 
+    /// Refused where the bits are random: what follows takes them for the receiver's choice.
+    pub(crate) fn chosen_bits(&self) -> Result<(), Error> {
+        if !self.chosen {
+            return Err(Error::Shape(
+                "these correlations have random bits; those of the receiver's choice are wanted: choose and follow first"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn blocks(&self) -> &[u128] {
         &self.blocks[self.used..]
     }

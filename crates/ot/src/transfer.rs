@@ -100,17 +100,23 @@ impl SenderCots {
             .zip(self.run.blocks().par_chunks(PART))
             .enumerate()
             .for_each(|(part, ((zero, one), q))| {
-                let keys = self.run.pad_keys(1, PLAIN, part * PART, q.len());
-                let mut first = Zeroizing::new(q.to_vec());
-                let mut second =
-                    Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
-                hash_each(&keys, [&mut first, &mut second]);
+                let [first, second] = self.pad_blocks(part * PART, q.len());
                 for (out, pads) in [(zero, &first), (one, &second)] {
                     for (out, pad) in out.iter_mut().zip(pads.iter()) {
                         *out = *pad as u64 & low(width);
                     }
                 }
             });
+    }
+
+    /// Both pads of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, at: usize, n: usize) -> [Zeroizing<Vec<u128>>; 2] {
+        let q = &self.run.blocks()[at..at + n];
+        let mut zero = Zeroizing::new(q.to_vec());
+        let mut one = Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
+        let keys = self.run.pad_keys(1, PLAIN, at, n);
+        hash_each(&keys, [&mut zero, &mut one]);
+        [zero, one]
     }
 }
 
@@ -123,14 +129,19 @@ impl ReceiverCots {
             .par_chunks_mut(PART)
             .zip(self.run.blocks().par_chunks(PART));
         parts.enumerate().for_each(|(part, (out, t))| {
-            let keys = self.run.pad_keys(1, PLAIN, part * PART, t.len());
-            let mut pads = Zeroizing::new(t.to_vec());
-            hash_each(&keys, [&mut pads]);
+            let pads = self.pad_blocks(part * PART, t.len());
             for (out, pad) in out.iter_mut().zip(pads.iter()) {
                 *out = *pad as u64 & low(width);
             }
         });
         Ok(out)
+    }
+
+    /// The pad of its bit of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, at: usize, n: usize) -> Zeroizing<Vec<u128>> {
+        let mut pads = Zeroizing::new(self.run.blocks()[at..at + n].to_vec());
+        hash_each(&self.run.pad_keys(1, PLAIN, at, n), [&mut pads]);
+        pads
     }
 
     /// `x + b * delta` modulo `2^width`; see [`SenderCots::correlated`].
