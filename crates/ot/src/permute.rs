@@ -34,10 +34,10 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// Switches whose pads are made together, a multiple of 8 so that what is sent for them fills bytes.
-const PART: usize = 1 << 13;
+const PART: usize = 1 << 12;
 /// Those of them that one thread takes.
-const TASK: usize = 1 << 10;
-/// Bytes of the hash of a correlation.
+const TASK: usize = 1 << 9;
+/// Bytes of a hash.
 const BLOCK: usize = 16;
 /// Bytes of the largest element.
 const LARGEST: usize = 16;
@@ -129,9 +129,12 @@ impl SenderCots {
         let a = wires.iter().map(|wires| wires.rows()).collect();
 
         let pads = Pads::new(columns);
+        let mut both = pads.room::<2>(self.len().min(PART));
         let mut message = Vec::with_capacity(message_len(n, columns));
         for_parts(n, |at, pairs| {
-            let both = pads.expand(pairs.len(), |task, len| self.pad_blocks(at + task, len));
+            pads.fill(pairs.len(), &mut both, |b, task, len| {
+                self.pad_blocks(b, at + task, len)
+            });
             for (column, wires) in wires.iter_mut().enumerate() {
                 let pads = [0, 1].map(|choice| pads.of(&both, choice, 2, column));
                 wires.give(pairs, pads, &mut message);
@@ -158,6 +161,7 @@ impl ReceiverCots {
         )?;
         let mut wires: Vec<_> = columns.iter().map(|column| column.zeros(n)).collect();
         let pads = Pads::new(columns);
+        let mut own = pads.room::<1>(self.len().min(PART));
         let mut rest = message;
         let mut next = |bytes| {
             let (section, after) = rest.split_at(bytes);
@@ -165,7 +169,9 @@ impl ReceiverCots {
             section
         };
         for_parts(n, |at, pairs| {
-            let own = pads.expand(pairs.len(), |task, len| [self.pad_blocks(at + task, len)]);
+            pads.fill(pairs.len(), &mut own, |b, task, len| {
+                [self.pad_blocks(b, at + task, len)]
+            });
             let blocks = &self.blocks()[at..at + pairs.len()];
             for (column, wires) in wires.iter_mut().enumerate() {
                 let section = next(columns[column].section(pairs.len()));
@@ -231,25 +237,31 @@ impl Pads {
         }
     }
 
-    /// K pads for each of `n` switches, one after the other, from their blocks. Behind the last there is room for an
-    /// element, so that all are read alike.
-    fn expand<const K: usize>(
+    /// Room for K pads of each of `n` switches, and behind the last for an element, so that all are read alike.
+    fn room<const K: usize>(&self, n: usize) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(vec![0; n * K * self.size + LARGEST])
+    }
+
+    /// K pads for each of `n` switches, one after the other. `blocks(b, at, len)` gives block number b of those of `len`
+    /// switches from `at` on.
+    fn fill<const K: usize>(
         &self,
         n: usize,
-        blocks: impl Fn(usize, usize) -> [Zeroizing<Vec<u128>>; K] + Sync,
-    ) -> Zeroizing<Vec<u8>> {
+        room: &mut [u8],
+        blocks: impl Fn(u64, usize, usize) -> [Zeroizing<Vec<u128>>; K] + Sync,
+    ) {
         let step = K * self.size;
-        let mut pads = Zeroizing::new(vec![0; n * step + LARGEST]);
-        let tasks = pads[..n * step].par_chunks_mut(TASK * step).enumerate();
+        let tasks = room[..n * step].par_chunks_mut(TASK * step).enumerate();
         tasks.for_each(|(task, pads)| {
-            let blocks = blocks(task * TASK, pads.len() / step);
-            for (k, pads) in pads.chunks_exact_mut(step).enumerate() {
-                for (pad, blocks) in pads.chunks_exact_mut(self.size).zip(&blocks) {
-                    expand(blocks[k], pad);
+            for b in 0..self.size / BLOCK {
+                let blocks = blocks(b as u64, task * TASK, pads.len() / step);
+                for (k, pads) in pads.chunks_exact_mut(step).enumerate() {
+                    for (pad, blocks) in pads.chunks_exact_mut(self.size).zip(&blocks) {
+                        pad[b * BLOCK..][..BLOCK].copy_from_slice(&blocks[k].to_le_bytes());
+                    }
                 }
             }
         });
-        pads
     }
 
     /// Of a column, number `which` of each switch's `count` pads.
@@ -258,16 +270,6 @@ impl Pads {
             bytes: &pads[which * self.size + self.offsets[column]..],
             step: count * self.size,
         }
-    }
-}
-
-/// The block is the pad where a row needs no more, else it is the key of the stream that is.
-fn expand(block: u128, pad: &mut [u8]) {
-    let block = Zeroizing::new(block.to_le_bytes());
-    if pad.len() == BLOCK {
-        pad.copy_from_slice(&*block);
-    } else {
-        Stream::new(&block).fill(pad);
     }
 }
 
@@ -464,7 +466,11 @@ macro_rules! numbers {
             }
 
             fn send(elements: &[$type], _: u32, message: &mut Vec<u8>) {
-                message.extend(elements.iter().flat_map(|x| x.to_le_bytes()));
+                let start = message.len();
+                message.resize(start + size_of_val(elements), 0);
+                for (bytes, x) in message[start..].as_chunks_mut().0.iter_mut().zip(elements) {
+                    *bytes = x.to_le_bytes();
+                }
             }
 
             fn receive(section: &[u8], _: usize, _: u32) -> Vec<$type> {
