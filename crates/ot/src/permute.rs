@@ -126,7 +126,7 @@ impl SenderCots {
         let mut stream = Stream::new(&*random::<BLOCK>()?);
         let mut wires: Vec<_> = columns.iter().map(|column| column.zeros(n)).collect();
         wires.iter_mut().for_each(|wires| wires.fill(&mut stream));
-        let a = wires.iter().map(|wires| wires.rows()).collect();
+        let a = wires.iter().map(|wires| wires.copy()).collect();
 
         let pads = Pads::new(columns);
         let mut both = pads.room::<2>(self.len().min(PART));
@@ -143,7 +143,7 @@ impl SenderCots {
         for wires in &mut wires {
             wires.give_sum(&mut stream, &mut message);
         }
-        let b = wires.iter().map(|wires| wires.rows()).collect();
+        let b = wires.into_iter().map(|wires| wires.into_rows()).collect();
         Ok(Given { a, b, message })
     }
 }
@@ -181,7 +181,7 @@ impl ReceiverCots {
         for (wires, column) in wires.iter_mut().zip(columns) {
             wires.take_sum(next(column.section(1)));
         }
-        Ok(wires.iter().map(|wires| wires.rows()).collect())
+        Ok(wires.into_iter().map(|wires| wires.into_rows()).collect())
     }
 }
 
@@ -189,6 +189,7 @@ impl ReceiverCots {
 fn check(correlations: usize, n: usize, columns: &[Column]) -> Result<(), Error> {
     check_rows(n)?;
     length("correlations for the switches", correlations, switches(n))?;
+    let mut bits = Some(0usize);
     for (i, column) in columns.iter().enumerate() {
         if let Kind::Bits(width) = column.kind {
             check_width(width, 64)?;
@@ -198,8 +199,16 @@ fn check(correlations: usize, n: usize, columns: &[Column]) -> Result<(), Error>
                 "column {i} has no elements in a row; want at least 1"
             )));
         }
+        let row = column.per_row.checked_mul(column.width() as usize);
+        bits = bits.zip(row).and_then(|(bits, row)| bits.checked_add(row));
     }
-    Ok(())
+    let message = bits.and_then(|bits| bits.checked_mul(2 * switches(n) + 2 * BLOCK));
+    match message {
+        Some(_) => Ok(()),
+        None => Err(Error::Shape(format!(
+            "{n} rows of these columns are more than memory has addresses for"
+        ))),
+    }
 }
 
 /// Runs `with` on the rows of consecutive switches, and the number of the first.
@@ -285,8 +294,8 @@ struct View<'a> {
 trait Wires {
     /// Draws all rows.
     fn fill(&mut self, stream: &mut Stream);
-    /// A copy of the rows.
-    fn rows(&self) -> Rows;
+    fn copy(&self) -> Rows;
+    fn into_rows(self: Box<Self>) -> Rows;
     /// Masks behind the switches between `pairs`, from both pads.
     fn give(&mut self, pairs: &[(usize, usize)], pads: [View; 2], message: &mut Vec<u8>);
     /// The mover's side; the lowest bits of `blocks` are its choices.
@@ -330,8 +339,12 @@ impl<T: Element> Wires for On<T> {
         self.rows = self.draw(self.rows.len(), stream);
     }
 
-    fn rows(&self) -> Rows {
-        T::rows(&self.rows)
+    fn copy(&self) -> Rows {
+        T::into_rows(self.rows.clone())
+    }
+
+    fn into_rows(self: Box<Self>) -> Rows {
+        T::into_rows(self.rows)
     }
 
     fn give(&mut self, pairs: &[(usize, usize)], [zero, one]: [View; 2], message: &mut Vec<u8>) {
@@ -396,7 +409,7 @@ trait Element: Copy + Default {
     fn send(elements: &[Self], width: u32, message: &mut Vec<u8>);
     /// From a section of exactly the bytes that `send` makes.
     fn receive(section: &[u8], count: usize, width: u32) -> Vec<Self>;
-    fn rows(elements: &[Self]) -> Rows;
+    fn into_rows(elements: Vec<Self>) -> Rows;
 }
 
 /// Bits that are added by xor.
@@ -435,8 +448,8 @@ impl Element for Word {
         words.into_iter().map(Word).collect()
     }
 
-    fn rows(elements: &[Word]) -> Rows {
-        Rows::Bits(elements.iter().map(|word| word.0).collect())
+    fn into_rows(elements: Vec<Word>) -> Rows {
+        Rows::Bits(elements.into_iter().map(|word| word.0).collect())
     }
 }
 
@@ -480,8 +493,8 @@ macro_rules! numbers {
                     .collect()
             }
 
-            fn rows(elements: &[$type]) -> Rows {
-                Rows::$rows(elements.to_vec())
+            fn into_rows(elements: Vec<$type>) -> Rows {
+                Rows::$rows(elements)
             }
         }
     };

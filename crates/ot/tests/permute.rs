@@ -230,6 +230,11 @@ fn what_does_not_fit_is_refused_by_name() {
             [columns[0], column(Kind::U64, 0)],
             "column 1 has no elements",
         ),
+        (
+            5,
+            [columns[0], column(Kind::U64, usize::MAX / 64)],
+            "5 rows of these columns are more",
+        ),
     ] {
         let (sender, receiver) = chosen((&mut sent, &mut received), &index);
         let errors = [
