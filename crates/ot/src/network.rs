@@ -91,7 +91,7 @@ pub fn route(index: &[i64]) -> Result<Vec<u64>, Error> {
 }
 
 /// Refuses what no network has, and what its numbers of rows do not hold.
-pub(crate) fn check_rows(n: usize) -> Result<(), Error> {
+pub fn check_rows(n: usize) -> Result<(), Error> {
     if (1..OPEN as usize).contains(&n) {
         Ok(())
     } else {

@@ -102,12 +102,32 @@ impl Column {
     }
 }
 
-/// Bytes of the giver's message for `n` rows.
-pub fn message_len(n: usize, columns: &[Column]) -> usize {
+/// Bytes of the giver's message for `n` rows. Refuses columns that are none, and sizes beyond memory.
+pub fn message_len(n: usize, columns: &[Column]) -> Result<usize, Error> {
+    check_rows(n)?;
+    let mut bits = Some(0usize);
+    for (i, column) in columns.iter().enumerate() {
+        if let Kind::Bits(width) = column.kind {
+            check_width(width, 64)?;
+        }
+        if column.per_row == 0 {
+            return Err(Error::Shape(format!(
+                "column {i} has no elements in a row; want at least 1"
+            )));
+        }
+        let row = column.per_row.checked_mul(column.width() as usize);
+        bits = bits.zip(row).and_then(|(bits, row)| bits.checked_add(row));
+    }
+    let pads = bits.and_then(|bits| bits.checked_mul(2 * (switches(n) + BLOCK)));
+    if pads.is_none() {
+        return Err(Error::Shape(format!(
+            "{n} rows of these columns are more than memory has addresses for"
+        )));
+    }
     let sections = columns
         .iter()
         .map(|column| column.section(switches(n)) + column.section(1));
-    sections.sum()
+    Ok(sections.sum())
 }
 
 /// What a giver has, a and b of each column, and its message to the mover.
@@ -122,7 +142,8 @@ impl SenderCots {
     /// As the giver of `n` rows. These correlations are as many as [`switches`], and follow the mover's choices.
     pub fn permute(self, n: usize, columns: &[Column]) -> Result<Given, Error> {
         self.run.chosen_bits()?;
-        check(self.len(), n, columns)?;
+        let bytes = message_len(n, columns)?;
+        length("correlations for the switches", self.len(), switches(n))?;
         let mut stream = Stream::new(&*random::<BLOCK>()?);
         let mut wires: Vec<_> = columns.iter().map(|column| column.zeros(n)).collect();
         wires.iter_mut().for_each(|wires| wires.fill(&mut stream));
@@ -130,7 +151,7 @@ impl SenderCots {
 
         let pads = Pads::new(columns);
         let mut both = pads.room::<2>(self.len().min(PART));
-        let mut message = Vec::with_capacity(message_len(n, columns));
+        let mut message = Vec::with_capacity(bytes);
         for_parts(n, |at, pairs| {
             pads.fill(pairs.len(), &mut both, |b, task, len| {
                 self.pad_blocks(b, at + task, len)
@@ -153,12 +174,9 @@ impl ReceiverCots {
     /// column.
     pub fn permute(self, n: usize, columns: &[Column], message: &[u8]) -> Result<Vec<Rows>, Error> {
         self.run.chosen_bits()?;
-        check(self.len(), n, columns)?;
-        length(
-            "message of a permutation",
-            message.len(),
-            message_len(n, columns),
-        )?;
+        let bytes = message_len(n, columns)?;
+        length("correlations for the switches", self.len(), switches(n))?;
+        length("message of a permutation", message.len(), bytes)?;
         let mut wires: Vec<_> = columns.iter().map(|column| column.zeros(n)).collect();
         let pads = Pads::new(columns);
         let mut own = pads.room::<1>(self.len().min(PART));
@@ -182,32 +200,6 @@ impl ReceiverCots {
             wires.take_sum(next(column.section(1)));
         }
         Ok(wires.into_iter().map(|wires| wires.into_rows()).collect())
-    }
-}
-
-/// Refuses arguments that do not fit together.
-fn check(correlations: usize, n: usize, columns: &[Column]) -> Result<(), Error> {
-    check_rows(n)?;
-    length("correlations for the switches", correlations, switches(n))?;
-    let mut bits = Some(0usize);
-    for (i, column) in columns.iter().enumerate() {
-        if let Kind::Bits(width) = column.kind {
-            check_width(width, 64)?;
-        }
-        if column.per_row == 0 {
-            return Err(Error::Shape(format!(
-                "column {i} has no elements in a row; want at least 1"
-            )));
-        }
-        let row = column.per_row.checked_mul(column.width() as usize);
-        bits = bits.zip(row).and_then(|(bits, row)| bits.checked_add(row));
-    }
-    let message = bits.and_then(|bits| bits.checked_mul(2 * switches(n) + 2 * BLOCK));
-    match message {
-        Some(_) => Ok(()),
-        None => Err(Error::Shape(format!(
-            "{n} rows of these columns are more than memory has addresses for"
-        ))),
     }
 }
 

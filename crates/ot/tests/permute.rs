@@ -40,7 +40,7 @@ fn check(cots: (&mut SenderCots, &mut ReceiverCots), index: &[i64], columns: &[C
     let n = index.len();
     let (sent, received) = chosen(cots, index);
     let given = sent.permute(n, columns).unwrap();
-    assert_eq!(given.message.len(), message_len(n, columns));
+    assert_eq!(given.message.len(), message_len(n, columns).unwrap());
     let d = received.permute(n, columns, &given.message).unwrap();
     assert_eq!(
         (given.a.len(), given.b.len(), d.len()),
@@ -199,7 +199,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let (n, columns) = (5, [column(Kind::U32, 1), column(Kind::Bits(5), 3)]);
     let index = [4, 2, 0, 1, 3];
     // Eight switches and a last row, each of 4 bytes and 15 bits.
-    assert_eq!(message_len(n, &columns), 8 * 4 + 15 + 4 + 2);
+    assert_eq!(message_len(n, &columns).unwrap(), 8 * 4 + 15 + 4 + 2);
     for length in [0, 52, 54] {
         let (_, receiver) = chosen((&mut sent, &mut received), &index);
         let error = receiver.permute(n, &columns, &vec![0; length]).unwrap_err();
@@ -265,7 +265,7 @@ fn changed_bytes_give_other_rows() {
     let columns = [column(Kind::U64, 1), column(Kind::Bits(5), 3)];
     let index = permutation(&[6; 16], 20);
     let (_, receiver) = chosen((&mut sent, &mut received), &index);
-    let message = vec![0xff; message_len(20, &columns)];
+    let message = vec![0xff; message_len(20, &columns).unwrap()];
     let rows = receiver.permute(20, &columns, &message).unwrap();
     assert!(matches!(&rows[..], [Rows::U64(x), Rows::Bits(y)] if x.len() == 20 && y.len() == 60));
 }
