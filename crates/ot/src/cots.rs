@@ -5,6 +5,9 @@ use crate::error::length;
 use crate::{bits, masked, Error, Session};
 use zeroize::{Zeroize, Zeroizing};
 
+/// The kind of pads of one or of two messages; those of many have the number of the message.
+pub(crate) const PLAIN: u8 = 0xff;
+
 /// Numbers of correlations in one session stay below 2^48, which [`Run::pad_keys`] relies on.
 pub(crate) const MOST: u64 = 1 << 48;
 
@@ -77,6 +80,12 @@ impl Run {
         self.first + self.used as u64
     }
 
+    /// All blocks of a run from which none was taken.
+    pub(crate) fn into_blocks(self) -> Zeroizing<Vec<u128>> {
+        assert_eq!(self.used, 0);
+        self.blocks
+    }
+
     fn take(&mut self, n: usize) -> Result<Run, Error> {
         let have = self.blocks().len();
         if n > have {
@@ -113,6 +122,14 @@ impl Run {
             *key ^= u128::from(block) << 64;
         }
         keys
+    }
+
+    /// The keys of a kind of correlations `at`, `at + 1` and on.
+    pub(crate) fn keys_from(&self, at: usize, kind: u8, keys: &mut [u128]) {
+        let first = self.first() + at as u64;
+        for (key, number) in keys.iter_mut().zip(first..) {
+            *key = self.key ^ u128::from(number << 8 | u64::from(kind));
+        }
     }
 }
 

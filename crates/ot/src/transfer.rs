@@ -13,6 +13,7 @@
 //! | [`ReceiverCots::choose`], before any of them: bits of the receiver's choice in place of random ones | 0 | 1, or m |
 
 use crate::bits::{check_width, low, pack, unpack};
+use crate::cots::PLAIN;
 use crate::error::length;
 use crate::{masked, Error, ReceiverCots, SenderCots};
 use argot_prf::hash_each;
@@ -22,10 +23,7 @@ use zeroize::Zeroizing;
 /// Pads made together: in cache, and enough for the pool to share.
 const PART: usize = 1024;
 /// The most bits of a choice among many.
-const MOST_BITS: u32 = 4;
-
-/// The kind of pads of one or of two messages; those of many have the number of the message.
-const PLAIN: u8 = 0xff;
+pub(crate) const MOST_BITS: u32 = 4;
 
 impl SenderCots {
     /// Words of `width` bits for each correlation: the receiver has that of the second list where its bit is 1.
@@ -255,14 +253,15 @@ fn sums(blocks: &[u128], bits: u32, n: usize) -> Zeroizing<Vec<u128>> {
 }
 
 /// `v * a` for a polynomial v of degree below 8.
-fn multiple(a: u128, v: u64) -> u128 {
+pub(crate) fn multiple(a: u128, v: u64) -> u128 {
     (0..8).rev().fold(0, |sum, j| {
         times_x(sum) ^ masked(a, 0u64.wrapping_sub(v >> j & 1))
     })
 }
 
 /// `x * a` in GF(2^128) with x^128 = x^7 + x^2 + x + 1.
-fn times_x(a: u128) -> u128 {
+#[inline]
+pub(crate) fn times_x(a: u128) -> u128 {
     a << 1 ^ masked(0x87, 0u64.wrapping_sub((a >> 127) as u64))
 }
 

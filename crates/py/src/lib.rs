@@ -10,6 +10,7 @@ mod errors;
 mod link;
 mod mail;
 mod mpc;
+mod ot;
 mod prf;
 mod ring;
 mod sets;
@@ -34,5 +35,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(m, "prf", prf::register)?;
     submodule(m, "sets", sets::register)?;
     submodule(m, "link", link::register)?;
-    submodule(m, "mail", mail::register)
+    submodule(m, "mail", mail::register)?;
+    submodule(m, "ot", ot::register)
 }
