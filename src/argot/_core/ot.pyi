@@ -14,8 +14,8 @@ Array = NDArray[Any]
 Planes = NDArray[np.uint64]
 Size = Literal["small", "medium", "large"]
 Kinds = Sequence[tuple[DTypeLike, int]]
-"""Of each column the dtype of a ring, or "bits1" to "bits64", "bits" being 64, for words in uint64 whose minus is xor; and
-the elements of a row."""
+"""Of each column the dtype of a ring, or "bits1" to "bits64", "bits" being 64, for words in uint64 whose minus is xor;
+and the elements of a row."""
 
 class Reused(ValueError): ...
 class Missing(ValueError): ...
@@ -60,8 +60,8 @@ class SenderCots:
     # Of the digits of `bits` (1 to 4) planes of a (its planes) and c (those that the receiver chose), the lowest first,
     # shares (xor) of g = [a + c >= 2^b] and p = [a + c == 2^b - 1], (ceil(w / bits), words) each; and the message.
     def digits(self, planes: Planes, size: int, bits: int) -> tuple[Planes, Planes, bytes]: ...
-    # As the giver of n rows, after `follow`, with switches(n) correlations: of each column random rows a and b, of shape
-    # (n,) where a row has one element, else (n, elements); and the message. The mover gets a[index] - b.
+    # As the giver of n rows, after `follow`, with switches(n) correlations: of each column random rows a and b, of
+    # shape (n,) where a row has one element, else (n, elements); and the message. The mover gets a[index] - b.
     def permute(self, n: int, kinds: Kinds) -> tuple[list[Array], list[Array], bytes]: ...
 
 class ReceiverCots:
