@@ -61,6 +61,17 @@ impl Run {
         Ok(())
     }
 
+    /// Refused where the bits are random: what follows takes them for the receiver's choice.
+    pub(crate) fn chosen_bits(&self) -> Result<(), Error> {
+        if !self.chosen {
+            return Err(Error::Shape(
+                "these correlations have random bits; those of the receiver's choice are wanted: choose and follow first"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn blocks(&self) -> &[u128] {
         &self.blocks[self.used..]
     }
@@ -102,6 +113,15 @@ impl Run {
         (0..n)
             .map(|i| self.key ^ u128::from((first + (step * i) as u64) << 8 | u64::from(kind)))
             .collect()
+    }
+
+    /// Those of block `block` of long pads; block 0 has the keys of pads of one.
+    pub(crate) fn block_keys(&self, block: u64, kind: u8, at: usize, n: usize) -> Vec<u128> {
+        let mut keys = self.pad_keys(1, kind, at, n);
+        for key in &mut keys {
+            *key ^= u128::from(block) << 64;
+        }
+        keys
     }
 
     /// The keys of a kind of correlations `at`, `at + 1` and on.
@@ -248,6 +268,9 @@ mod tests {
                 for kind in [0, 1, 15, 0xff] {
                     keys.extend(first.pad_keys(1, kind, 0, 64));
                     keys.extend(first.pad_keys(1, kind, 64, 36));
+                    for block in [1, 2, u64::MAX] {
+                        keys.extend(first.block_keys(block, kind, 0, 100));
+                    }
                     keys.extend(second.pad_keys(4, kind, 0, 20));
                     keys.extend(second.pad_keys(4, kind, 20, 30));
                 }
@@ -256,6 +279,6 @@ mod tests {
         let all = keys.len();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 150));
+        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 450));
     }
 }

@@ -1,7 +1,7 @@
 //! What correlations are spent on: strings, sums and messages.
 //!
 //! A pad is the hash of a block under a key of its own, made from the session, the direction and the number of the
-//! correlation ([`argot_prf::hash_each`]). The receiver knows `t_i`, so one pad; the other is the hash of
+//! correlation ([`argot_prf::hash_each`]), and of the number of the block where a pad has several. The receiver knows `t_i`, so one pad; the other is the hash of
 //! `t_i + delta`, and `delta` is unknown. Messages of some bits take the low bits of pads, and travel without gaps.
 //!
 //! | | bits from the sender | from the receiver |
@@ -98,17 +98,23 @@ impl SenderCots {
             .zip(self.run.blocks().par_chunks(PART))
             .enumerate()
             .for_each(|(part, ((zero, one), q))| {
-                let keys = self.run.pad_keys(1, PLAIN, part * PART, q.len());
-                let mut first = Zeroizing::new(q.to_vec());
-                let mut second =
-                    Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
-                hash_each(&keys, [&mut first, &mut second]);
+                let [first, second] = self.pad_blocks(0, part * PART, q.len());
                 for (out, pads) in [(zero, &first), (one, &second)] {
                     for (out, pad) in out.iter_mut().zip(pads.iter()) {
                         *out = *pad as u64 & low(width);
                     }
                 }
             });
+    }
+
+    /// Block number `block` of both pads of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> [Zeroizing<Vec<u128>>; 2] {
+        let q = &self.run.blocks()[at..at + n];
+        let mut zero = Zeroizing::new(q.to_vec());
+        let mut one = Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
+        let keys = self.run.block_keys(block, PLAIN, at, n);
+        hash_each(&keys, [&mut zero, &mut one]);
+        [zero, one]
     }
 }
 
@@ -121,14 +127,19 @@ impl ReceiverCots {
             .par_chunks_mut(PART)
             .zip(self.run.blocks().par_chunks(PART));
         parts.enumerate().for_each(|(part, (out, t))| {
-            let keys = self.run.pad_keys(1, PLAIN, part * PART, t.len());
-            let mut pads = Zeroizing::new(t.to_vec());
-            hash_each(&keys, [&mut pads]);
+            let pads = self.pad_blocks(0, part * PART, t.len());
             for (out, pad) in out.iter_mut().zip(pads.iter()) {
                 *out = *pad as u64 & low(width);
             }
         });
         Ok(out)
+    }
+
+    /// Block number `block` of the pads of its bits of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> Zeroizing<Vec<u128>> {
+        let mut pads = Zeroizing::new(self.run.blocks()[at..at + n].to_vec());
+        hash_each(&self.run.block_keys(block, PLAIN, at, n), [&mut pads]);
+        pads
     }
 
     /// `x + b * delta` modulo `2^width`; see [`SenderCots::correlated`].

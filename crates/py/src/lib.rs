@@ -11,6 +11,7 @@ mod link;
 mod mail;
 mod mpc;
 mod ot;
+mod permute;
 mod prf;
 mod ring;
 mod rlwe;

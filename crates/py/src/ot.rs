@@ -1,6 +1,7 @@
 //! Bindings of `argot-ot`: pools of correlations, and what they are spent on.
 
 use crate::array::{empty, text, Array, Kind};
+use crate::permute::{columns, to_arrays, Given};
 use crate::prf::exactly;
 use argot_ot::params::Plan;
 use argot_ot::pool::{extension_len, ReceiverPool, SenderPool};
@@ -55,10 +56,11 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PySenderCots>()?;
     m.add_class::<PyReceiverCots>()?;
     m.add_function(wrap_pyfunction!(weighted_bytes, m)?)?;
-    m.add_function(wrap_pyfunction!(digits_bytes, m)?)
+    m.add_function(wrap_pyfunction!(digits_bytes, m)?)?;
+    crate::permute::register(m)
 }
 
-fn raised(error: Error) -> PyErr {
+pub fn raised(error: Error) -> PyErr {
     let what = error.to_string();
     match error {
         Error::Reused { .. } => Reused::new_err(what),
@@ -460,6 +462,25 @@ impl PySenderCots {
         ))
     }
 
+    /// As the giver of `n` rows, after `follow`: arrays a and b of each column, and the message to the mover. `kinds` has
+    /// for each column a dtype of a ring, or "bits" or "bits1" to "bits64" for words in uint64, and how many elements a
+    /// row has. There are `switches(n)` correlations.
+    #[allow(clippy::type_complexity)]
+    fn permute<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        kinds: Vec<Given<'py>>,
+    ) -> PyResult<(Vec<Any<'py>>, Vec<Any<'py>>, Bound<'py, PyBytes>)> {
+        let (cots, columns) = (spend(&self.0)?, columns(&kinds));
+        let given = py.detach(|| cots.permute(n, &columns)).map_err(raised)?;
+        Ok((
+            to_arrays(py, n, &kinds, given.a)?,
+            to_arrays(py, n, &kinds, given.b)?,
+            PyBytes::new(py, &given.message),
+        ))
+    }
+
     fn __repr__(&self) -> String {
         format!("SenderCots({} of them)", self.__len__())
     }
@@ -567,6 +588,21 @@ impl PyReceiverCots {
             .map_err(raised)?;
         let rows = width.div_ceil(bits as usize);
         Ok((to_planes(py, g, rows, size)?, to_planes(py, p, rows, size)?))
+    }
+
+    /// As the mover of `n` rows, whose choices were a `route` of its index: of each column a[index] - b; see the sender's.
+    fn permute<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        kinds: Vec<Given<'py>>,
+        message: &[u8],
+    ) -> PyResult<Vec<Any<'py>>> {
+        let (cots, columns) = (spend(&self.0)?, columns(&kinds));
+        let rows = py
+            .detach(|| cots.permute(n, &columns, message))
+            .map_err(raised)?;
+        to_arrays(py, n, &kinds, rows)
     }
 
     fn __repr__(&self) -> String {

@@ -4,6 +4,7 @@ Correlation p * size + e is that of plane p and element e. Planes are uint64 (w,
 last element zero. Correlations are spent by one call; a second one raises Reused.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 Planes = NDArray[np.uint64]
 Size = Literal["small", "medium", "large"]
+Kinds = Sequence[tuple[DTypeLike, int]]
+"""Of each column the dtype of a ring, or "bits1" to "bits64", "bits" being 64, for words in uint64 whose minus is xor;
+and the elements of a row."""
 
 class Reused(ValueError): ...
 class Missing(ValueError): ...
@@ -56,6 +60,9 @@ class SenderCots:
     # Of the digits of `bits` (1 to 4) planes of a (its planes) and c (those that the receiver chose), the lowest first,
     # shares (xor) of g = [a + c >= 2^b] and p = [a + c == 2^b - 1], (ceil(w / bits), words) each; and the message.
     def digits(self, planes: Planes, size: int, bits: int) -> tuple[Planes, Planes, bytes]: ...
+    # As the giver of n rows, after `follow`, with switches(n) correlations: of each column random rows a and b, of
+    # shape (n,) where a row has one element, else (n, elements); and the message. The mover gets a[index] - b.
+    def permute(self, n: int, kinds: Kinds) -> tuple[list[Array], list[Array], bytes]: ...
 
 class ReceiverCots:
     def __len__(self) -> int: ...
@@ -65,9 +72,20 @@ class ReceiverCots:
     def products(self, size: int, strings: int = 1) -> tuple[Planes, Planes]: ...
     def weighted(self, dtype: DTypeLike, n: int, planes: int, shift: int, message: bytes) -> Array: ...
     def digits(self, size: int, width: int, bits: int, message: bytes) -> tuple[Planes, Planes]: ...
+    # a[index] - b of each column, where the choices were route(index).
+    def permute(self, n: int, kinds: Kinds, message: bytes) -> list[Array]: ...
 
 # Bytes of the message of `weighted`: of plane p ceil(n * (k - shift - p) / 8).
 def weighted_bytes(dtype: DTypeLike, n: int, planes: int, shift: int) -> int: ...
 
 # Bytes of the message of `digits`: for each digit of b planes 2 * (2^b - 1) planes of ceil(size / 8) bytes.
 def digits_bytes(size: int, width: int, bits: int) -> int: ...
+
+# Of a permutation of n rows: the sum of ceil(log2 i) for i from 1 to n.
+def switches(n: int) -> int: ...
+
+# The choices that make row i row index[i]: (1, ceil(switches(n) / 64)), to be given to `choose` with size switches(n).
+def route(index: NDArray[np.int64]) -> Planes: ...
+
+# Bytes of the message of `permute`: for each column the bits of switches(n) rows, and of one more, in whole bytes each.
+def permute_bytes(n: int, kinds: Kinds) -> int: ...
