@@ -287,7 +287,7 @@ the others go on. This page lists that exposure as it is measured, one message a
 (`tests/attacks/test_wire.py`).
 
 Bytes that are changed *between* parties reach no protocol: TLS refuses the record, the connection is made anew, and
-what was on its way is sent again (`crates/link/tests/cuts.rs`).
+what was on its way is sent again (`crates/link/tests/wire.rs`).
 
 ## What always ends in an error
 
