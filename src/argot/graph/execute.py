@@ -72,9 +72,27 @@ class Execution:
             return
         knows = error.party in (None, party) or error.party not in record.device.parties
         gone = isinstance(error, PartyLost)
-        if knows or gone or set(record.failed_at) >= set(record.device.parties):
-            record.fail(self._first_cause(record, error))
+        if gone or (knows or set(record.failed_at) >= set(record.device.parties)) and not self._is_open(record, party):
+            self._fail(record, self._first_cause(record, error))
             self._advance()
+
+    def _is_open(self, record: Record, party: str) -> bool:
+        """Whether this agent's failure comes from an earlier node of which not all is told: where that happened, more is
+        known."""
+        reference = record.failed_at[party].reference
+        earlier = [ref.product.record for ref in record.inputs]
+        return any(
+            one.state == "sent" and reference and reference in {error.reference for error in one.failed_at.values()}
+            for one in earlier
+        )
+
+    def _fail(self, record: Record, error: ArgotError) -> None:
+        """A record, and those that have failed of it and waited for its error."""
+        record.fail(error)
+        for later in self.graph.records[record.number + 1 :]:
+            told = {failure.reference for failure in later.failed_at.values()} if later.state == "sent" else set()
+            if error.reference in told and any(ref.product.record is record for ref in later.inputs):
+                self._fail(later, error)
 
     def _first_cause(self, record: Record, error: ArgotError) -> ArgotError:
         """The failure of an earlier node as it was first told, if that is what this one comes from."""
