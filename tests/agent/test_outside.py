@@ -53,12 +53,8 @@ def test_with_everybodys_leave_an_owner_outside_shares_and_gets_the_result(tmp_p
         inside = argot.device(fed["dave"])(canary.fine)(4)
         np.testing.assert_allclose(result.value(), 2 * inside.value(), atol=1e-4)
         assert any("dave shared" in line for line in fed.report().brought)
-        shared = (
-            [e for name in NAMES for e in run.agents[name].journal.entries() if e["event"] == "shared"]
-            if hasattr(run.agents["dave"].journal, "entries")
-            else []
-        )
-        assert not shared or {entry["owner"] for entry in shared} == {"dave"}
+        for name in NAMES:
+            assert run.agents[name].journal.count("shared", owner="dave", on="mpc") == 1
 
 
 @pytest.mark.parametrize("who", NAMES)

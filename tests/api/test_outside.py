@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,6 +14,17 @@ from argot.errors import ArgotError, EncodeError, InputError, MoveRefused, Progr
 from argot.graph.graph import Call, Lowered
 
 X = np.linspace(-3.0, 3.0, 12).reshape(3, 4)
+
+
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "guides" / "protocols.md"
+
+
+def test_the_example_of_the_guide(capsys):
+    (example,) = [b for b in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL) if "north" in b]
+    found = {}
+    exec(compile(example, str(GUIDE), "exec"), found)
+    np.testing.assert_allclose(found["both"], [162.0, 162.0], atol=1e-3)
+    assert "south shared float64[2] on mpc" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -71,27 +71,25 @@ class Execution:
         if record.state not in ("pending", "sent"):
             return
         knows = error.party in (None, party) or error.party not in record.device.parties
-        gone = isinstance(error, PartyLost)
-        if gone or (knows or set(record.failed_at) >= set(record.device.parties)) and not self._is_open(record, party):
+        told = knows or set(record.failed_at) >= set(record.device.parties)
+        if isinstance(error, PartyLost) or (told and not self._comes_of_another(record, error)):
             self._fail(record, self._first_cause(record, error))
             self._advance()
 
-    def _is_open(self, record: Record, party: str) -> bool:
-        """Whether this agent's failure comes from an earlier node of which not all is told: where that happened, more is
-        known."""
-        reference = record.failed_at[party].reference
-        earlier = [ref.product.record for ref in record.inputs]
-        return any(
-            one.state == "sent" and reference and reference in {error.reference for error in one.failed_at.values()}
-            for one in earlier
-        )
+    def _comes_of_another(self, record: Record, error: ArgotError) -> bool:
+        """Whether an input has failed of the same, and the party where that happened, which knows most, is yet to say."""
+        for earlier in (ref.product.record for ref in record.inputs):
+            same = [failure for failure in earlier.failed_at.values() if failure.reference == error.reference]
+            if earlier.state == "sent" and error.reference and same:
+                return True
+        return False
 
     def _fail(self, record: Record, error: ArgotError) -> None:
         """A record, and those that have failed of it and waited for its error."""
         record.fail(error)
         for later in self.graph.records[record.number + 1 :]:
-            told = {failure.reference for failure in later.failed_at.values()} if later.state == "sent" else set()
-            if error.reference in told and any(ref.product.record is record for ref in later.inputs):
+            waits = later.state == "sent" and later.failed_at
+            if waits and any(ref.product.record is record for ref in later.inputs):
                 self._fail(later, error)
 
     def _first_cause(self, record: Record, error: ArgotError) -> ArgotError:
