@@ -1,4 +1,4 @@
-"""What one curious party sees of the elementary functions: uniform messages, uniform differences, fresh shares of ABY3."""
+"""What one curious party sees of the elementary functions: uniform messages and differences, of ABY3 fresh shares."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def test_they_are_not_the_general_ones(name):
 
 
 @pytest.mark.parametrize("form", (TWO, FOUR), ids=repr)
-@pytest.mark.parametrize(("k", "f"), [(64, 0), (64, 4), (64, 20), (64, 21), (64, 24), (64, 29), (32, 4), (32, 8), (32, 13)])
+@pytest.mark.parametrize(
+    ("k", "f"), [(64, 0), (64, 4), (64, 20), (64, 21), (64, 24), (64, 29), (32, 4), (32, 8), (32, 13)]
+)
 def test_other_rings_and_fraction_bits(k, f, form, monkeypatch):
     monkeypatch.setitem(FRACTION, k, f)
     high = min(2.0 ** (k - 2 * f - 3), 1000.0)

@@ -50,7 +50,6 @@ from .sums import (
     floor_of_exp,
     largest,
     scaled,
-    step_bytes,
     step_sum,
     within,
     word,

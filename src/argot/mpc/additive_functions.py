@@ -2,8 +2,8 @@
 
 Two kinds of function have a form for which the parties need to know x only up to a shared random number r:
 
-* trigonometric sums, by the addition theorems: with t = x - r opened, cos(k x) = cos(k t) cos(k r) - sin(k t) sin(k r) is
-  a sum of what all know times what is shared. The angle is a word mod 2^64, so no wrap exists.
+* trigonometric sums, by the addition theorems: with t = x - r opened, cos(k x) = cos(k t) cos(k r) - sin(k t) sin(k r)
+  is a sum of what all know times what is shared. The angle is a word mod 2^64, so no wrap exists.
 * powers of two, in Z_M with M = 2^128 - 1, where 2 has order 128: 2^y = 2^(y - r) 2^r.
 
 sin and cos are such sums of one term; sigmoid, tanh and erf are longer ones, and exp is a power of two, with two
@@ -28,7 +28,7 @@ from ..runtime import cost, gather
 from . import derived
 from .additive import Additive
 from .derived import series
-from .parts import operands, side_by_side
+from .parts import side_by_side
 from .protocol import Arith, Array, Bool, concat
 from .sums import (
     POINT,
@@ -46,7 +46,6 @@ from .sums import (
     floor_of_exp,
     largest,
     scaled,
-    step_bytes,
     step_sum,
     within,
 )
@@ -64,13 +63,13 @@ class Sums(Additive):
 
     @abstractmethod
     async def _harmonics(self, angle: Array, s: Sum, width: int) -> Array:
-        """This party's addend in Z_2^(8 bytes) of the sum at the angle of which `angle` is an addend. The highest `width`
-        bits of an addend count, 32 or 64."""
+        """This party's addend in Z_2^(8 bytes) of the sum at the angle of which `angle` is an addend. The highest
+        `width` bits of an addend count, 32 or 64."""
 
     @abstractmethod
     async def _power(self, exponent: Array, shift: int) -> Array:
-        """This party's addend in Z_2^64 of 2^(y / 2^57 + shift - 64), rounded, for the exponent y of which `exponent` is
-        an addend."""
+        """This party's addend in Z_2^64 of 2^(y / 2^57 + shift - 64), rounded, for the exponent y of which `exponent`
+        is an addend."""
 
     @abstractmethod
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
@@ -79,8 +78,7 @@ class Sums(Additive):
 
 async def _in_parts(operation: Callable[[Arith], Coroutine[Any, Any, Arith]], x: Arith) -> Arith:
     """The function of large arrays part by part, so that what is computed of one stays in a cache."""
-    (x,), whole = operands((x,), PART)
-    found: Arith = await (operation(x) if whole else side_by_side(operation, (x,), IN_FLIGHT, PART))
+    found: Arith = await (operation(x) if x.size <= PART else side_by_side(operation, (x,), IN_FLIGHT, PART))
     return found
 
 
@@ -179,8 +177,8 @@ async def _step_of(p: Sums, x: Arith, bound: int | None, name: str) -> Arith:
 async def _step(p: Sums, x: Arith, bound: int | None, s: Step) -> Arith:
     """[2^d g(x)].
 
-    Two comparisons, of which each is off by at most a quarter of 2^-d, decide between 0, the sum and 1, so that in a zone
-    of that width either may be taken: 1 - sigmoid(10) = 4.5e-5. A bound within the sum's reach leaves them out.
+    Two comparisons, of which each is off by at most a quarter of 2^-d, decide between 0, the sum and 1, so that in a
+    zone of that width either may be taken: 1 - sigmoid(10) = 4.5e-5. A bound within the sum's reach leaves them out.
     """
     f, bits = p.fraction_bits, bound or p.k
     if within(f, bits, s.eighths):
@@ -196,8 +194,8 @@ async def _step(p: Sums, x: Arith, bound: int | None, s: Step) -> Arith:
 
 @cost("_harmonics(bytes=step_bytes(f), width=32) + _lift(width=32, drop=max(scale-f, 1))")
 async def _step_within(p: Sums, x: Arith, s: Step) -> Arith:
-    """[2^d g(x)] within the reach of the sum, whose finest digits are dropped from all addends, so that the conversion is
-    one from Z_2^32."""
+    """[2^d g(x)] within the reach of the sum, whose finest digits are dropped from all addends, so that the conversion
+    is one from Z_2^32."""
     f, scale = p.fraction_bits, POINT - s.doubling
     addend = await p._harmonics(circle(_flat(x), 1 / s.period, f), step_sum(s, f), 32)
     drop = max(scale - f, 1)
@@ -258,7 +256,7 @@ def _slack(drop: int, members: int) -> int:
 
 @cost("msb(l=min(l+1, k) - drop)")
 async def _at_least(p: Sums, x: Arith, drop: int, limit: int, bound: int) -> Bool:
-    """[x >= t] for a t between limit 2^drop and (limit + n - 1) 2^drop that depends on the sharing; limit, if drop is 0.
+    """[x >= t] for a t from limit 2^drop to (limit + n - 1) 2^drop that depends on the sharing; limit, if drop is 0.
 
     Dropping the low bits of all parts, which is local, makes the comparison cheaper.
     """
@@ -272,8 +270,7 @@ async def _beyond(p: Sums, x: Arith, drop: int, low: int, high: int, bound: int)
     coarse = Arith((ring.shr(_flat(x), drop),))
     both = concat([p.add_public(coarse, -limit) for limit in (low, high)], 0)
     signs = p.not_(await p.msb(both, min(bound + 1, p.k) - drop))
-    starts = (0, x.size)
-    above, over = (signs.map(lambda b, at=at: b.slice([at], [at + x.size])) for at in starts)
+    above, over = signs.map(lambda b: b.slice([0], [x.size])), signs.map(lambda b: b.slice([x.size], [2 * x.size]))
     return above.reshape(x.shape), over.reshape(x.shape)
 
 

@@ -125,7 +125,7 @@ class Dealer:
         return r, given
 
     def waves(self, n: int, s: Sum, width: int) -> tuple[Array, Later]:
-        """Angles r of `width` bits, and the cosines and sines of their multiples, rounded, times the sum's gains: what the
+        """Angles r of `width` bits, and the cosines and sines of their multiples times the sum's gains, rounded: what the
         kernel `fourier_right` calls `half`."""
         r = self._numbers((n,), UNSIGNED[width])
         size, work = n * 2 * len(s.gains) * s.bytes, n * 10 * len(s.gains)
@@ -145,9 +145,7 @@ class Dealer:
         shift = (shift - 2 * approx.POWER_BITS) % 128
 
         async def make(keys: list[bytes]) -> Array:
-            made: Array = await self.party.compute(
-                approx.power_left, word(r), shift, None, None, keys, cost_ns=n * 25
-            )
+            made: Array = await self.party.compute(approx.power_left, word(r), shift, None, None, keys, cost_ns=n * 25)
             return made
 
         return r, partial(self._hidden, make, Spec((n * 2,), UNSIGNED[64]))
@@ -159,9 +157,7 @@ class Dealer:
         own = first if self.deals else self._key()
 
         async def make(keys: list[bytes]) -> Array:
-            made: Array = await self.party.compute(
-                approx.lift_deal, n, size, first, second, keys[0], cost_ns=n * 6
-            )
+            made: Array = await self.party.compute(approx.lift_deal, n, size, first, second, keys[0], cost_ns=n * 6)
             return made
 
         return own, partial(self._hidden, make, Spec((n * size,), UNSIGNED[8]))
@@ -260,8 +256,8 @@ class Dealer:
         return rest
 
     async def _hidden(self, make: Callable[[list[bytes]], Coroutine[Any, Any, Array]], spec: Spec) -> bytes | Array:
-        """Parts of values that a kernel of the dealer makes and hides by all given keys: the key from which a party's part is
-        drawn, or what is left of the values."""
+        """Parts of values that a kernel of the dealer makes and hides by all given keys: the key from which a party's
+        part is drawn, or what is left of the values."""
         if self.deals:
             rest = await make([self._key(rank) for rank in range(self.rank - 1)])
             self.party.send(self.rank - 1, rest)
