@@ -125,7 +125,7 @@ class Dealer:
         return r, given
 
     def waves(self, n: int, s: Sum, width: int) -> tuple[Array, Later]:
-        """Angles r of `width` bits, and the cosines and sines of their multiples times the sum's gains, rounded: what the
+        """Angles r of `width` bits, and cosines and sines of their multiples, times the sum's gains, rounded: what the
         kernel `fourier_right` calls `half`."""
         r = self._numbers((n,), UNSIGNED[width])
         size, work = n * 2 * len(s.gains) * s.bytes, n * 10 * len(s.gains)
