@@ -46,6 +46,7 @@ from .sums import (
     floor_of_exp,
     largest,
     scaled,
+    step_bytes,  # noqa: F401  # of formulas
     step_sum,
     within,
 )
