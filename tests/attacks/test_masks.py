@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from argot import mpc
+from argot.mpc import derived
 from argot.runtime.world import World
 
 N = 4096
@@ -23,6 +24,9 @@ OPERATIONS: dict[str, Operation] = {
     "msb": lambda p, x, y: p.msb(x),
     "equal": lambda p, x, y: p.equal(x, y),
     "a2b": lambda p, x, y: p.a2b(x, 32),
+    "exp": lambda p, x, y: derived.exp(p, x),
+    "sigmoid": lambda p, x, y: derived.sigmoid(p, x),
+    "sin": lambda p, x, y: derived.sin(p, x),
 }
 
 
