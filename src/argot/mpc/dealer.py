@@ -32,7 +32,7 @@ Later = Callable[[], Coroutine[Any, Any, Any]]
 """What a party awaits when its own messages have left."""
 
 
-DEALING_NS = 16
+DEALING_NS = 12
 """About what a level of a comparison's key takes."""
 
 

@@ -35,7 +35,7 @@ MOVED = "(all + members * dealt)"
 BOUND = "max(1, min(l, k))"
 KEYED = f"members == 2 and n <= few_signs(few, f, {BOUND})"
 
-EVALUATING_NS = 6
+EVALUATING_NS = 4
 """About what a level of a comparison's key takes."""
 
 
