@@ -3,7 +3,7 @@ its view with that of a party.
 
 Every party shares a key with the dealer. All random values are drawn from these, so a party's parts of them cost
 nothing; what depends on all of them, such as the product of a triple, the dealer computes, and sends what is missing to
-one of them: the last, or who permutes. It only sends, and all of it can leave at once.
+one of them: the last, or who permutes; the key of a comparison to both. It only sends, and all of it can leave at once.
 
 Correlations are this party's parts of the random values and a function that gets what is sent, which the parties
 await after their own messages have left. At the dealer the values are sums of all parts, and of no further use.
@@ -12,7 +12,8 @@ await after their own messages have left. At the dealer the values are sums of a
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial, reduce
+from functools import cache, partial, reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,16 @@ Shape = tuple[int, ...]
 UNSIGNED = {8 * size: np.dtype(f"u{size}") for size in (1, 4, 8)}
 Later = Callable[[], Coroutine[Any, Any, Any]]
 """What a party awaits when its own messages have left."""
+
+
+DEALING_NS = 12
+"""About what a level of a comparison's key takes."""
+
+
+@cache
+def key_bits(bound: int) -> int:
+    """Of the key of one comparison with numbers of so many bits."""
+    return 8 * mpc.compare_len(bound)
 
 
 class Dealer:
@@ -93,6 +104,25 @@ class Dealer:
                     return {}
 
         return own, given
+
+    def comparisons(self, shape: Shape, bound: int) -> tuple[Array, Later]:
+        """Of two parties: numbers r, and what the kernel `compare_sign` takes, beside x + r mod 2^bound and the bound,
+        for the top bits of x. Both get the same bytes; what tells their keys apart are draws of each."""
+        party, n = self.party, prod(shape)
+        r, cipher = self._numbers(shape), party.key(*range(party.n))
+
+        async def given() -> dict[str, Any]:
+            if not self.deals:
+                root = self._key()
+                dealt = await party.recv(self.rank, packed(n, key_bits(bound)))
+                return {"cipher": cipher, "root": root, "second": party.rank == 1, "dealt": dealt}
+            work = mpc.compare_deal, r, bound, cipher, self._key(0), self._key(1)
+            dealt = await party.compute(*work, cost_ns=DEALING_NS * n * key_bits(bound) / 128)
+            for rank in range(2):
+                party.send(rank, dealt)
+            return {}
+
+        return r, given
 
     def scaled(self, shape: Shape) -> tuple[Bits, Array, Later]:
         """A bit r, a number a, and the numbers r and r a, one after the other."""

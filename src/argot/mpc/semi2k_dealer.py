@@ -11,16 +11,20 @@ What each message hides is written down in semi2k.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
+
+import numpy as np
 
 from .._core import approx, mpc, ring
 from ..runtime import cost
+from . import adder
 from . import additive_functions as functions
 from . import additive_order as orders
 from .additive import Column, minus, plus
 from .additive_order import Ordered
 from .bits import Bits
-from .dealer import Dealer, Later
+from .dealer import Dealer, Later, key_bits
 from .protocol import About, Arith, Array, Bool, full
 from .sums import Sum, low_bits, shortened, word
 
@@ -29,6 +33,20 @@ OPENED = "all * k"
 
 MOVED = "(all + members * dealt)"
 """A bit of a column that is shuffled: at every party's turn all others send it theirs, and the dealer what it lacks."""
+
+BOUND = "max(1, min(l, k))"
+KEYED = f"members == 2 and n <= few_signs(few, f, {BOUND})"
+
+EVALUATING_NS = 4
+"""About what a level of a comparison's key takes."""
+
+
+def few_signs(few: int, f: int, bound: int) -> int:
+    """Up to how many signs two parties take by keys: the two keys of so many take as long to send as the rounds that
+    they save. In one latency go as many bits as `few` truncations of f digits save with a third round (few.py).
+    """
+    saved = adder.top_rounds(bound, 2) - 1
+    return few * max(f - 1, 1) * saved // (2 * key_bits(bound))
 
 
 class Semi2kDealer(Ordered, functions.Sums):
@@ -41,7 +59,8 @@ class Semi2kDealer(Ordered, functions.Sums):
         parties="2 to 8, and a dealer",
         adversary="semi-honest: follow the program, join and analyse what they see",
         threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
-        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions; of two "
+        "parties AES-128 as an ideal cipher",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/semi2k.md",
     )
@@ -277,6 +296,34 @@ class Semi2kDealer(Ordered, functions.Sums):
         theirs = await self.party.exchange(1 - self.party.rank, hidden)
         factor = own if self.party.rank == 0 else mine  # f u = f (e ^ r) here, and f r' there
         return Bool((await product() ^ (theirs & factor),))
+
+    @cost(
+        rounds=f"1 if {KEYED} else adder.top_rounds({BOUND}, members)",
+        bits=f"all * {BOUND} + 2 * key_bits({BOUND}) if {KEYED} else adder.top_bits({BOUND}, members, all, dealt)",
+    )
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        """Few of two parties by keys that the dealer makes (`_sign_by_keys`); else by the circuit on bits."""
+        width = self._width(x, bound)
+        if self.n == 2 and x.size <= few_signs(self.few, self.fraction_bits, width):
+            return await self._sign_by_keys(x, width)
+        return await adder.sign(self, x, width)
+
+    async def _sign_by_keys(self, x: Arith, width: int) -> Bool:
+        """c = x + r mod 2^width is opened, and the top bit of c - r is a function of c of which each of two parties has
+        a share: a distributed comparison (Boyle et al., eprint 2020/1392; kernels_compare).
+        """
+        p = self.party
+        r, given = self.source.comparisons(x.shape, width)
+        if not self.computes:
+            await given()
+            return Bool((Bits.zeros(x.shape),))
+        own = ring.add(x.parts[0], r)
+        theirs, c = await p.exchange(1 - p.rank, mpc.pack(own, width)), np.empty_like(own)
+        mpc.unpack(theirs, width, c)
+        c, key = ring.add(own, c), await given()
+        work = EVALUATING_NS * x.size * key_bits(width) / 128
+        sign = await p.compute(partial(mpc.compare_sign, c, width, **key), cost_ns=work)
+        return Bool((Bits(sign, x.shape),))
 
     # ---- between numbers and bits ---------------------------------------------------------------------------------
 
