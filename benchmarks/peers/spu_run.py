@@ -5,13 +5,14 @@ Run by `benchmarks/run.py` inside the peer's own virtual environment; prints one
     python spu_run.py --op mul --n 1000000 --link tcp --reps 5
 
 Wall time runs from a link barrier to the slowest party's finish; compiling, sharing of inputs and revealing are
-outside the clock, and so is one first run. `--first small` has a small program instead for that, as set-up: a
-comparison, a product and a choice. Bytes are the link's own counters, summed over the parties, of the mean run. Over
+outside the clock, and so is one first run. `--first small` has a small program eight times instead, as set-up: a
+comparison, a product and a choice. (Cheetah makes keys in its first comparison, its first correlations in the second
+and the sixth.) Bytes are the link's own counters, summed over the parties, of the mean run. Over
 TCP `peak_bytes` is the largest resident set that a party's process has had.
 
 `--op share` times the sharing itself, which the peer does in one process and sends to nobody; it has no bytes.
-`--op setup` times what the first comparison of so many numbers takes longer than the second, in parties of their own
-for each run. `--op cancer` reads columns and labels, already scaled, from the file of `--data`.
+`--op setup` times what the first eight comparisons of so many numbers take longer than the next eight, in parties of
+their own for each run. `--op cancer` reads columns and labels, already scaled, from the file of `--data`.
 """
 
 import argparse
@@ -254,6 +255,9 @@ def party(rank, protocol, ports, works, pipe, log):
     link.stop_link()
 
 
+FIRST = 8
+"""Small runs after which parties have set up everything."""
+
 PARTIES = {"aby3": 3, "semi2k": 2, "cheetah": 2}
 
 
@@ -381,13 +385,12 @@ def figures(runs):
 
 
 def set_up(protocol, n, reps):
-    """Seconds and bytes of what parties without a past do first: a first comparison less a second, after each start."""
-    walls, sent = [], []
+    """Seconds and bytes of what parties without a past do first: the first comparisons less later ones."""
+    walls, sent, work = [], [], shared(protocol, "setup", n, 2 * FIRST)
     for _ in range(reps):
-        runs, _ = over_tcp(protocol, [shared(protocol, "setup", n, 2)])
-        (first, second), (much, little) = figures(runs)
-        walls.append(first - second)
-        sent.append(much - little)
+        runs, _ = over_tcp(protocol, [work])
+        for values, found in zip(figures(runs), (walls, sent), strict=True):
+            found.append(sum(values[:FIRST]) - sum(values[FIRST:]))
     return walls, sent
 
 
@@ -416,12 +419,12 @@ def main():
     else:
         works = [shared(a.protocol, a.op, sizes, a.reps + (a.first == "same"), a.data)]
         if a.first == "small":
-            works.insert(0, shared(a.protocol, "small", [16], 1))
+            works.insert(0, shared(a.protocol, "small", [16], FIRST))
         if a.link == "tcp":
             runs, found["peak_bytes"] = over_tcp(a.protocol, works)
         else:
             runs = in_memory(a.protocol, works)
-        walls, sent = (values[1:] for values in figures(runs))
+        walls, sent = (values[-a.reps :] for values in figures(runs))
     total = round(statistics.mean(sent))
     print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls, "bytes_total": total}))
 

@@ -197,7 +197,7 @@ def bench_cancer(
 
 @bench.command("setup")
 def bench_setup(reps: Reps = 5, protocol: Protocol = "cheetah", as_json: AsJson = False) -> None:
-    """What the first small comparison of a new device takes more than the second: keys, and correlations in bulk."""
+    """What the first small comparisons of a new device take more than later ones: keys, and correlations in bulk."""
     from .bench.setup import bench as run
 
     _print(run(reps, protocol), as_json)

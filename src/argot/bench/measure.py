@@ -14,6 +14,8 @@ from ..api.protocols import hiding
 from .arguments import addend
 
 NAMES = ("alice", "bob", "carol")
+FIRST = 8
+"""Comparisons that count as set-up: after so many the peer has made what it keeps too."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def median(call: Callable[[], Handle], reps: int) -> tuple[Cost, Handle]:
 
 @dataclass(frozen=True)
 class SetUp:
-    """What the first small comparison on a device took more than the second.
+    """What the first small comparisons on a device took more than later ones.
 
     Attributes:
         seconds: of the slowest party.
@@ -77,13 +79,16 @@ class SetUp:
 
 
 def set_up(device: MpcDevice) -> SetUp:
-    """Make what the members of a new device keep for all runs, by a comparison of 16 numbers; and measure it."""
+    """Make what the members of a new device keep for all runs, by comparisons of 16 numbers; and measure it."""
     alice, bob = device.parties[:2]
     x, y = (
         at(party)(addend)("real", -4.0, 4.0, [16], number, False).wait() for number, party in enumerate((alice, bob))
     )
-    first, second = (cost(at(device)(less)(x, y)) for _ in range(2))
-    return SetUp(max(first.seconds - second.seconds, 0.0), first.bytes_ahead - second.bytes_ahead)
+    costs = [cost(at(device)(less)(x, y)) for _ in range(2 * FIRST)]
+    first, later = costs[:FIRST], costs[FIRST:]
+    return SetUp(
+        max(sum(c.seconds for c in first) - sum(c.seconds for c in later), 0.0), sum(c.bytes_ahead for c in first)
+    )
 
 
 def figures(measured: Cost, made: SetUp) -> dict[str, Any]:
