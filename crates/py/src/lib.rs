@@ -12,6 +12,7 @@ mod mail;
 mod mpc;
 mod prf;
 mod ring;
+mod rlwe;
 mod sets;
 mod view;
 
@@ -33,6 +34,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(m, "mpc", mpc::register)?;
     submodule(m, "prf", prf::register)?;
     submodule(m, "sets", sets::register)?;
+    submodule(m, "rlwe", rlwe::register)?;
     submodule(m, "link", link::register)?;
     submodule(m, "mail", mail::register)
 }

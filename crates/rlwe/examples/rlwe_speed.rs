@@ -7,6 +7,7 @@ use argot_rlwe::linear::{Client, Server};
 use argot_rlwe::ntt::Ntt;
 use argot_rlwe::prime::vartime_primes;
 use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan, Rounding};
+use std::sync::Arc;
 use std::time::Instant;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -34,7 +35,7 @@ fn transforms() {
 }
 
 /// One term, with exact rounding or not.
-fn linear(params: &Params, plan: &(impl Packing + std::fmt::Debug)) {
+fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
     let (ring, rounding) = (params.ring_bits, params.rounding);
     println!("modulo 2^{ring}, {rounding:?}: {plan:?}");
     let client = Client::new(params).expect("randomness");

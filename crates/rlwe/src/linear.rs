@@ -31,6 +31,7 @@ use crate::scratch::Buffer;
 use crate::wire::{self, Kind};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Up to so many coefficients a plain polynomial is short ([`crate::ntt::Ntt::short_values`]): Horner's rule then
@@ -44,16 +45,16 @@ const GROUP: usize = 2 << 20;
 const TASK: usize = 160 << 10;
 
 /// Who encrypts a matrix, and holds the key.
-pub struct Client<'a> {
-    params: &'a Params,
+pub struct Client {
+    params: Arc<Params>,
     key: SecretKey,
 }
 
-impl<'a> Client<'a> {
+impl Client {
     /// With a fresh key.
-    pub fn new(params: &'a Params) -> Result<Client<'a>, Error> {
+    pub fn new(params: &Arc<Params>) -> Result<Client, Error> {
         Ok(Client {
-            params,
+            params: params.clone(),
             key: SecretKey::new(&params.chain)?,
         })
     }
@@ -65,7 +66,7 @@ impl<'a> Client<'a> {
 
     /// Encrypts the plan's first operand: a matrix row by row. Bits above the ring's are ignored.
     pub fn request<P: Packing>(&self, plan: &P, matrix: &[u64]) -> Result<Vec<u8>, Error> {
-        let params = self.params;
+        let params = &*self.params;
         let chain = &params.chain;
         want_degree(plan, chain)?;
         want_count(matrix, plan.sizes()[0])?;
@@ -107,7 +108,7 @@ impl<'a> Client<'a> {
 
     /// The client's share of the result.
     pub fn finish<P: Packing>(&self, plan: &P, answer: &[u8]) -> Result<Vec<u64>, Error> {
-        let (params, chain) = (self.params, &self.params.chain);
+        let (params, chain) = (&*self.params, &self.params.chain);
         want_degree(plan, chain)?;
         let length = plan.answer_bytes(params) - wire::HEADER;
         let body = wire::body(
@@ -135,16 +136,16 @@ impl<'a> Client<'a> {
 }
 
 /// Who multiplies by a matrix in the clear.
-pub struct Server<'a> {
-    params: &'a Params,
+pub struct Server {
+    params: Arc<Params>,
     public: PublicKey,
 }
 
-impl<'a> Server<'a> {
+impl Server {
     /// With the client's public key.
-    pub fn new(params: &'a Params, public_key: &[u8]) -> Result<Server<'a>, Error> {
+    pub fn new(params: &Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
         Ok(Server {
-            params,
+            params: params.clone(),
             public: PublicKey::read(&params.chain, public_key)?,
         })
     }
@@ -157,7 +158,7 @@ impl<'a> Server<'a> {
         request: &[u8],
         matrix: &[u64],
     ) -> Result<(Vec<u8>, Vec<u64>), Error> {
-        let (params, chain) = (self.params, &self.params.chain);
+        let (params, chain) = (&*self.params, &self.params.chain);
         want_degree(plan, chain)?;
         want_count(matrix, plan.sizes()[1])?;
         want_width(params, matrix)?;
@@ -223,7 +224,7 @@ impl<'a> Server<'a> {
         answer: [Values; 2],
         out: &mut [u8],
     ) -> Vec<u64> {
-        let (params, chain) = (self.params, &self.params.chain);
+        let (params, chain) = (&*self.params, &self.params.chain);
         let (bits, mask) = (chain.answer_bits, chain.answer_mask());
         let [c0, c1] = answer.map(|half| chain.switch(half));
         let mut random = Zeroizing::new(vec![0u8; 16 * plan.results()]);
@@ -297,7 +298,7 @@ impl<'a> Server<'a> {
     /// The plain polynomials of some columns of blocks, column by column, modulo each prime: coefficients of short
     /// ones, values of others.
     fn plain<P: Packing>(&self, plan: &P, matrix: &[u64], columns: Range<usize>, work: &mut Work) {
-        let params = self.params;
+        let params = &*self.params;
         let (size, degree) = (work.size, params.chain.degree);
         let inner_blocks = plan.counts()[1];
         let count = columns.len() * inner_blocks;

@@ -18,6 +18,7 @@ use crate::chain::{Chain, SECURE};
 use crate::error::Error;
 use crate::noise::{bits, of_products, of_switching, STATISTICAL_BITS};
 use crate::prime::{power, MOST_BITS};
+use std::sync::Arc;
 
 /// What becomes of the noise in the shares of a result.
 ///
@@ -38,7 +39,7 @@ pub enum Rounding {
 /// The most coefficients of plain polynomials in one answer, which bounds the inner dimension.
 pub const TERMS: usize = 1 << 20;
 
-/// Ring, widths and modulus. Building it takes milliseconds: keep it.
+/// Ring, widths and modulus. Building it takes milliseconds: keep it. Clients and servers share it.
 #[derive(Debug)]
 pub struct Params {
     pub ring_bits: u32,
@@ -51,7 +52,7 @@ pub struct Params {
 impl Params {
     /// Products modulo 2^`ring_bits`, 8 to 64, by plain operands of `operand_bits` as signed numbers: those of the
     /// ring for shares, fewer where the evaluator's matrix is in the clear and small.
-    pub fn new(ring_bits: u32, operand_bits: u32, rounding: Rounding) -> Result<Params, Error> {
+    pub fn new(ring_bits: u32, operand_bits: u32, rounding: Rounding) -> Result<Arc<Params>, Error> {
         for (got, least, most) in [(ring_bits, 8, 64), (operand_bits, 1, ring_bits)] {
             if !(least..=most).contains(&got) {
                 return Err(Error::Width { got, least, most });
@@ -63,12 +64,12 @@ impl Params {
             wanted = prime_bits.iter().sum();
             if wanted <= most {
                 let chain = Chain::new(degree, &prime_bits, answer_bits)?;
-                return Ok(Params {
+                return Ok(Arc::new(Params {
                     ring_bits,
                     operand_bits,
                     rounding,
                     chain,
-                });
+                }));
             }
         }
         Err(Error::NoParameters { bits: wanted })
@@ -145,7 +146,7 @@ mod tests {
             (32, Exact, 8192, 124, 81, 218),
             (32, LastPlace, 8192, 124, 42, 218),
         ] {
-            let chain = Params::new(ring, ring, rounding).unwrap().chain;
+            let chain = &Params::new(ring, ring, rounding).unwrap().chain;
             assert_eq!(
                 (chain.degree, chain.bits, chain.answer_bits),
                 (degree, bits, answer)

@@ -35,8 +35,9 @@ use crate::sample::{Purpose, Seed};
 use crate::scratch::Buffer;
 use crate::wire::{self, Kind};
 use rayon::prelude::*;
+use std::sync::Arc;
 
-/// Widths, plaintext primes and modulus. Building it takes milliseconds: keep it.
+/// Widths, plaintext primes and modulus. Building it takes milliseconds: keep it. Clients and servers share it.
 #[derive(Debug)]
 pub struct Params {
     pub ring_bits: u32,
@@ -62,7 +63,7 @@ struct Plain {
 
 impl Params {
     /// Shares modulo 2^`ring_bits`, 1 to 64, of products of numbers below 2^`x_bits` and 2^`y_bits`, at most 64 each.
-    pub fn new(ring_bits: u32, x_bits: u32, y_bits: u32) -> Result<Params, Error> {
+    pub fn new(ring_bits: u32, x_bits: u32, y_bits: u32) -> Result<Arc<Params>, Error> {
         for got in [ring_bits, x_bits, y_bits] {
             if !(1..=64).contains(&got) {
                 return Err(Error::Width {
@@ -88,7 +89,7 @@ impl Params {
                 if chain.primes.iter().any(|ntt| primes.contains(&ntt.prime)) {
                     return Err(Error::Primes { bits: plain_bits });
                 }
-                return Ok(Params {
+                return Ok(Arc::new(Params {
                     ring_bits,
                     x_bits,
                     y_bits,
@@ -96,7 +97,7 @@ impl Params {
                     joins: Joins::new(&primes),
                     chain,
                     plain_bits,
-                });
+                }));
             }
         }
         Err(Error::NoParameters { bits: wanted })
@@ -179,16 +180,16 @@ impl Plain {
 }
 
 /// Who encrypts x, and holds the key.
-pub struct Client<'a> {
-    params: &'a Params,
+pub struct Client {
+    params: Arc<Params>,
     key: SecretKey,
 }
 
-impl<'a> Client<'a> {
+impl Client {
     /// With a fresh key.
-    pub fn new(params: &'a Params) -> Result<Client<'a>, Error> {
+    pub fn new(params: &Arc<Params>) -> Result<Client, Error> {
         Ok(Client {
-            params,
+            params: params.clone(),
             key: SecretKey::new(&params.chain)?,
         })
     }
@@ -199,7 +200,7 @@ impl<'a> Client<'a> {
     }
 
     pub fn request(&self, x: &[u64]) -> Result<Vec<u8>, Error> {
-        let params = self.params;
+        let params = &*self.params;
         let chain = &params.chain;
         want_width(x, params.x_bits)?;
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
@@ -238,7 +239,7 @@ impl<'a> Client<'a> {
 
     /// The client's shares of `n` products.
     pub fn finish(&self, n: usize, answer: &[u8]) -> Result<Vec<u64>, Error> {
-        let params = self.params;
+        let params = &*self.params;
         let chain = &params.chain;
         let length = params.bytes(n)[1] - wire::HEADER;
         let shape = params.fingerprint(n);
@@ -285,23 +286,23 @@ impl<'a> Client<'a> {
 }
 
 /// Who multiplies by y in the clear.
-pub struct Server<'a> {
-    params: &'a Params,
+pub struct Server {
+    params: Arc<Params>,
     public: PublicKey,
 }
 
-impl<'a> Server<'a> {
+impl Server {
     /// With the client's public key.
-    pub fn new(params: &'a Params, public_key: &[u8]) -> Result<Server<'a>, Error> {
+    pub fn new(params: &Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
         Ok(Server {
-            params,
+            params: params.clone(),
             public: PublicKey::read(&params.chain, public_key)?,
         })
     }
 
     /// The answer and the server's shares. There are as many x as y.
     pub fn answer(&self, request: &[u8], y: &[u64]) -> Result<(Vec<u8>, Vec<u64>), Error> {
-        let params = self.params;
+        let params = &*self.params;
         let chain = &params.chain;
         want_width(y, params.y_bits)?;
         let [up, down] = params.bytes(y.len());
@@ -346,7 +347,7 @@ impl<'a> Server<'a> {
 
     /// A block's masks r, uniform below 2^(x + y + 40), as words, the lowest first; and the shares -r.
     fn mask(&self, seed: &Seed, block: usize, shares: &mut [u64]) -> Vec<Buffer> {
-        let params = self.params;
+        let params = &*self.params;
         let (degree, bits) = (params.chain.degree, params.mask_bits());
         let stream = seed.stream(Purpose::Mask, block);
         let words: Vec<_> = (0..bits.div_ceil(64))
@@ -443,7 +444,7 @@ mod tests {
     use super::*;
 
     /// Where in a plaintext's room the client's phases are, from -1/2 to 1/2.
-    fn offsets(params: &Params, y: u64) -> Vec<f64> {
+    fn offsets(params: &Arc<Params>, y: u64) -> Vec<f64> {
         let chain = &params.chain;
         let client = Client::new(params).unwrap();
         let server = Server::new(params, &client.public_key().unwrap()).unwrap();

@@ -5,6 +5,7 @@ use crate::ntt::Ntt;
 use crate::params::{Params, Rounding};
 use crate::prime::vartime_primes;
 use crate::scratch::Buffer;
+use std::sync::Arc;
 
 const VECTORS: &str = include_str!("../tests/vectors.txt");
 
@@ -23,7 +24,7 @@ fn number(i: usize) -> u128 {
         .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 
-fn params() -> Params {
+fn params() -> Arc<Params> {
     Params::new(64, 64, Rounding::Exact).unwrap()
 }
 
@@ -83,14 +84,14 @@ fn values(chain: &Chain) -> Buffer {
 
 #[test]
 fn switched() {
-    let chain = params().chain;
-    let switched: Vec<u128> = (0..16).map(chain.switch(values(&chain))).collect();
+    let chain = &params().chain;
+    let switched: Vec<u128> = (0..16).map(chain.switch(values(chain))).collect();
     assert_eq!(switched, answers("switched"));
 }
 
 #[test]
 fn joined() {
-    let chain = params().chain;
+    let chain = &params().chain;
     let c = (0..chain.degree).map(|i| number(i) & chain.answer_mask());
     let (low, high): (Vec<u64>, Vec<u64>) = c.map(|c| (c as u64, (c >> 64) as u64)).unzip();
     let mut secret = vec![0; chain.degree];

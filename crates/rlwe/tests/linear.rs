@@ -3,6 +3,7 @@
 
 use argot_rlwe::linear::{Client, Server};
 use argot_rlwe::{Error, Packing, Params, Plan, Rounding};
+use std::sync::Arc;
 
 fn numbers(seed: u8, n: usize, bits: u32) -> Vec<u64> {
     let mut words = vec![0; n];
@@ -26,7 +27,7 @@ fn plain(shape: [usize; 3], a: &[u64], b: &[u64]) -> Vec<u64> {
 }
 
 /// The sum of the shares less the product, as signed numbers of the ring; and the answer's bytes.
-fn run(params: &Params, shape: [usize; 3], a: &[u64], b: &[u64]) -> (Vec<i64>, Vec<u8>) {
+fn run(params: &Arc<Params>, shape: [usize; 3], a: &[u64], b: &[u64]) -> (Vec<i64>, Vec<u8>) {
     let plan = Plan::new(params, shape).unwrap();
     let client = Client::new(params).unwrap();
     let server = Server::new(params, &client.public_key().unwrap()).unwrap();

@@ -3,6 +3,7 @@
 
 use argot_rlwe::products::{Client, Params, Server};
 use argot_rlwe::Error;
+use std::sync::Arc;
 
 fn numbers(seed: u8, n: usize, bits: u32) -> Vec<u64> {
     let mut words = vec![0; n];
@@ -11,7 +12,7 @@ fn numbers(seed: u8, n: usize, bits: u32) -> Vec<u64> {
     words
 }
 
-fn check(params: &Params, x: &[u64], y: &[u64]) {
+fn check(params: &Arc<Params>, x: &[u64], y: &[u64]) {
     let client = Client::new(params).unwrap();
     let server = Server::new(params, &client.public_key().unwrap()).unwrap();
     let request = client.request(x).unwrap();

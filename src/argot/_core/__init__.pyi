@@ -7,6 +7,7 @@ from . import mail as mail
 from . import mpc as mpc
 from . import prf as prf
 from . import ring as ring
+from . import rlwe as rlwe
 from . import sets as sets
 
 def __getattr__(name: str) -> Any: ...

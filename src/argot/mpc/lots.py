@@ -67,7 +67,7 @@ class LotOfTwo(Lot):
         self.into = self.pair.allot(own) if own else 0
         self.out: int | None = None if theirs else 0
         if own:
-            party.send(self.peer, self.into.to_bytes(START, "little"))
+            party.send(self.peer, self.into.to_bytes(START, "little"), head=START)
 
     async def triples(self, width: int, widths: Sequence[int]) -> tuple[Bits, list[Bits], list[Bits]]:
         a, v = await self._received(width, len(widths))
@@ -167,7 +167,7 @@ class LotOfMany(Lot):
         count, into = self.width * n, {}
         for peer in self.others:
             into[peer] = p.kept(peer, Pair).allot(count)
-            p.send(peer, into[peer].to_bytes(START, "little"))
+            p.send(peer, into[peer].to_bytes(START, "little"), head=START)
         ends = {}
         for peer in self.others:
             pair = p.kept(peer, Pair)

@@ -14,7 +14,6 @@ from math import isqrt
 from .._core import ot, rlwe
 from ..runtime.meter import Chains
 from . import adder
-from .pair import START
 
 PART = 1 << 14
 """Elements of a part of a large array: two ciphertexts, and some million transfers for a comparison."""
@@ -78,29 +77,45 @@ def _in_turn(steps: list[Chains]) -> Chains:
     return functools.reduce(operator.add, steps)
 
 
-def lot_rounds(m: int) -> int:
-    """Of a lot."""
-    return 1 if m == 2 else 2
+def crossed(m: int) -> Chains:
+    """Each of every two parties asks the other, which answers."""
+    pairs = [Chains.sends(a, b, m) | Chains.sends(b, a, m) for a in range(m) for b in range(a)]
+    return functools.reduce(operator.or_, (pair + pair for pair in pairs))
+
+
+def lot_rounds(m: int) -> Chains:
+    """Of a lot: where ranges start, and of more than two what makes triples."""
+    return opened(m) if m == 2 else opened(m) + opened(m)
+
+
+def circuit_rounds(levels: int, m: int) -> Chains | int:
+    """Of a circuit of so many levels, and its lot."""
+    return lot_rounds(m) + int(levels) * opened(m) if levels else 0
+
+
+def sign_rounds(n: int, w: int, m: int, digit: int) -> Chains | int:
+    """Of `msb`, of w bits."""
+    if w == 1 or m > 2:
+        return circuit_rounds(adder.top_rounds(w, m), m)
+    leaves = crossed(2) if min(int(n), PART) >= 128 else asked(2)
+    return leaves + adder.tree(_digits(w, digit))[0] * opened(2)
 
 
 def b2a_rounds(n: int, w: int, m: int) -> Chains | int:
     """Of `b2a`: of two parties both ask at once, for one bit the second alone."""
     if w == 0:
         return 0
-    return waves(n) * (2 if m == 2 and w > 1 else later_turns(m))
+    return waves(n) * ((crossed(2) if w > 1 else asked(2)) if m == 2 else later_turns(m))
 
 
-def order_rounds(w: int, n: int, m: int) -> int:
-    """Of `order`: for each bit its number, products, the moves, and places opened."""
-    # A bit as a number: two parties alone, or one after the other; then b times a number; then the moves.
-    passed = b2a_rounds(n, 1, m) + waves(n) * mul_bit_rounds(m) + every_turn(m) + 1
-    found = int(w) * passed
-    return found.longest if isinstance(found, Chains) else found
-
-
-def mul_bit_rounds(m: int) -> Chains | int:
+def mul_bit_rounds(m: int) -> Chains:
     """Of `mul_bit`, on one part."""
-    return 2 if m == 2 else every_turn(m)
+    return crossed(2) if m == 2 else every_turn(m)
+
+
+def order_rounds(w: int, n: int, m: int) -> Chains:
+    """Of `order`: for each bit its number, products, the moves, and places opened."""
+    return int(w) * (b2a_rounds(n, 1, m) + waves(n) * mul_bit_rounds(m) + every_turn(m) + opened(m))
 
 
 # ---- bits ---------------------------------------------------------------------------------------------------------
@@ -124,7 +139,7 @@ def scaled_bytes(k: int, n: int, width: int, shift: int) -> int:
 
 def _scaled(k: int, n: int, width: int, shift: int) -> int:
     """Bits of both messages."""
-    return 8 * (START + -(-width * n // 8) + scaled_bytes(k, n, width, shift)) if width else 0
+    return 8 * (-(-width * n // 8) + scaled_bytes(k, n, width, shift)) if width else 0
 
 
 def scaled_bits(k: int, n: int, width: int, shift: int) -> Fraction:
@@ -182,12 +197,9 @@ def matrix_bits(k: int, n: int, left: int, right: int, m: int) -> Fraction:
     return Fraction(m * (m - 1) * 8 * sum(_matrices(int(k)).sizes(rows, inner, columns)), int(n))
 
 
-def lot_bits(n: int, joins: int, leaves: int, strings: int, m: int) -> Fraction:
-    """Of a lot: where ranges start, and of more than two parties the bits that make triples of what is random."""
-    if joins + leaves == 0:
-        return Fraction(0)
-    starts = Fraction(8 * START * _count(n), int(n))
-    return m * (m - 1) * (starts + (int(joins) * (1 + int(strings)) if m > 2 else 0))
+def lot_bits(joins: int, strings: int, m: int) -> int:
+    """Of a lot: of more than two parties the bits that make triples of what is random."""
+    return m * (m - 1) * int(joins) * (1 + int(strings)) if m > 2 else 0
 
 
 def halves(n: int) -> tuple[int, int]:
@@ -196,22 +208,13 @@ def halves(n: int) -> tuple[int, int]:
     return low, n - low
 
 
-def sign_rounds(w: int, m: int, digit: int) -> int:
-    """Of `msb`, of w bits."""
-    if w == 1 or m > 2:
-        return lot_rounds(m) * (w > 1) + adder.top_rounds(w, m)
-    return 2 + adder.tree(_digits(w, digit))[0]
-
-
 def sign_bits(n: int, w: int, m: int, digit: int) -> Fraction:
-    """Of `msb`, of w bits: where ranges start, transfers of one of many for each digit, products of bits for the
-    tree."""
+    """Of `msb`, of w bits: transfers of one of many for each digit, products of bits for the tree."""
     n, w = int(n), int(w)
     if w == 1 or m > 2:
-        found = lot_bits(n, adder.top_joins(w, m), adder.leaf_count(w, m), 2, m)
-        return found + adder.top_bits(w, m, m * (m - 1), 0)
+        return Fraction(lot_bits(adder.top_joins(w, m), 2, m) + adder.top_bits(w, m, m * (m - 1), 0))
     leaves = _over_parts(n, lambda size: sum(_leaves(half, w - 1, digit) for half in halves(size)))
-    return Fraction(8 * 2 * START * _count(n) + leaves, n) + 2 * adder.tree(_digits(w, digit))[1]
+    return Fraction(leaves, n) + 2 * adder.tree(_digits(w, digit))[1]
 
 
 def _digits(w: int, digit: int) -> int:
@@ -238,11 +241,11 @@ def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:
-    """Of columns of so many bits that are permuted by each party in turn: to each from each other where its range
-    starts, choices of switches; a row for each switch and one more, and the rows themselves."""
+    """Of columns of so many bits that are permuted by each party in turn: of each and every other choices of switches,
+    a row for each switch and one more, and the rows themselves."""
     n = int(n)
     switches = ot.switches(n)
-    each = 8 * (START + -(-switches // 8))
+    each = 8 * -(-switches // 8)
     for w in map(int, widths):
         each += 8 * (-(-switches * w // 8) + -(-w // 8)) + n * w
     return Fraction(m * (m - 1) * each, n)

@@ -74,7 +74,7 @@ class Transfers(Ordered):
         if bits is not None:
             start = pair.allot(width * n)
             into = await pair.receiver(p, start, width * n)
-            p.send(peer, start.to_bytes(START, "little") + into.choose(bits.planes, n))
+            p.send(peer, start.to_bytes(START, "little") + into.choose(bits.planes, n), head=START)
         if deltas is not None:
             request: bytes = await p.recv(peer, START + -(-width * n // 8))
             out = await pair.sender(p, int.from_bytes(request[:START], "little"), width * n)
@@ -131,7 +131,7 @@ class Transfers(Ordered):
             products = await self._cross_in_parts(peer, left, right)
             return ring.sum(products.reshape(every), (1,))
         p = self.party
-        keys = await self._pair(peer).lattice(p, "matrices", self.k, self.k, 1)
+        keys = await self._pair(peer).lattice(p, "matrices", self.k, self.k)
         up, down = keys.sizes(m, inner, columns)
         p.send(peer, await p.compute(keys.request, x, y))
         answer, mine = await p.compute(keys.answer, await p.recv(peer, up), x, y)
@@ -150,7 +150,7 @@ class Transfers(Ordered):
 
     # ---- products of shared values --------------------------------------------------------------------------------
 
-    @cost(rounds="2 * costs.waves(n)", bits="costs.product_bits(k, n, members)")
+    @cost(rounds="costs.waves(n) * costs.crossed(members)", bits="costs.product_bits(k, n, members)")
     async def mul(self, x: Arith, y: Arith) -> Arith:
         """The products of all pairs of parts."""
         if x.shape != y.shape:
@@ -172,7 +172,10 @@ class Transfers(Ordered):
         a = x.parts[0].reshape(-1)
         return await self._over_pairs(ring.mul(a, a), x.shape, lambda peer: self._one_cross(peer, a))
 
-    @cost(rounds="2 * costs.matrix_waves(k, n, left, right)", bits="costs.matrix_bits(k, n, left, right, members)")
+    @cost(
+        rounds="costs.matrix_waves(k, n, left, right) * costs.crossed(members)",
+        bits="costs.matrix_bits(k, n, left, right, members)",
+    )
     async def matmul(self, x: Arith, y: Arith) -> Arith:
         """As `mul`, of matrices."""
         a, b = x.parts[0], y.parts[0]
@@ -247,15 +250,17 @@ class Transfers(Ordered):
 
     # ---- bits -----------------------------------------------------------------------------------------------------
 
-    @cost(rounds="costs.lot_rounds(members) + 1", bits="costs.lot_bits(n, w, 0, 1, members) + all * 2 * w")
+    @cost(
+        rounds="costs.lot_rounds(members) + costs.opened(members)", bits="costs.lot_bits(w, 1, members) + all * 2 * w"
+    )
     async def and_(self, x: Bool, y: Bool) -> Bool:
         """See `ands`."""
         (both,) = await self.ands(x, [y])
         return both
 
     @cost(
-        rounds="costs.lot_rounds(members) + 1",
-        bits="costs.lot_bits(n, w, 0, 2 if others > w else 1, members) + all * (w + others)",
+        rounds="costs.lot_rounds(members) + costs.opened(members)",
+        bits="costs.lot_bits(w, 2 if others > w else 1, members) + all * (w + others)",
     )
     async def ands(self, x: Bool, ys: Sequence[Bool]) -> list[Bool]:
         """Beaver's product (CRYPTO 1991): x ^ a and y ^ b are opened; what hides x is the same for all y."""
@@ -286,11 +291,8 @@ class Transfers(Ordered):
         return Bool((product ^ (theirs & factor),))
 
     @cost(
-        rounds="costs.waves(n) * (costs.lot_rounds(members) * (w > 1) + adder.word_rounds(w, members))",
-        bits="""
-        costs.lot_bits(n, adder.word_joins(w, members), adder.leaf_count(w, members), 2, members)
-        + adder.word_bits(w, members, all, 0)
-        """,
+        rounds="costs.waves(n) * costs.circuit_rounds(adder.word_rounds(w, members), members)",
+        bits="costs.lot_bits(adder.word_joins(w, members), 2, members) + adder.word_bits(w, members, all, 0)",
     )
     async def a2b(self, x: Arith, width: int | None = None) -> Bool:
         """See `Additive.a2b`."""
@@ -303,7 +305,7 @@ class Transfers(Ordered):
         return await self._parts(part, x)
 
     @cost(
-        rounds=f"costs.waves(n) * costs.sign_rounds({WIDTH}, members, digit)",
+        rounds=f"costs.waves(n) * costs.sign_rounds(n, {WIDTH}, members, digit)",
         bits=f"costs.sign_bits(n, {WIDTH}, members, digit)",
     )
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
@@ -320,10 +322,9 @@ class Transfers(Ordered):
         return await self._parts(part, x)
 
     @cost(
-        rounds=f"costs.waves(n) * (costs.lot_rounds(members) * ({WIDTH} > 1) + adder.zero_rounds({WIDTH}, members))",
+        rounds=f"costs.waves(n) * costs.circuit_rounds(adder.zero_rounds({WIDTH}, members), members)",
         bits=f"""
-        costs.lot_bits(n, adder.zero_joins({WIDTH}, members), 0, 1, members)
-        + adder.zero_bits({WIDTH}, members, all, 0)
+        costs.lot_bits(adder.zero_joins({WIDTH}, members), 1, members) + adder.zero_bits({WIDTH}, members, all, 0)
         """,
     )
     async def equal(self, x: Arith, y: Arith, bound: int | None = None) -> Bool:
@@ -400,7 +401,7 @@ class Transfers(Ordered):
         return await orders.order(self, key)
 
     @cost(
-        rounds="costs.every_turn(members) + 1 + costs.turns_back(members)",
+        rounds="costs.every_turn(members) + costs.opened(members) + costs.turns_back(members)",
         bits="""
         costs.moved_bits(n, members, w) + costs.moved_bits(n, members, orders.index_width(n))
         + all * orders.index_width(n)
@@ -410,7 +411,7 @@ class Transfers(Ordered):
         return await orders.take(self, values, order)
 
     @cost(
-        rounds="costs.every_turn(members) + 1",
+        rounds="costs.every_turn(members) + costs.opened(members)",
         bits="costs.moved_bits(n, members, w, orders.index_width(n)) + all * orders.index_width(n)",
     )
     async def place(self, values: Sequence[Arith | Bool], places: Bool) -> list[Arith | Bool]:
@@ -433,7 +434,7 @@ class Transfers(Ordered):
             p, pair = self.party, self._pair(peer)
             start = pair.allot(switches)
             cots = await pair.receiver(p, start, switches)
-            p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches))
+            p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches), head=START)
             hidden = [await p.recv(peer, column) for column in columns]
             message = await p.recv(peer, ot.permute_bytes(n, kinds))
             rest = await p.compute(cots.permute, index, kinds, message)

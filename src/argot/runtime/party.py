@@ -141,9 +141,10 @@ class Party:
         """Whether a task runs: not where a protocol without messages is driven by hand."""
         return self._scheduler.task is not None
 
-    def send(self, peer: int, data: Any) -> None:
+    def send(self, peer: int, data: Any, head: int = 0) -> None:
         """Send an array, `Bits` or bytes to `peer`; it leaves when all tasks wait, or earlier when much has gathered or
-        something has waited for long.
+        something has waited for long. The first `head` bytes say what the message belongs to: as the name of a message
+        they are not counted as payload.
 
         Raises:
             ProgramError: `peer` is this party, or nobody.
@@ -153,9 +154,9 @@ class Party:
         size, weight = self._mail.send(task, peer, payload)
         record = task.record
         record.messages += 1
-        record.bits += 8 * size
+        record.bits += 8 * (size - head)
         if self.debug:
-            self._note_send(task, peer, payload, size)
+            self._note_send(task, peer, payload, size - head)
         if weight > self.flush_bytes and self.flush is not None:
             self.flush(peer, self._mail.packet(peer))
 
