@@ -397,7 +397,11 @@ def set_up(protocol, n, reps):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--op", required=True)
-    parser.add_argument("--n", required=True, help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp; epochs,batch of cancer")
+    parser.add_argument(
+        "--n",
+        required=True,
+        help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp; epochs,batch of cancer",
+    )
     parser.add_argument("--protocol", choices=list(PARTIES), default="aby3")
     parser.add_argument("--link", choices=["tcp", "memory"], default="tcp")
     parser.add_argument("--first", choices=["same", "small"], default="same", help="what runs before the clock")

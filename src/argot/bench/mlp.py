@@ -68,9 +68,7 @@ def bench(
     }
 
 
-def infer(
-    rows: int, reps: int = 5, protocol: str = "aby3", agents: Federation | None = None
-) -> dict[str, Any]:
+def infer(rows: int, reps: int = 5, protocol: str = "aby3", agents: Federation | None = None) -> dict[str, Any]:
     """Scores of alice's images by bob's network, of which no shares exist before: making them is part of it.
 
     Args:

@@ -13,8 +13,8 @@ def bench(reps: int = 5, protocol: str = "cheetah") -> dict[str, Any]:
     """Open devices one after the other; each has keys and correlations of its own.
 
     Returns:
-        op, protocol, seconds (median), bytes_total: what the first comparisons of 16 numbers on an open device took more
-        than later ones, and what all parties sent outside of them.
+        op, protocol, seconds (median), bytes_total: what the first comparisons of 16 numbers on an open device took
+        more than later ones, and what all parties sent outside of them.
     """
     with local(*names(protocol)) as federation:
         made = []

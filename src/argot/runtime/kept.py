@@ -5,8 +5,8 @@ belong to no run. Whoever needs something of that kind asks its party for it (`P
 each peer and kind, made when it is first asked for, and gone with the device.
 
 Messages of a channel are handled one at a time, in order, in a thread of the channel; what waits for their effects
-waits for a `Future` (`Party.settled`). They do not count as rounds or payload of a run: what was sent on channels since the
-run before is a figure of its own (`Meter.ahead_bytes`).
+waits for a `Future` (`Party.settled`). They do not count as rounds or payload of a run: what was sent on channels since
+the run before is a figure of its own (`Meter.ahead_bytes`).
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ class _LinkChannel:
             while not self._closed:
                 while self._outgoing:
                     message = self._outgoing.popleft()
+                    self.sent += len(message)  # before anybody can have it, and end a run for that
                     self._link.send(self._name, self._address, [message])
-                    self.sent += len(message)
                 for _, message in self._inbox.take(None):
                     if message is None:
                         raise PartyLost(f"{self._name} is gone", party=self._name)

@@ -152,7 +152,7 @@ class Meter:
         rounds: the longest chain of dependent messages, of all parties (those of the record are this party's).
         seconds: from the first message of the agreement to the last party's end; `waiting` of them idle.
         sent_bytes: payload sent; `wire_bytes` with headers and padding, before TLS.
-        ahead_bytes: sent since the session's last run on the channels of what outlives runs: set-up, correlations, keys.
+        ahead_bytes: sent since the session's last run on the channels of what outlives runs, such as correlations.
         messages, packets: sent. Packets depend on the timing, messages do not.
         record: calls, rounds, bytes and seconds by path of operations.
         spans: when equations of a program began and ended.
