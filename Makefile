@@ -61,6 +61,8 @@ format: setup
 bench: setup
 	$(BIN)/python benchmarks/run.py --write
 	$(BIN)/python benchmarks/peer_table.py --write
+	$(BIN)/python benchmarks/peer_table.py --protocol semi2k+dealer --out out/peer-semi2k.json --write
+	$(BIN)/python benchmarks/peer_table.py --protocol cheetah --out out/peer-cheetah.json --write
 	$(BIN)/python benchmarks/examples.py --write
 	$(BIN)/python benchmarks/memory.py --write
 

@@ -3,11 +3,11 @@
     python benchmarks/memory.py                         # the table; out/memory.json
     python benchmarks/memory.py --only mul,less --write # some rows; --write puts them into README.md
 
-Three agents as in a deployment, fresh for each row. A row's program runs once with small arrays, for what is imported
-and cached; what the agents hold when they have given back what they kept for later is the baseline. Then the inputs are
-made at alice and bob and joined, what was kept goes back again, the mark that the kernel keeps of each agent's peak is
-cleared, the program runs, and the mark is read: the peak is all that is above the baseline, the inputs included.
-"Absolute" is the mark itself, interpreter, libraries and all.
+Agents as in a deployment, three of ABY3 here, fresh for each row. A row's program runs once with small arrays, for what
+is imported and cached; what the agents hold when they have given back what they kept for later is the baseline. Then
+the inputs are made at alice and bob and joined, what was kept goes back again, the mark that the kernel keeps of each
+agent's peak is cleared, the program runs, and the mark is read: the peak is all that is above the baseline, the inputs
+included. "Absolute" is the mark itself, interpreter, libraries and all.
 
 The live set of a program at an equation is what its operands, its results and all values needed later take at one party
 (`live_set`): two ring words for each shared number, two bits for each shared bit.
@@ -31,13 +31,13 @@ import argot
 from argot.api.calls import device as at
 from argot.bench import mlp, mpc
 from argot.bench.arguments import addend
+from argot.bench.measure import names
 from argot.linear import schedule
 from argot.vm.ir import SECRET, Block, Program, Var
 from argot.vm.lower import Spec, trace
 
 OUT = ROOT / "out" / "memory.json"
 MARKS = "<!-- memory -->", "<!-- end of memory -->"
-PARTIES = ("alice", "bob", "carol")
 
 RATIO = 4.0
 """Peak above the baseline, over the largest live set."""
@@ -50,7 +50,7 @@ IDLE = 4.0
 """Seconds after which an agent that had nothing to do has given back what it kept for later."""
 
 PARTS = 2
-"""Parts of a share that a party of ABY3 holds."""
+"""Parts of a share that a party of ABY3 holds; the live set is counted for ABY3."""
 
 
 # ---- what a program has to keep --------------------------------------------------------------------------------------
@@ -177,10 +177,10 @@ class Found:
         return self.name in BOUNDED and self.absolute > ABSOLUTE
 
 
-def measure(name: str, work: Work) -> Found:
-    """Run it with three agents of its own."""
-    with argot.local(*PARTIES) as federation:
-        device = federation.mpc(*federation.parties, protocol="aby3")
+def measure(name: str, work: Work, protocol: str = "aby3") -> Found:
+    """Run it with agents of its own."""
+    with argot.local(*names(protocol)) as federation:
+        device = federation.seat(protocol)
         run = at(device)(work.run)
         agents = children()
         run(*(_secret(federation, device, work, shape) for shape in work.small)).wait()

@@ -2,13 +2,20 @@
 
     python benchmarks/peer_table.py [--only sort,mul:1e6] [--rounds 3] [--link tcp] [--out out/peer.json] [--write]
     python benchmarks/peer_table.py --protocol semi2k+dealer --write
+    python benchmarks/peer_table.py --protocol cheetah --write
 
 Each row is measured as in `run.py`, in turn. Here both limits are ratios: no row may take more than half of the
 peer's time or 0.8 of its bytes, some have a limit of their own, and the geometric means, which are of the operations
 alone, have theirs. `--link` is the peer's for operations: processes over loopback TCP, as ours, or threads that pass
 messages in memory. Whole programs of the peer always pass them in memory, but for the chain, which measures links.
-`--protocol semi2k+dealer` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only` takes
-names of rows, or of operations for all of their sizes. `--write` puts the table into benchmarks/README.md.
+`--protocol semi2k+dealer` is two parties: ours with a dealer, the peer with its first party trusted to deal. `--only`
+takes names of rows, or of operations for all of their sizes. `--write` puts the table into benchmarks/README.md.
+
+`--protocol cheetah` is two parties alone. What they set up is a row of its own, and made by small programs before any
+other row. They go on making correlations in bulk, which falls into some of the runs: so times are means of all runs, of
+both programs, and bytes those of operations and of correlations (`bytes_ahead`), means as well. Rows say how often the
+peer runs, once where it takes seconds. Two rows have peaks of memory besides: the agent's that takes most
+(`memory.py` says how), and the largest of the peer's processes, each with its interpreter.
 """
 
 from __future__ import annotations
@@ -18,18 +25,27 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, mean
 
-from run import ROOT, in_turn, write
+import memory
+import numpy as np
+from run import ROOT, alone, in_turn, write
+
+from argot.bench import cancer
 
 TIME, BYTES = 0.5, 0.8
 MEAN_TIME, MEAN_BYTES = 0.10, 0.35
 MARKS = {
     "aby3": ("<!-- peer table -->", "<!-- end of peer table -->"),
     "semi2k+dealer": ("<!-- semi2k -->", "<!-- end of semi2k -->"),
+    "cheetah": ("<!-- cheetah -->", "<!-- end of cheetah -->"),
 }
+
+
+Limits = tuple[float, float | None]
+"""Of the geometric means of times and of bytes."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +55,28 @@ class Row:
     Attributes:
         name: the operation and its size.
         ours: arguments of `argot bench`.
-        peer: operation and size in the peer's script.
-        time: the ratio of times must be at most this.
-        bytes: the ratio of bytes must be at most this; None where the peer sends nothing.
+        peer: operation and size in the peer's script; None where it does not end.
+        time: the ratio of times must be at most this; None where there is no limit.
+        bytes: the ratio of bytes must be at most this; None where the peer sends nothing, or there is no limit.
         reps: runs of each program, of which the median counts.
         link: the peer's, where it is not to be chosen.
+        peer_reps: runs of the peer, where they are others.
+        memory: the ratio of peaks must be at most this; None where they are not measured.
     """
 
     name: str
     ours: list[str]
-    peer: tuple[str, str]
-    time: float = TIME
+    peer: tuple[str, str] | None
+    time: float | None = TIME
     bytes: float | None = BYTES
     reps: int = 5
     link: str | None = None
+    peer_reps: int | None = None
+    memory: float | None = None
+
+    @property
+    def op(self) -> str:
+        return self.name.split(":")[0]
 
 
 def mpc(op: str, size: str, n: str, time: float = TIME, bytes: float = BYTES, reps: int = 5) -> Row:
@@ -78,57 +102,128 @@ ROWS = [
 ]
 SEMI2K_TIME = 0.25  # of the geometric mean
 SEMI2K = [
-    Row(f"{op}:{size}", ["mpc", "--op", op, "--n", SIZES[size], "--protocol", "semi2k+dealer"], (op, SIZES[size]), 1.0, None)
+    Row(
+        f"{op}:{size}",
+        ["mpc", "--op", op, "--n", SIZES[size], "--protocol", "semi2k+dealer"],
+        (op, SIZES[size]),
+        1.0,
+        None,
+    )
     for op in (*FAST, *SLOW)
     for size in ("1e4", "1e5")
 ]
-PROGRAMS = ("chain", "lr", "mlp", "share")
+
+
+def pair(op: str, size: str, time: float | None = 1.0, bytes: float | None = None, reps: int = 5, peer: int = 1) -> Row:
+    """An operation of two parties alone, and how often the peer runs it."""
+    n = SIZES.get(size, size.replace("x", ","))
+    ours = ["mpc", "--protocol", "cheetah", "--op", op, "--n", n]
+    return Row(f"{op}:{size}", ours, (op, n), time, bytes, reps, peer_reps=peer)
+
+
+CANCER = ROOT / "out" / "cancer.npz"
+CHEETAH_TIME = 0.1  # of the geometric mean
+CHEETAH = [
+    Row("setup", ["setup", "--protocol", "cheetah"], ("setup", "16"), 0.5, None, reps=5, link="tcp", peer_reps=2),
+    *(pair(op, "1e4", reps=30, peer=30) for op in ("mul", "less", "relu", "max")),
+    pair("exp", "1e4", reps=15, peer=15),
+    *(pair(op, "1e4", 0.05, reps=15, peer=1) for op in ("reciprocal", "log", "sqrt")),
+    pair("sigmoid", "1e5", 0.05),
+    replace(pair("mul", "1e6", 0.2, peer=2), memory=0.25),
+    replace(pair("less", "1e6", 0.15, 0.5), memory=0.25),
+    pair("matmul", "500x500x500", 0.2, 0.7),
+    replace(pair("matmul", "1000x1000x1000", None, reps=1), peer=None),
+    Row("cancer:10x64", ["cancer", "--protocol", "cheetah"], ("cancer", "10,64"), 0.1, 0.1, 3, "memory", 1),
+    Row("infer:128", ["infer", "--protocol", "cheetah"], ("infer", "128"), None, None, 5, "memory", 1),
+]
+PROGRAMS = ("chain", "lr", "mlp", "share", "setup", "cancer", "infer")
+TABLES: dict[str, tuple[list[Row], Limits]] = {
+    "aby3": (ROWS, (MEAN_TIME, MEAN_BYTES)),
+    "semi2k+dealer": (SEMI2K, (SEMI2K_TIME, None)),
+    "cheetah": (CHEETAH, (CHEETAH_TIME, None)),
+}
 
 
 def measure(row: Row, link: str, rounds: int, protocol: str = "aby3") -> dict:
     """Both programs' figures and their ratios, with the limits."""
+    link, mine = row.link or link, [*row.ours, "--reps", str(row.reps)]
+    if row.peer is None:
+        return {"name": row.name, "ours": alone(mine), "time_text": "completes"}
     op, n = row.peer
-    link, reps = row.link or link, ["--reps", str(row.reps)]
-    theirs = ["spu_run.py", "--protocol", protocol, "--op", op, "--n", n, "--link", link, *reps]
-    peer, ours = in_turn(theirs, [*row.ours, *reps], rounds)
+    name, reps = protocol.partition("+")[0], str(row.peer_reps or row.reps)
+    theirs = ["spu_run.py", "--protocol", name, "--op", op, "--n", n, "--link", link, "--reps", reps]
+    if op == "cancer":
+        theirs += ["--data", str(CANCER)]
+    if protocol == "cheetah" and op != "setup":
+        theirs += ["--first", "small"]
+    peer, ours = in_turn(theirs, mine, rounds)
+    if protocol == "cheetah":
+        peer["seconds_median"], peer["seconds"] = peer["seconds"], mean(peer["runs"])
+        ours["seconds_median"], ours["seconds"] = ours["seconds"], ours.get("seconds_mean", ours["seconds"])
     found = {"name": row.name, "link": link, "ours": ours, "peer": peer}
     found["time"], found["time_limit"] = ours["seconds"] / peer["seconds"], row.time
-    if row.bytes is not None:
-        found["bytes"], found["bytes_limit"] = ours["bytes_total"] / peer["bytes_total"], row.bytes
+    if "bytes_total" in peer and (row.bytes is not None or protocol == "cheetah"):
+        found["bytes"], found["bytes_limit"] = sent(ours) / peer["bytes_total"], row.bytes
+    if row.memory is not None:
+        ours["peak_bytes"] = memory.measure(row.name, memory.works()[row.name], protocol).absolute
+        found["memory"], found["memory_limit"] = ours["peak_bytes"] / peer["peak_bytes"], row.memory
     return found
 
 
-def summary(rows: list[dict], time: float = MEAN_TIME) -> dict:
+def sent(ours: dict) -> int:
+    """All bytes of ours: those of operations, and of what was made ahead of them."""
+    return ours["bytes_total"] + ours.get("bytes_ahead", 0)
+
+
+def summary(rows: list[dict], limits: Limits = (MEAN_TIME, MEAN_BYTES)) -> dict:
     """Geometric means of the ratios of operations, or of all rows if there are no others, with their limits."""
+    rows = [r for r in rows if "peer" in r]
     rows = [r for r in rows if r["name"].split(":")[0] not in PROGRAMS] or rows
-    found = {"time": geometric_mean(r["time"] for r in rows), "time_limit": time}
+    if not rows:
+        return {}
+    found = {"time": geometric_mean(r["time"] for r in rows), "time_limit": limits[0]}
     if ratios := [r["bytes"] for r in rows if "bytes" in r]:
-        found |= {"bytes": geometric_mean(ratios), "bytes_limit": MEAN_BYTES}
+        found |= {"bytes": geometric_mean(ratios), "bytes_limit": limits[1]}
     return found
 
 
-def table(rows: list[dict], time: float = MEAN_TIME) -> str:
+def table(rows: list[dict], limits: Limits = (MEAN_TIME, MEAN_BYTES)) -> str:
     """The measurements as Markdown, the means last."""
     lines = [
         "| row | ours | peer | time | at most | our bytes | peer's | bytes | at most |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
-        ours, peer = r["ours"], r["peer"]
-        took = f"{ours['seconds'] * 1e3:.1f} ms | {peer['seconds'] * 1e3:.1f} ms"
-        sent = f"{ours['bytes_total']:,} | " + (f"{peer['bytes_total']:,}" if "bytes_total" in peer else "-")
-        lines.append(f"| {r['name']} | {took} | {ratio(r, 'time')} | {sent} | {ratio(r, 'bytes')} |")
-    means = summary(rows, time)
+        ours, peer = r["ours"], r.get("peer", {})
+        took = f"{ours['seconds'] * 1e3:.1f} ms | " + (f"{peer['seconds'] * 1e3:.1f} ms" if peer else "-")
+        ahead = f" ({ours['bytes_ahead']:,} ahead)" if ours.get("bytes_ahead") else ""
+        bytes_sent = f"{sent(ours):,}{ahead} | " + (f"{peer['bytes_total']:,}" if "bytes_total" in peer else "-")
+        lines.append(f"| {r['name']} | {took} | {ratio(r, 'time')} | {bytes_sent} | {ratio(r, 'bytes')} |")
+    means = summary(rows, limits)
     lines.append(f"| geometric mean | | | {ratio(means, 'time')} | | | {ratio(means, 'bytes')} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *peaks(rows)])
+
+
+def peaks(rows: list[dict]) -> list[str]:
+    """A table of peak memory, where rows have it."""
+    measured = [r for r in rows if "memory" in r]
+    if not measured:
+        return []
+    lines = ["", "| peak memory of a party | ours | peer | ratio | at most |", "|---|---|---|---|---|"]
+    for r in measured:
+        ours, peer = (f"{r[of]['peak_bytes'] / 1e6:.0f} MB" for of in ("ours", "peer"))
+        lines.append(f"| {r['name']} | {ours} | {peer} | {ratio(r, 'memory')} |")
+    return lines
 
 
 def ratio(found: dict, what: str) -> str:
     """Two cells: a ratio, marked if it is above its limit, and the limit."""
     if what not in found:
-        return "- | -"
-    missed = " **missed**" if found[what] > found[f"{what}_limit"] else ""
-    return f"{found[what]:.3f}{missed} | {found[f'{what}_limit']:g}"
+        return f"- | {found.get(f'{what}_text', '-')}"
+    limit = found[f"{what}_limit"]
+    if limit is None:
+        return f"{found[what]:.3f} | -"
+    return f"{found[what]:.3f}{' **missed**' if found[what] > limit else ''} | {limit:g}"
 
 
 def chosen(only: str | None, rows: list[Row]) -> list[Row]:
@@ -136,9 +231,9 @@ def chosen(only: str | None, rows: list[Row]) -> list[Row]:
     if only is None:
         return rows
     wanted = set(only.split(","))
-    if unknown := wanted - {name for row in rows for name in (row.name, row.peer[0])}:
+    if unknown := wanted - {name for row in rows for name in (row.name, row.op)}:
         raise ValueError(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
-    return [row for row in rows if wanted & {row.name, row.peer[0]}]
+    return [row for row in rows if wanted & {row.name, row.op}]
 
 
 def main() -> None:
@@ -151,22 +246,25 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     a = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    every, limits = TABLES[a.protocol]
     try:
-        todo = chosen(a.only, ROWS if a.protocol == "aby3" else SEMI2K)
+        todo = chosen(a.only, every)
     except ValueError as error:
         parser.error(str(error))
     rows: list[dict] = []
-    mean = MEAN_TIME if a.protocol == "aby3" else SEMI2K_TIME
     date = time.strftime("%Y-%m-%d")
     a.out.parent.mkdir(exist_ok=True)
+    if any(row.op == "cancer" for row in todo):
+        x = np.hstack([cancer.columns(0), cancer.columns(1)])
+        np.savez(CANCER, x=x.astype(np.float32), y=cancer.labels().astype(np.float32))
     for row in todo:
         rows.append(measure(row, a.link, a.rounds, a.protocol))
-        print(f"-- {row.name}: {rows[-1]['time']:.3f}", file=sys.stderr, flush=True)
-        a.out.write_text(json.dumps({"date": date, "rows": rows, "mean": summary(rows, mean)}, indent=1))
-    print("\n" + table(rows, mean) + f"\n\nwritten to {a.out}")
+        print(f"-- {row.name}: {ratio(rows[-1], 'time')}", file=sys.stderr, flush=True)
+        a.out.write_text(json.dumps({"date": date, "rows": rows, "mean": summary(rows, limits)}, indent=1))
+    print("\n" + table(rows, limits) + f"\n\nwritten to {a.out}")
     if a.write:
         write(
-            f"\nMeasured {date}, median of {a.rounds} rounds, the peer's link: {a.link}.\n\n{table(rows, mean)}\n",
+            f"\nMeasured {date}, median of {a.rounds} rounds, the peer's link: {a.link}.\n\n{table(rows, limits)}\n",
             *MARKS[a.protocol],
         )
 

@@ -122,9 +122,13 @@ def middle(runs: list[dict]) -> dict:
 def in_turn(peer: list[str], ours: list[str], rounds: int) -> tuple[dict, dict]:
     """The middle runs of the peer's script and of `argot bench`, with these arguments."""
     theirs = [str(peer_python()), str(ROOT / "benchmarks" / "peers" / peer[0]), *peer[1:]]
-    mine = [str(Path(sys.executable).parent / "argot"), "bench", *ours, "--json"]
-    pairs = [(last_json(theirs), last_json(mine)) for _ in range(rounds)]
+    pairs = [(last_json(theirs), alone(ours)) for _ in range(rounds)]
     return middle([run for run, _ in pairs]), middle([run for _, run in pairs])
+
+
+def alone(ours: list[str]) -> dict:
+    """What `argot bench` prints with these arguments."""
+    return last_json([sys.executable, "-m", "argot", "bench", *ours, "--json"])
 
 
 def measure(row: Row, rounds: int) -> dict:

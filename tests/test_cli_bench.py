@@ -36,6 +36,12 @@ BOUNDS = {
 }
 
 
+FIGURES = [
+    *("seconds", "seconds_mean", "bytes_total", "bytes_ahead", "bytes_busiest", "rounds"),
+    *("seconds_setup", "bytes_setup"),
+]
+
+
 @pytest.fixture
 def bench(capsys, monkeypatch):
     """The command line in this process; its exit code, output and errors."""
@@ -85,10 +91,7 @@ def test_an_operation(bench, together, op):
             "op",
             "n",
             "protocol",
-            "seconds",
-            "bytes_total",
-            "bytes_busiest",
-            "rounds",
+            *FIGURES,
             "max_abs_error",
             "max_rel_error",
             "assumed_range",
@@ -163,7 +166,7 @@ def test_an_intersection(bench):
 
 def test_logistic_regression(bench):
     figures = found(bench("lr", "--rows", "200", "--cols", "4", "--batch", "64", "--reps", "1", "--json"))
-    assert list(figures) == ["op", "rows", "cols", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "auc"]
+    assert list(figures) == ["op", "rows", "cols", "batch", *FIGURES, "auc"]
     assert [figures[name] for name in ("op", "rows", "cols", "batch")] == ["lr", 200, 4, 64]
     check_costs(figures)
     assert 0.85 < figures["auc"] < 1
@@ -171,13 +174,36 @@ def test_logistic_regression(bench):
 
 def test_a_network(bench):
     figures = found(bench("mlp", "--rows", "640", "--batch", "64", "--reps", "1", "--json"))
-    assert list(figures) == [
-        *("op", "rows", "batch", "seconds", "bytes_total", "bytes_busiest", "rounds", "accuracy", "accuracy_plain")
-    ]
+    assert list(figures) == [*("op", "rows", "batch", *FIGURES, "accuracy", "accuracy_plain")]
     assert [figures[name] for name in ("op", "rows", "batch")] == ["mlp", 640, 64]
     check_costs(figures)
     assert 0.25 < figures["accuracy_plain"] < 0.95  # more than by chance, less than if nothing could go wrong
     assert figures["accuracy"] == pytest.approx(figures["accuracy_plain"], abs=0.01)
+
+
+def test_scores_of_a_network(bench):
+    figures = found(bench("infer", "--rows", "16", "--reps", "1", "--json"))
+    assert list(figures) == ["op", "rows", *FIGURES, "max_abs_error"]
+    check_costs(figures)
+    assert 0 < figures["max_abs_error"] < 1e-3
+
+
+def test_breast_cancer(bench):
+    figures = found(bench("cancer", "--epochs", "2", "--reps", "1", "--json"))
+    assert list(figures) == ["op", "epochs", "batch", *FIGURES, "auc", "max_abs_error"]
+    check_costs(figures)
+    assert figures["auc"] > 0.98 and 0 < figures["max_abs_error"] < 1e-2
+
+
+def test_two_parties_alone_count_what_they_send_ahead(bench):
+    """Set-up of Cheetah: two agents; correlations of both directions are made once a device."""
+    figures = found(bench("mpc", "--op", "less", "--n", "50", "--protocol", "cheetah", "--reps", "1", "--json"))
+    assert figures["max_abs_error"] == 0
+    assert figures["seconds_setup"] > 0 and figures["bytes_setup"] > 10 * figures["bytes_total"]
+    assert figures["bytes_ahead"] == 0  # 50 comparisons need no more correlations than the set-up left
+    made = found(bench("setup", "--reps", "1", "--json"))
+    assert made["protocol"] == "cheetah" and made["seconds"] > 0
+    assert made["bytes_total"] == pytest.approx(figures["bytes_setup"], rel=0.1)
 
 
 def test_images_and_labels_are_of_the_same_digits():

@@ -5,9 +5,14 @@ Run by `benchmarks/run.py` inside the peer's own virtual environment; prints one
     python spu_run.py --op mul --n 1000000 --link tcp --reps 5
 
 Wall time runs from a link barrier to the slowest party's finish; compiling, sharing of inputs and revealing are
-outside the clock, and so is one first run. Bytes are the link's own counters, summed over the parties.
+outside the clock, and so is one first run. `--first small` has a small program eight times instead, as set-up: a
+comparison, a product and a choice. (Cheetah makes keys in its first comparison, its first correlations in the second
+and the sixth.) Bytes are the link's own counters, summed over the parties, of the mean run. Over
+TCP `peak_bytes` is the largest resident set that a party's process has had.
 
 `--op share` times the sharing itself, which the peer does in one process and sends to nobody; it has no bytes.
+`--op setup` times what the first eight comparisons of so many numbers take longer than the next eight, in parties of
+their own for each run. `--op cancer` reads columns and labels, already scaled, from the file of `--data`.
 """
 
 import argparse
@@ -25,7 +30,7 @@ import time
 COUNTERS = re.compile(r"total send bytes (\d+), recv bytes \d+, send actions (\d+)")
 
 
-def program(op, n):
+def program(op, n, data=None):
     """The JAX function of an operation and its arguments."""
     import jax
     import jax.numpy as jnp
@@ -52,15 +57,24 @@ def program(op, n):
         return jnp.matmul, (uniform(m, k) / 8, uniform(k, columns) / 8)
     if op == "lr":
         rows, columns, batch = n
-        return logistic_regression(rows, columns, batch)
+        return logistic_regression(*synthetic(rows, columns), batch)
+    if op == "cancer":
+        epochs, batch = n
+        with np.load(data) as file:
+            return logistic_regression(file["x"], file["y"], batch, epochs)
     if op == "mlp":
         rows, batch = n
         return network(rows, batch)
+    if op == "infer":
+        (rows,) = n
+        return inference(rows)
     (size,) = n
     return {
         "mul": (lambda x, y: x * y, (uniform(size), uniform(size))),
         "imul": (lambda x, y: x * y, (whole(1000, size), whole(1000, size))),
         "less": (lambda x, y: x < y, (uniform(size), uniform(size))),
+        "setup": (lambda x, y: x < y, (uniform(size), uniform(size))),
+        "small": (lambda x, y: jnp.where(x < y, x * y, x), (uniform(size), uniform(size))),
         "equal": (lambda x, y: x == y, (whole(2, size), whole(2, size))),
         "where": (jnp.where, (rng.integers(0, 2, size).astype(bool), uniform(size), uniform(size))),
         "relu": (jax.nn.relu, (uniform(size),)),
@@ -78,16 +92,22 @@ def program(op, n):
     }[op]
 
 
-def logistic_regression(rows, columns, batch):
-    """One epoch of mini-batch gradient descent, the gradient written out."""
-    import jax
-    import jax.numpy as jnp
+def synthetic(rows, columns):
+    """Rows and their labels."""
     import numpy as np
 
     rng = np.random.default_rng(3)
     x = rng.normal(size=(rows, columns)).astype(np.float32)
     w = rng.normal(size=columns) / np.sqrt(columns) * 3
-    y = (rng.random(rows) < 1 / (1 + np.exp(-x @ w))).astype(np.float32)
+    return x, (rng.random(rows) < 1 / (1 + np.exp(-x @ w))).astype(np.float32)
+
+
+def logistic_regression(x, y, batch, epochs=1):
+    """Mini-batch gradient descent over whole batches, the gradient written out."""
+    import jax
+    import jax.numpy as jnp
+
+    rows, columns = x.shape
     batches = rows // batch
 
     def fit(x, y):
@@ -99,36 +119,63 @@ def logistic_regression(rows, columns, batch):
 
         xb = x[: batches * batch].reshape(batches, batch, columns)
         yb = y[: batches * batch].reshape(batches, batch)
-        return jax.lax.scan(step, (jnp.zeros(columns), jnp.zeros(())), (xb, yb))[0]
+        start = jnp.zeros(columns), jnp.zeros(())
+        if epochs == 1:
+            return jax.lax.scan(step, start, (xb, yb))[0]
+        return jax.lax.fori_loop(0, epochs, lambda _, carry: jax.lax.scan(step, carry, (xb, yb))[0], start)
 
     return fit, (x, y)
 
 
-def network(rows, batch):
-    """One epoch of 784 - 128 - 128 - 10: the schedule and the data of `argot bench mlp`."""
-    import jax
-    import jax.numpy as jnp
+def weights():
+    """Where the network 784 - 128 - 128 - 10 of `argot bench mlp` starts."""
     import numpy as np
 
     rng, widths = np.random.default_rng(13), (784, 128, 128, 10)
-    start = [
+    return [
         ((rng.normal(size=(a, b)) * np.sqrt(2 / a)).astype(np.float32), np.zeros(b, np.float32))
         for a, b in itertools.pairwise(widths)
     ]
+
+
+def images(rows, part):
+    """Images and labels of the same."""
+    import numpy as np
+
     pictures = np.random.default_rng(17).random((10, 784)) ** 3
-    digits = np.random.default_rng([23, 0]).integers(0, 10, rows)
-    rng = np.random.default_rng([19, 0])
+    digits = np.random.default_rng([23, part]).integers(0, 10, rows)
+    rng = np.random.default_rng([19, part])
     own, other = rng.uniform(0.4, 1, (rows, 1)), rng.integers(0, 10, rows)
     blend = own * pictures[digits] + (1 - own) * pictures[other]
     x = np.clip(blend + rng.normal(0, 0.25, blend.shape), 0, 1).astype(np.float32)
-    y = np.eye(10, dtype=np.float32)[digits]
+    return x, np.eye(10, dtype=np.float32)[digits]
+
+
+def scores(params, x):
+    """(rows, 10), before the softmax."""
+    import jax
+
+    *hidden, (w, b) = params
+    for wide, bias in hidden:
+        x = jax.nn.relu(x @ wide + bias)
+    return x @ w + b
+
+
+def inference(rows):
+    """Scores of the held-out images of `argot bench infer`."""
+    return scores, (weights(), images(rows, 1)[0])
+
+
+def network(rows, batch):
+    """One epoch of the network: the schedule and the data of `argot bench mlp`."""
+    import jax
+    import jax.numpy as jnp
+
+    start, (x, y) = weights(), images(rows, 0)
     batches = rows // batch
 
     def loss(params, x, y):
-        *hidden, (w, b) = params
-        for wide, bias in hidden:
-            x = jax.nn.relu(x @ wide + bias)
-        return -jnp.mean(jnp.sum(jax.nn.log_softmax(x @ w + b) * y, axis=1))
+        return -jnp.mean(jnp.sum(jax.nn.log_softmax(scores(params, x)) * y, axis=1))
 
     def fit(params, x, y):
         def step(params, one):
@@ -172,8 +219,14 @@ def counters(log, position):
         return COUNTERS.findall(file.read().decode("utf-8", "replace"))
 
 
-def party(rank, protocol, ports, code, names, shares, reps, pipe, log):
-    """One party in its own process."""
+def resident():
+    """The largest resident set that this process has had, in bytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+
+def party(rank, protocol, ports, works, pipe, log):
+    """One party in its own process; `works` are (code, names, shares, runs), done one after the other."""
     import spu
     from spu import libspu
 
@@ -184,26 +237,26 @@ def party(rank, protocol, ports, code, names, shares, reps, pipe, log):
         desc.add_party(f"p{r}", f"127.0.0.1:{port}")
     link = libspu.link.create_brpc(desc, rank)
     runtime = spu.Runtime(link, config(protocol))
-    for name, (meta, chunks) in zip(names[0], shares, strict=False):
-        share = libspu.Share()
-        share.meta, share.share_chunks = meta, chunks
-        runtime.set_var(name, share)
-    executable = libspu.Executable(name="op", input_names=names[0], output_names=names[1], code=code)
     runs = []
-    for _ in range(reps + 1):
-        position = os.path.getsize(log)
-        link.barrier()
-        start = time.time()
-        runtime.run(executable)
-        runs.append((start, time.time(), [int(v) for v in counters(log, position)[-1]]))
-    results = []
-    for name in names[1]:
-        share = runtime.get_var(name)
-        results.append((share.meta, list(share.share_chunks)))
-    pipe.send((runs, results))
+    for code, names, shares, reps in works:
+        for name, (meta, chunks) in zip(names[0], shares, strict=True):
+            share = libspu.Share()
+            share.meta, share.share_chunks = meta, chunks
+            runtime.set_var(name, share)
+        executable = libspu.Executable(name="op", input_names=names[0], output_names=names[1], code=code)
+        for _ in range(reps):
+            position = os.path.getsize(log)
+            link.barrier()
+            start = time.time()
+            runtime.run(executable)
+            runs.append((start, time.time(), [int(v) for v in counters(log, position)[-1]]))
+    pipe.send((runs, resident()))
     link.barrier()
     link.stop_link()
 
+
+FIRST = 8
+"""Small runs after which parties have set up everything."""
 
 PARTIES = {"aby3": 3, "semi2k": 2, "cheetah": 2}
 
@@ -235,7 +288,18 @@ def compiled(fn, args):
     return executable, flat
 
 
-def over_tcp(protocol, executable, shares, reps):
+def shared(protocol, op, n, reps, data=None):
+    """A program, the shares of its inputs (of each input, of each party), and how often it runs."""
+    import spu
+    from spu import libspu
+
+    executable, flat = compiled(*program(op, n, data))
+    io = spu.Io(PARTIES[protocol], config(protocol))
+    return executable, [io.make_shares(x, libspu.Visibility.VIS_SECRET) for x in flat], reps
+
+
+def over_tcp(protocol, works):
+    """Runs of each party, of all works one after the other; and the largest resident set of a party."""
     ports, parties = [], PARTIES[protocol]
     sockets = [socket.socket() for _ in range(parties)]
     for s in sockets:
@@ -244,26 +308,30 @@ def over_tcp(protocol, executable, shares, reps):
     for s in sockets:
         s.close()
     context, folder = mp.get_context("spawn"), tempfile.mkdtemp(prefix="spu_")
-    names = (list(executable.input_names), list(executable.output_names))
     pipes, processes = [], []
     for r in range(parties):
         mine, theirs = context.Pipe(False)
-        mine_shares = [(s[r].meta, list(s[r].share_chunks)) for s in shares]
-        log = os.path.join(folder, f"{r}.log")
-        processes.append(
-            context.Process(
-                target=party, args=(r, protocol, ports, executable.code, names, mine_shares, reps, theirs, log)
+        own = [
+            (
+                executable.code,
+                (list(executable.input_names), list(executable.output_names)),
+                [(s[r].meta, list(s[r].share_chunks)) for s in shares],
+                reps,
             )
-        )
+            for executable, shares, reps in works
+        ]
+        log = os.path.join(folder, f"{r}.log")
+        processes.append(context.Process(target=party, args=(r, protocol, ports, own, theirs, log)))
         processes[-1].start()
         pipes.append(mine)
     got = [p.recv() for p in pipes]
     for p in processes:
         p.join()
-    return [g[0] for g in got]
+    return [runs for runs, _ in got], max(peak for _, peak in got)
 
 
-def in_memory(protocol, executable, shares, reps):
+def in_memory(protocol, works):
+    """Runs of each party, of all works one after the other."""
     parties = PARTIES[protocol]
     import spu
     from spu import libspu
@@ -288,38 +356,61 @@ def in_memory(protocol, executable, shares, reps):
         return out
 
     runtimes = everywhere(lambda r: spu.Runtime(libspu.link.create_mem(desc, r), config(protocol)))
-    for name, share in zip(executable.input_names, shares, strict=False):
-        for r in range(parties):
-            runtimes[r].set_var(name, share[r])
     runs = [[] for _ in range(parties)]
-    for _ in range(reps + 1):
-        position, gate = os.path.getsize(log), threading.Barrier(parties)
+    for executable, shares, reps in works:
+        for name, share in zip(executable.input_names, shares, strict=True):
+            for r in range(parties):
+                runtimes[r].set_var(name, share[r])
+        for _ in range(reps):
+            position, gate = os.path.getsize(log), threading.Barrier(parties)
 
-        def once(r, gate=gate):
-            gate.wait()
-            start = time.time()
-            runtimes[r].run(executable)
-            return start, time.time()
+            def once(r, gate=gate, executable=executable):
+                gate.wait()
+                start = time.time()
+                runtimes[r].run(executable)
+                return start, time.time()
 
-        times = everywhere(once)
-        sent = counters(log, position)
-        for r in range(parties):
-            runs[r].append((*times[r], [int(v) for v in sent[r]]))
+            times = everywhere(once)
+            sent = counters(log, position)
+            for r in range(parties):
+                runs[r].append((*times[r], [int(v) for v in sent[r]]))
     return runs
+
+
+def figures(runs):
+    """Seconds of each run, from the first party's start to the last one's end, and the bytes that all sent in it."""
+    each = list(zip(*runs, strict=True))
+    walls = [max(end for _, end, _ in run) - min(start for start, _, _ in run) for run in each]
+    return walls, [sum(sent[0] for _, _, sent in run) for run in each]
+
+
+def set_up(protocol, n, reps):
+    """Seconds and bytes of what parties without a past do first: the first comparisons less later ones."""
+    walls, sent, work = [], [], shared(protocol, "setup", n, 2 * FIRST)
+    for _ in range(reps):
+        runs, _ = over_tcp(protocol, [work])
+        for values, found in zip(figures(runs), (walls, sent), strict=True):
+            found.append(sum(values[:FIRST]) - sum(values[FIRST:]))
+    return walls, sent
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--op", required=True)
-    parser.add_argument("--n", required=True, help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp")
+    parser.add_argument(
+        "--n",
+        required=True,
+        help="size; M,K,N of matmul; rows,columns,batch of lr; rows,batch of mlp; epochs,batch of cancer",
+    )
     parser.add_argument("--protocol", choices=list(PARTIES), default="aby3")
     parser.add_argument("--link", choices=["tcp", "memory"], default="tcp")
+    parser.add_argument("--first", choices=["same", "small"], default="same", help="what runs before the clock")
+    parser.add_argument("--data", help="a file of numpy, with x and y, for cancer")
     parser.add_argument("--reps", type=int, default=5)
     a = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
     import spu
-    from spu import libspu
 
     sizes = [int(v) for v in a.n.split(",")]
     found = {"peer": f"spu {spu.__version__} {a.protocol} fm64", "op": a.op, "n": a.n, "link": a.link}
@@ -327,13 +418,18 @@ def main():
         walls = sharing(*sizes, a.reps)
         print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls}))
         return
-    fn, args = program(a.op, sizes)
-    executable, flat = compiled(fn, args)
-    io = spu.Io(PARTIES[a.protocol], config(a.protocol))
-    shares = [io.make_shares(x, libspu.Visibility.VIS_SECRET) for x in flat]
-    runs = (over_tcp if a.link == "tcp" else in_memory)(a.protocol, executable, shares, a.reps)
-    walls = [max(r[i][1] for r in runs) - min(r[i][0] for r in runs) for i in range(1, a.reps + 1)]
-    total = sum(r[-1][2][0] for r in runs)
+    if a.op == "setup":
+        walls, sent = set_up(a.protocol, sizes, a.reps)
+    else:
+        works = [shared(a.protocol, a.op, sizes, a.reps + (a.first == "same"), a.data)]
+        if a.first == "small":
+            works.insert(0, shared(a.protocol, "small", [16], FIRST))
+        if a.link == "tcp":
+            runs, found["peak_bytes"] = over_tcp(a.protocol, works)
+        else:
+            runs = in_memory(a.protocol, works)
+        walls, sent = (values[-a.reps :] for values in figures(runs))
+    total = round(statistics.mean(sent))
     print(json.dumps(found | {"seconds": statistics.median(walls), "runs": walls, "bytes_total": total}))
 
 

@@ -168,6 +168,41 @@ def bench_mlp(
     _print(run(rows, batch, reps, protocol), as_json)
 
 
+@bench.command("infer")
+def bench_infer(
+    rows: Annotated[int, typer.Option(min=1, help="Synthetic images.")] = 128,
+    reps: Reps = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """Scores of one party's images by another's network of 784 - 128 - 128 - 10."""
+    from .bench.mlp import infer as run
+
+    _print(run(rows, reps, protocol), as_json)
+
+
+@bench.command("cancer")
+def bench_cancer(
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of one step.")] = 64,
+    reps: Reps = 5,
+    protocol: Protocol = "aby3",
+    as_json: AsJson = False,
+) -> None:
+    """Logistic regression on the breast cancer data of scikit-learn: 569 rows, 30 columns of two owners."""
+    from .bench.cancer import bench as run
+
+    _print(run(epochs, batch, reps, protocol), as_json)
+
+
+@bench.command("setup")
+def bench_setup(reps: Reps = 5, protocol: Protocol = "cheetah", as_json: AsJson = False) -> None:
+    """What the first small comparisons of a new device take more than later ones: keys, and correlations in bulk."""
+    from .bench.setup import bench as run
+
+    _print(run(reps, protocol), as_json)
+
+
 @bench.command("share")
 def bench_share(
     n: Annotated[int, typer.Option(min=1, help="Reals of one party.")],

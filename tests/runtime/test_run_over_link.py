@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from test_run_session import DEVICE, NAMES, at_once, run, squares
 from argot._core import link
 from argot.errors import PartyLost, PeerRejected
 from argot.keys import Identity
+from argot.runtime.kept import Keepsake
 from argot.runtime.session import Session, agree_keys
 from argot.runtime.world import World
 
@@ -48,6 +50,36 @@ def test_a_run_is_what_the_world_says(agents):
     assert all((result == reference).all() for (result, _), reference in zip(outcome, expected, strict=True))
     assert sum(meter.sent_bytes for _, meter in outcome) * 8 == world.bits
     assert max(meter.rounds for _, meter in outcome) == world.rounds
+
+
+class Asked(Keepsake):
+    """Answers a question of 100 bytes with 1,000."""
+
+    def __init__(self, channel):
+        self.channel, self.answered = channel, Future()
+
+    def handle(self, message):
+        if len(message) == 100:
+            self.channel.send(bytes(1000))
+        else:
+            self.answered.set_result(None)
+
+    def fail(self, error): ...
+
+
+def test_what_goes_over_the_channels_between_runs_is_counted_once(agents):
+    async def question(p):
+        if p.party.rank == 0:
+            asked = p.party.kept(1, Asked)
+            asked.channel.send(bytes(100))
+            await p.party.settled(asked.answered)
+        if p.party.rank == 1:
+            p.party.kept(0, Asked)
+
+    assert [meter.ahead_bytes for _, meter in run(agents, question)] == [100, 1000, 0]
+    outcome = run(agents, squares, label=b"2")
+    assert [meter.ahead_bytes for _, meter in outcome] == [0, 0, 0]
+    assert all(meter.sent_bytes > 0 for _, meter in outcome)
 
 
 @pytest.mark.parametrize("agents", [{"window": 1 << 20}], indirect=True)

@@ -77,6 +77,7 @@ class Context:
         self.usage = Usage(
             seconds=meter.seconds,
             bytes_sent=meter.sent_bytes,
+            bytes_ahead=meter.ahead_bytes,
             wire_bytes=meter.wire_bytes,
             messages=meter.messages,
             packets=meter.packets,

@@ -43,11 +43,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one node cost one agent. Rows of `operations`, and of `lines` of the user's program, are (name, calls,
-    seconds, bytes sent, rounds)."""
+    """What one node cost one agent; `bytes_ahead` are those of no run (`Meter.ahead_bytes`). Rows of `operations`, and
+    of `lines` of the user's program, are (name, calls, seconds, bytes sent, rounds)."""
 
     seconds: float = 0.0
     bytes_sent: int = 0
+    bytes_ahead: int = 0
     wire_bytes: int = 0
     messages: int = 0
     packets: int = 0

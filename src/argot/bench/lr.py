@@ -14,7 +14,7 @@ from ..api.public import public
 from ..errors import InputError
 from ..linear import schedule
 from ..stats import ranking
-from .measure import median
+from .measure import figures, median, names, set_up
 
 
 def bench(
@@ -26,14 +26,14 @@ def bench(
         agents: as for `mpc.bench`.
 
     Returns:
-        op, rows, cols, batch, seconds (median; inputs are shared before), bytes_total, bytes_busiest (party), rounds,
-        auc on the rows.
+        op, rows, cols, batch, those of `measure.figures` (inputs are shared before), auc on the rows.
     """
     if min(rows, cols, batch) < 2:
         raise InputError(f"{rows} rows, {cols} columns, batch {batch}", wanted="at least 2 of each")
-    with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, _ = federation.parties
+    with local(*names(protocol)) if agents is None else nullcontext(agents) as federation:
+        alice, bob = federation.parties[:2]
         device = federation.seat(protocol)
+        made = set_up(device)
         left, right = at(alice)(columns)(rows, cols, 0), at(bob)(columns)(rows, cols, 1)
         label = at(bob)(labels)(rows, cols)
         x, y = at(device)(schedule.design)([left, right], label, batch).wait()
@@ -48,10 +48,7 @@ def bench(
         "rows": rows,
         "cols": cols,
         "batch": batch,
-        "seconds": measured.seconds,
-        "bytes_total": measured.bytes_total,
-        "bytes_busiest": measured.bytes_busiest,
-        "rounds": measured.rounds,
+        **figures(measured, made),
         "auc": ranking.auc(labels(rows, cols), z),
     }
 

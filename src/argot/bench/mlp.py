@@ -16,7 +16,7 @@ from ..api.calls import device as at
 from ..api.federation import Federation
 from ..api.local import local
 from ..api.public import public
-from .measure import median
+from .measure import figures, median, names, set_up
 
 SIZES = (784, 128, 128, 10)
 RATE = 0.1
@@ -43,13 +43,14 @@ def bench(
         agents: as for `mpc.bench`.
 
     Returns:
-        op, rows, batch, seconds (median), bytes_total, bytes_busiest (party), rounds, accuracy on 2,000 held-out ones,
-        accuracy_plain: the same of the same epoch in float64.
+        op, rows, batch, those of `measure.figures`, accuracy on 2,000 held-out ones, accuracy_plain: the same of the
+        same epoch in float64.
     """
     start = weights()
-    with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, _ = federation.parties
+    with local(*names(protocol)) if agents is None else nullcontext(agents) as federation:
+        alice, bob = federation.parties[:2]
         device = federation.seat(protocol)
+        made = set_up(device)
         x, y = at(alice)(images)(rows, TRAINING).wait(), at(bob)(labels)(rows, TRAINING).wait()
         train = at(device)(partial(epoch, batch))
         measured, trained = median(lambda: train(jax.tree.map(public, start), x, y), reps)
@@ -61,13 +62,32 @@ def bench(
         "op": "mlp",
         "rows": rows,
         "batch": batch,
-        "seconds": measured.seconds,
-        "bytes_total": measured.bytes_total,
-        "bytes_busiest": measured.bytes_busiest,
-        "rounds": measured.rounds,
+        **figures(measured, made),
         "accuracy": accuracy,
         "accuracy_plain": accuracy_plain,
     }
+
+
+def infer(rows: int, reps: int = 5, protocol: str = "aby3", agents: Federation | None = None) -> dict[str, Any]:
+    """Scores of alice's images by bob's network, of which no shares exist before: making them is part of it.
+
+    Args:
+        agents: as for `mpc.bench`.
+
+    Returns:
+        op, rows, those of `measure.figures`, max_abs_error beside float64.
+    """
+    with local(*names(protocol)) if agents is None else nullcontext(agents) as federation:
+        alice, bob = federation.parties[:2]
+        device = federation.seat(protocol)
+        made = set_up(device)
+        x, params = at(alice)(images)(rows, HELD_OUT).wait(), at(bob)(weights)().wait()
+        measured, found = median(lambda: at(device)(scores)(params, x), reps)
+        got = np.asarray(federation.reveal(found, to=alice).value())
+    with jax.enable_x64(True):
+        want = np.asarray(scores(weights(), images(rows, HELD_OUT)))
+    error = float(np.abs(got - want).max())
+    return {"op": "infer", "rows": rows, **figures(measured, made), "max_abs_error": error}
 
 
 def epoch(batch: int, params: Any, x: Any, y: Any) -> Any:

@@ -17,7 +17,7 @@ from ..api.places import MpcDevice, Party
 from ..api.reveal import within
 from ..errors import InputError, UnknownNameError
 from .arguments import addend, value
-from .measure import median
+from .measure import figures, median, names, set_up
 
 Argument = tuple[str, float, float, list[int]]  # kind, low, high, shape
 
@@ -96,7 +96,7 @@ def bench(
     ring: int = 64,
     agents: Federation | None = None,
 ) -> dict[str, Any]:
-    """Run one operation with three agents, one process each, over TLS.
+    """Run one operation with as many agents as the protocol needs, one process each, over TLS.
 
     Args:
         op: a name of `operations`.
@@ -106,8 +106,7 @@ def bench(
             for this run.
 
     Returns:
-        op, n, seconds (median), bytes_total, bytes_busiest (party), rounds, max_abs_error, max_rel_error,
-        assumed_range.
+        op, n, protocol, those of `measure.figures`, max_abs_error, max_rel_error, assumed_range.
     """
     known = operations()
     if op not in known:
@@ -115,9 +114,10 @@ def bench(
     operation, declared = known[op], _bounds(bounds)
     sizes = _sizes(n, operation.sizes)
     arguments = operation.arguments(*sizes)
-    with local("alice", "bob", "carol") if agents is None else nullcontext(agents) as federation:
-        alice, bob, _ = federation.parties
+    with local(*names(protocol)) if agents is None else nullcontext(agents) as federation:
+        alice, bob = federation.parties[:2]
         device = federation.seat(protocol, ring=ring)
+        made = set_up(device)
         secret = [_secret(device, alice, bob, argument, i) for i, argument in enumerate(arguments)]
         run = at(device)(_declared(operation.run, declared) if declared else operation.run)
         measured, result = median(lambda: run(*secret), reps)
@@ -129,10 +129,7 @@ def bench(
         "op": op,
         "n": sizes[0] if len(sizes) == 1 else sizes,
         "protocol": protocol,
-        "seconds": measured.seconds,
-        "bytes_total": measured.bytes_total,
-        "bytes_busiest": measured.bytes_busiest,
-        "rounds": measured.rounds,
+        **figures(measured, made),
         "max_abs_error": float(error.max()),
         "max_rel_error": float((error / np.maximum(np.abs(want), 1e-3)).max()),
         "assumed_range": list(declared) if declared else None,

@@ -9,7 +9,7 @@ import numpy as np
 from ..api.calls import device as at
 from ..api.local import local
 from .arguments import value
-from .measure import median
+from .measure import median, names
 
 REALS = ("real", -4.0, 4.0)
 
@@ -20,8 +20,8 @@ def bench(n: int, reps: int = 5, protocol: str = "aby3") -> dict[str, Any]:
     Returns:
         op, n, seconds (median), bytes_total, rounds, max_abs_error of the shares.
     """
-    with local("alice", "bob", "carol") as federation:
-        alice, bob, _ = federation.parties
+    with local(*names(protocol)) as federation:
+        alice, bob = federation.parties[:2]
         device = federation.seat(protocol)
         x, y = at(alice)(value)(*REALS, [n], 0).wait(), at(bob)(value)(*REALS, [], 1).wait()
         measured, shared = median(lambda: at(device)(added)(x, y), reps)

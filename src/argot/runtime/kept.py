@@ -5,7 +5,8 @@ belong to no run. Whoever needs something of that kind asks its party for it (`P
 each peer and kind, made when it is first asked for, and gone with the device.
 
 Messages of a channel are handled one at a time, in order, in a thread of the channel; what waits for their effects
-waits for a `Future` (`Party.settled`). They do not count as rounds or bytes of a run.
+waits for a `Future` (`Party.settled`). They do not count as rounds or payload of a run: what was sent on channels since
+the run before is a figure of its own (`Meter.ahead_bytes`).
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class LinkKept(Kept):
         self.link, self.members, self.rank = link, members, rank
         self.session_id, self.keys = session_id, keys
         self._channels: list[_LinkChannel] = []
+        self._told = 0
 
     def _make(self, peer: int, kind: type[Keepsake]) -> Keepsake:
         key = channel_key(self.keys[frozenset({self.rank, peer})], kind)
@@ -95,6 +97,13 @@ class LinkKept(Kept):
         made = kind(channel)
         channel.begin(made)
         return made
+
+    def sent(self) -> int:
+        """Bytes sent on all channels since this was last asked."""
+        with self._making:
+            total = sum(channel.sent for channel in self._channels)
+            new, self._told = total - self._told, total
+        return new
 
     def close(self) -> None:
         """End all channels."""
@@ -114,6 +123,7 @@ class _LinkChannel:
         self._address: bytes = prf.derive_key("argot 2026-11 link session of a channel", material)[:16]
         self._inbox = self._link.open(self._address, {self._name})
         self._outgoing: deque[bytes] = deque()
+        self.sent = 0
         self._closed = False
         self._made: Keepsake | None = None
 
@@ -135,7 +145,9 @@ class _LinkChannel:
         try:
             while not self._closed:
                 while self._outgoing:
-                    self._link.send(self._name, self._address, [self._outgoing.popleft()])
+                    message = self._outgoing.popleft()
+                    self.sent += len(message)  # before anybody can have it, and end a run for that
+                    self._link.send(self._name, self._address, [message])
                 for _, message in self._inbox.take(None):
                     if message is None:
                         raise PartyLost(f"{self._name} is gone", party=self._name)

@@ -152,6 +152,7 @@ class Meter:
         rounds: the longest chain of dependent messages, of all parties (those of the record are this party's).
         seconds: from the first message of the agreement to the last party's end; `waiting` of them idle.
         sent_bytes: payload sent; `wire_bytes` with headers and padding, before TLS.
+        ahead_bytes: sent since the session's last run on the channels of what outlives runs, such as correlations.
         messages, packets: sent. Packets depend on the timing, messages do not.
         record: calls, rounds, bytes and seconds by path of operations.
         spans: when equations of a program began and ended.
@@ -161,6 +162,7 @@ class Meter:
     seconds: float
     waiting: float
     sent_bytes: int
+    ahead_bytes: int
     wire_bytes: int
     messages: int
     packets: int
@@ -508,6 +510,7 @@ class _Run:
             seconds=perf_counter() - began,
             waiting=self.waiting,
             sent_bytes=record.total("bits") // 8,
+            ahead_bytes=self.session.kept.sent(),
             wire_bytes=self.wire_bytes,
             messages=record.total("messages"),
             packets=sum(self.sent),
