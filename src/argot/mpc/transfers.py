@@ -17,6 +17,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -426,7 +427,8 @@ class Transfers(Ordered):
         permutes the sum of what it has, and adds a_j[index] - b_j, which it has from j by a network of switches, each
         a transfer (Mohassel and Sadeghian, EUROCRYPT 2013).
         """
-        n, kinds, own = columns[0].shape[0], [_kind(column) for column in columns], list(columns)
+        n, own = columns[0].shape[0], list(columns)
+        kinds = [kind for column in columns for kind in _kinds(column)]
         switches = ot.switches(n)
         choices = None if index is None else ot.route(index)
 
@@ -437,8 +439,8 @@ class Transfers(Ordered):
             p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches), head=START)
             hidden = [await p.recv(peer, column) for column in columns]
             message = await p.recv(peer, ot.permute_bytes(n, kinds))
-            rest = await p.compute(cots.permute, index, kinds, message)
-            return hidden, [_column(part, column) for part, column in zip(rest, columns, strict=True)]
+            rest = await p.compute(cots.permute, n, kinds, message)
+            return hidden, _columns(rest, columns)
 
         async def answer() -> list[Column]:
             p = self.party
@@ -446,10 +448,10 @@ class Transfers(Ordered):
             cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
             cots.follow(request[START:])
             masks, new, message = await p.compute(cots.permute, n, kinds)
-            for column, mask in zip(columns, masks, strict=True):
-                p.send(mover, minus(column, _column(mask, column)))
+            for column, mask in zip(columns, _columns(masks, columns), strict=True):
+                p.send(mover, minus(column, mask))
             p.send(mover, message)
-            return [_column(made, column) for made, column in zip(new, columns, strict=True)]
+            return _columns(new, columns)
 
         every = await self._turn(mover, [rank for rank in range(self.n) if rank != mover], ask, answer)
         if index is None:
@@ -516,16 +518,23 @@ async def _nothing() -> None:
     """The task of those whom it does not concern."""
 
 
-def _kind(column: Column) -> tuple[str, int]:
-    """What the network of switches is told of a column: type, and bits of a row, or numbers in it."""
-    row = int(np.prod(column.shape[1:]))
+def _kinds(column: Column) -> list[tuple[Any, int]]:
+    """What the network of switches is told of a column, and the elements of a row; words of more than 64 bits are
+    cut."""
+    row = prod(column.shape[1:])
     if isinstance(column, Bits):
-        return "bits", row * column.width
-    return {4: "uint32", 8: "uint64", 16: "z128"}[column.dtype.itemsize], row
+        return [(f"bits{min(column.width - i, 64)}", row) for i in range(0, column.width, 64)]
+    return [(column.dtype, row)]
 
 
-def _column(rows: Array, like: Column) -> Column:
-    """A column from its rows."""
-    if isinstance(like, Bits):
-        return Bits.from_ring(rows, like.width).reshape(like.shape)
-    return rows.reshape(like.shape)
+def _columns(rows: Sequence[Array], like: Sequence[Column]) -> list[Column]:
+    """The columns of which the network gave the rows."""
+    left, found = iter(rows), list[Column]()
+    for column in like:
+        if isinstance(column, Bits):
+            widths = [min(column.width - i, 64) for i in range(0, column.width, 64)]
+            words = [Bits.from_ring(next(left), width).reshape(column.shape) for width in widths]
+            found.append(Bits.stack_planes(words) if words else column)
+        else:
+            found.append(next(left).reshape(column.shape))
+    return found
