@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .._core import ot, rlwe
 from ..errors import ArgotError, FrameError
@@ -29,14 +29,20 @@ START = 8
 _BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
 """The first byte of a message."""
 
+MOST_AHEAD = 1 << 12
+"""Extensions that a peer may ask for beyond those that there are: more than any operation needs at a time."""
+
 _KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
 
 
-class _Row:
+End = TypeVar("End", ot.Sender, ot.Receiver)
+
+
+class _Row(Generic[End]):
     """One direction at one of its ends: how many correlations there are, and who waits for more."""
 
-    def __init__(self, end: ot.Sender | ot.Receiver) -> None:
-        self.end = end
+    def __init__(self, end: End) -> None:
+        self.end: End = end
         self.waiting: list[tuple[int, Future[None]]] = []
 
     def reached(self, stop: int) -> Future[None]:
@@ -109,7 +115,7 @@ class Pair(Keepsake):
         await party.settled(found.met)
         return found.keys
 
-    async def _reached(self, party: Party, row: _Row, stop: int) -> None:
+    async def _reached(self, party: Party, row: _Row[Any], stop: int) -> None:
         with self._lock:
             if self._error is not None:
                 raise self._error
@@ -139,7 +145,13 @@ class Pair(Keepsake):
             case 2:  # _FINISH
                 self._into.end.finish(body)
             case 3:  # _MORE
-                self._wanted = max(self._wanted, int.from_bytes(body, "little"))
+                wanted = int.from_bytes(body, "little")
+                if len(body) != 4 or wanted > self._extended + MOST_AHEAD:
+                    raise FrameError(
+                        f"party {self.channel.peer} asks for {wanted} extensions of correlations",
+                        wanted=f"at most {MOST_AHEAD} more than the {self._extended} that there are",
+                    )
+                self._wanted = max(self._wanted, wanted)
                 if not self._begun:
                     self._begun = True
                     self._tell(_BEGIN, self._out.end.begin())
@@ -162,7 +174,7 @@ class Pair(Keepsake):
     def _tell(self, kind: int, body: bytes) -> None:
         self.channel.send(bytes([kind]) + body)
 
-    def _settle(self, row: _Row) -> None:
+    def _settle(self, row: _Row[Any]) -> None:
         with self._lock:
             done = row.settle()
         for future in done:

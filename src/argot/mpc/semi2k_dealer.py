@@ -59,8 +59,8 @@ class Semi2kDealer(Ordered, functions.Sums):
         parties="2 to 8, and a dealer",
         adversary="semi-honest: follow the program, join and analyse what they see",
         threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
-        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions; of two "
-        "parties AES-128 as an ideal cipher",
+        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions;"
+        " of two parties AES-128 as an ideal cipher",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/semi2k.md",
     )

@@ -185,11 +185,12 @@ class Transfers(Ordered):
         own = await self.party.compute(ring.matmul, a, b, cost_ns=work / 10)
         if not own.size or not inner:
             return Arith((own,))
+
+        def product(u: Array, v: Array, z: Array) -> Coroutine[Any, Any, Arith]:
+            return self._over_pairs(z, z.shape, lambda peer: self._cross_matmul(peer, u, v))
+
         every = zip(a.reshape(-1, m, inner), b.reshape(-1, inner, columns), own.reshape(-1, m, columns), strict=True)
-        found = [
-            await self._over_pairs(z, z.shape, lambda peer, u=u, v=v: self._cross_matmul(peer, u, v))
-            for u, v, z in every
-        ]
+        found = await gather(*(product(*matrices) for matrices in every), limit=costs.IN_FLIGHT)
         if len(found) == 1:
             return found[0].reshape((*lead, m, columns))
         return Arith((np.stack([z.parts[0] for z in found]).reshape((*lead, m, columns)),))
@@ -430,7 +431,7 @@ class Transfers(Ordered):
         n, own = columns[0].shape[0], list(columns)
         kinds = [kind for column in columns for kind in _kinds(column)]
         switches = ot.switches(n)
-        choices = None if index is None else ot.route(index)
+        choices = np.zeros((1, 0), np.uint64) if index is None else ot.route(index)
 
         async def ask(peer: int) -> tuple[list[Column], list[Column]]:
             p, pair = self.party, self._pair(peer)
