@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Backend {
-    /// AVX-512 F, BW, DQ, VL, IFMA: Ice Lake, Zen 4 and later.
+    /// AVX-512 F, BW, DQ, VL, IFMA, and BMI2: Ice Lake, Zen 4 and later.
     Ifma = 1,
     /// The 64-bit multiplier, one lane after the other: any processor.
     Portable = 2,
@@ -47,6 +47,8 @@ impl Backend {
                         && is_x86_feature_detected!("avx512dq")
                         && is_x86_feature_detected!("avx512vl")
                         && is_x86_feature_detected!("avx512ifma")
+                        && is_x86_feature_detected!("bmi2")
+                        && is_x86_feature_detected!("popcnt")
                 }
                 Backend::Portable => true,
             }

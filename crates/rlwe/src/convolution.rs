@@ -49,19 +49,19 @@ pub struct Convolution {
 impl Convolution {
     /// The fewest bytes, then the least work.
     pub fn new(params: &Params, shape: Shape) -> Result<Convolution, Error> {
-        let inner = shape
-            .channels
-            .saturating_mul(shape.kernel_height * shape.kernel_width);
         let degree = params.chain.degree;
         // One kernel's window, in one channel, has to fit a polynomial.
         let window = shape.kernel_height.saturating_mul(shape.kernel_width);
+        let inner = shape.channels.saturating_mul(window);
         for (got, most) in [
+            (shape.height, TERMS),
+            (shape.width, TERMS),
             (inner, TERMS),
             (window, degree),
             (shape.kernels, TERMS),
             (shape.stride, TERMS),
-            (shape.kernel_height, shape.height.min(TERMS)),
-            (shape.kernel_width, shape.width.min(TERMS)),
+            (shape.kernel_height, shape.height),
+            (shape.kernel_width, shape.width),
         ] {
             if got == 0 || got > most {
                 return Err(Error::Inner { got, most });

@@ -136,12 +136,18 @@ impl Ntt {
         }
     }
 
-    /// The quotients of values that many products have as a factor.
+    /// The quotients of values below p that many products have as a factor. Secret keys are among them, and the time of
+    /// a division tells of its operands, so the quotients are multiplied by 2^116 / p instead.
     pub fn known(&self, values: Vec<u64>) -> Known {
-        let quotients = values
-            .iter()
-            .map(|&w| Factor::new(w, self.prime).quotient)
-            .collect();
+        let p = self.prime;
+        let reciprocal = (1u128 << (64 + BITS)) / u128::from(p);
+        let quotient = |&w: &u64| {
+            // Too small by one at most, since w is below 2^50: then what is left is p or more.
+            let quotient = ((u128::from(w) * reciprocal) >> 64) as u64;
+            let left = (w << BITS).wrapping_sub(quotient.wrapping_mul(p));
+            quotient + u64::from(left >= p)
+        };
+        let quotients = values.iter().map(quotient).collect();
         Known { values, quotients }
     }
 }
@@ -653,6 +659,23 @@ mod tests {
                 ntt.dots(&pairs, &b, [&mut x, &mut y]);
                 assert!(x.iter().chain(&y).all(|&z| z == want));
             });
+        }
+    }
+
+    #[test]
+    fn quotients_without_a_division_are_those_with_one() {
+        for bits in [20, 26, 37, 49, 50] {
+            let p = vartime_primes(4096, &[bits]).unwrap()[0];
+            let ntt = Ntt::new(4096, p);
+            let mut values = residues(7, 20_000, p);
+            values.extend([0, 1, 2, p - 1, p - 2, p / 2, p / 2 + 1]);
+            // w 2^52 just below and just above multiples of p.
+            let inverse = inverse(power(2, BITS.into(), p), p);
+            values.extend((1..100).flat_map(|x| [mul(x, inverse, p), mul(p - x, inverse, p)]));
+            let known = ntt.known(values);
+            for (&w, &quotient) in known.values.iter().zip(&known.quotients) {
+                assert_eq!(quotient, Factor::new(w, p).quotient, "{bits} {w}");
+            }
         }
     }
 

@@ -52,7 +52,11 @@ pub struct Params {
 impl Params {
     /// Products modulo 2^`ring_bits`, 8 to 64, by plain operands of `operand_bits` as signed numbers: those of the
     /// ring for shares, fewer where the evaluator's matrix is in the clear and small.
-    pub fn new(ring_bits: u32, operand_bits: u32, rounding: Rounding) -> Result<Arc<Params>, Error> {
+    pub fn new(
+        ring_bits: u32,
+        operand_bits: u32,
+        rounding: Rounding,
+    ) -> Result<Arc<Params>, Error> {
         for (got, least, most) in [(ring_bits, 8, 64), (operand_bits, 1, ring_bits)] {
             if !(least..=most).contains(&got) {
                 return Err(Error::Width { got, least, most });
@@ -160,6 +164,21 @@ mod tests {
         let wide = Params::new(64, 64, LastPlace).unwrap().chain.bits;
         let narrow = Params::new(64, 26, LastPlace).unwrap().chain.bits;
         assert!(narrow + 30 < wide);
+    }
+
+    /// The bound of the noise takes q for a thousandth less than two to its bits.
+    #[test]
+    fn moduli_are_as_long_as_their_bits_say() {
+        for ring in 8..=64 {
+            for (operand, rounding) in [(ring, Exact), (ring, LastPlace), (1, LastPlace)] {
+                let chain = &Params::new(ring, operand, rounding).unwrap().chain;
+                let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
+                assert!(
+                    1.001 * q >= 2f64.powi(chain.bits as i32),
+                    "{ring} {operand}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -21,13 +21,14 @@
 //!
 //! The client learns x y + r, which hides x y but for a distance of 2^-40, and the noise of its ciphertext, which
 //! depends on y. That is hidden by an offset within the room that rounding to the plaintext has: uniform in all of
-//! it but for the part that noise can reach, so 2^40 times the noise. Both distances are for one product: those of many
-//! add up.
+//! it but for the part that noise can reach, so 2^40 times the noise, a distance of 2^-40 for each plaintext prime.
+//! Distances are for one product, and those of many add up: 2^20 products have 2^-20 from the masks and up to 2^-18
+//! from the noise of four primes, which counts here with its bound, some 20 times its deviation.
 
 use crate::chain::{reciprocal, times, Chain, Joins, SECURE};
 use crate::cipher::{self, PublicKey, SecretKey};
 use crate::error::Error;
-use crate::noise::{bits, of_products, of_switching, STATISTICAL_BITS};
+use crate::noise::{bits, of_products, of_switching};
 use crate::ntt::Ntt;
 use crate::params::prime_bits;
 use crate::prime::{inverse, mul, vartime_primes};
@@ -36,6 +37,10 @@ use crate::scratch::Buffer;
 use crate::wire::{self, Kind};
 use rayon::prelude::*;
 use std::sync::Arc;
+
+/// How much more a mask has than what it hides, and an offset than the noise: for one product, 2^-40 is left. With 60
+/// that would hold for 2^20 products, at the cost of four primes of q instead of three and 20 to 30 in a hundred bytes.
+const HIDING_BITS: u32 = 40;
 
 /// Widths, plaintext primes and modulus. Building it takes milliseconds: keep it. Clients and servers share it.
 #[derive(Debug)]
@@ -74,7 +79,7 @@ impl Params {
             }
         }
         // Joining wants a quarter of the range at most.
-        let plain = prime_bits(x_bits + y_bits + STATISTICAL_BITS + 2);
+        let plain = prime_bits(x_bits + y_bits + HIDING_BITS + 2);
         let plain_bits = plain.iter().max().copied().unwrap_or(0);
         let plain = vec![plain_bits; plain.len()];
         let mut wanted = 0;
@@ -129,14 +134,14 @@ impl Params {
     }
 
     fn mask_bits(&self) -> u32 {
-        self.x_bits + self.y_bits + STATISTICAL_BITS
+        self.x_bits + self.y_bits + HIDING_BITS
     }
 }
 
 /// Bits of q and of the answer: noise, of products with N coefficients up to t/2 and of switching, is each below
 /// 2^-41 of the room that rounding has.
 fn widths(degree: usize, plain: u32) -> (u32, u32) {
-    let margin = STATISTICAL_BITS + 1;
+    let margin = HIDING_BITS + 1;
     let products = of_products(degree, degree as f64, 2f64.powi(plain as i32 - 1));
     let answer = plain + margin + bits(of_switching(degree));
     let q = plain + margin + bits(1.001 * products);

@@ -99,6 +99,11 @@ fn shapes_are_checked() {
         shape([1, 5, 5], 1, [2, 2], 0),
         shape([1, 100, 100], 1, [70, 70], 1),
         shape([1 << 20, 5, 5], 1, [2, 2], 1),
+        // Sizes whose products are beyond a word.
+        shape([1, usize::MAX, 5], 1, [2, 2], 1),
+        shape([1, 5, usize::MAX], 1, [2, 2], 1),
+        shape([3, usize::MAX, usize::MAX], 1, [usize::MAX, 3], 1),
+        shape([usize::MAX, 5, 5], usize::MAX, [2, 2], usize::MAX),
     ] {
         assert!(
             matches!(Convolution::new(&params, s), Err(Error::Inner { .. })),

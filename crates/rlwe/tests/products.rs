@@ -58,7 +58,11 @@ fn products_of_many_widths() {
 fn there_are_parameters_for_all_widths() {
     for sum in 2..=128u32 {
         let params = Params::new(64, sum.div_ceil(2), sum / 2).unwrap();
-        assert!(params.chain.answer_bits > 64, "{sum}");
+        let chain = &params.chain;
+        assert!(chain.answer_bits > 64, "{sum}");
+        // The bound of the noise takes q for a thousandth less than two to its bits.
+        let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
+        assert!(1.001 * q >= 2f64.powi(chain.bits as i32), "{sum}");
     }
 }
 
