@@ -137,3 +137,52 @@ def test_a_driver_that_tells_the_parties_different_things_gets_nothing(tmp_path,
         with pytest.raises(ArgotError) as caught:
             last.wait()
         assert isinstance(caught.value, PermissionRefused | ProgramMismatch), caught.value
+
+
+def relabelled(kind, **changes):
+    """The driver describes the MPC device as another kind, which policies do not ask about, to everybody alike."""
+
+    def tamper(peer, session, data):
+        message = wire.unpack(data) if session == CONTROL else None
+        if not isinstance(message, wire.Submit):
+            return data
+        node = Node.from_bytes(message.node)
+        if node.device.kind == "mpc":
+            node = msgspec.structs.replace(node, device=msgspec.structs.replace(node.device, kind=kind, **changes))
+        return wire.pack(msgspec.structs.replace(message, node=node.to_bytes()))
+
+    return tamper
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("pair", {}), ("plain", {}), ("psi", {}), ("outside", {"of": "other"})])
+def test_a_device_of_another_kind_computes_nothing(tmp_path, kind, changes):
+    """Else a policy that allows no device at all would be asked for none."""
+    strict = policy(devices=("psi(*)",))
+    run = world(tmp_path, **dict.fromkeys(NAMES, strict))
+    with run as fed:
+        run.link.tamper = relabelled(kind, **changes)
+        device = fed.mpc("alice", "bob", "carol", link=argot.Link(1e9, 0.001))
+        own = argot.device(fed["alice"])(canary.fine)(4)
+        with pytest.raises(ArgotError) as caught:
+            argot.device(device)(lambda a: a * 2.0)(own).wait()
+        assert isinstance(caught.value, PermissionRefused | ProgramMismatch), caught.value
+
+
+def test_a_program_does_not_run_where_values_only_move(tmp_path):
+    """A party outside would take part in it as a member, or as its dealer."""
+    run = world(tmp_path)
+    with run as fed:
+        result = doubled(fed).wait()
+
+        def tamper(peer, session, data):
+            message = wire.unpack(data) if session == CONTROL else None
+            if not isinstance(message, wire.Submit):
+                return data
+            node = Node.from_bytes(message.node)
+            if node.op == "reveal":
+                node = msgspec.structs.replace(node, op="run")
+            return wire.pack(msgspec.structs.replace(message, node=node.to_bytes()))
+
+        run.link.tamper = tamper
+        with pytest.raises(ProgramMismatch, match=r"is run on .* of kind outside"):
+            argot.reveal(result, to="dave").wait()

@@ -26,7 +26,7 @@ from argot import mpc
 from argot.errors import ArgotError
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import RINGS
-from argot.runtime.world import World
+from argot.runtime.world import World, forget_kept
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "tampering.md"
 ELEMENTS = 72
@@ -73,6 +73,7 @@ class Wire:
 
     def __init__(self, changes: dict[Name, Change] | None = None) -> None:
         self.changes = changes or {}
+        self.touched = False  # whether the beginning of a payload was changed, which may say what it uses
         self.seen: list[Message] = []
         self.met: set[Name] = set()
 
@@ -85,7 +86,9 @@ class Wire:
                 arriving += message.packed()
             else:
                 self.met.add(message.name)
-                arriving += b"".join(change(message))
+                changed = b"".join(change(message))
+                self.touched |= changed[32:40] != message.payload[:8]
+                arriving += changed
         return [arriving] if arriving else []
 
 
@@ -138,6 +141,9 @@ class Operation:
         except ArgotError as error:
             assert wire.met, error
             return error
+        finally:
+            if wire.touched:
+                forget_kept()  # a party may have used correlations that the other has for something else
         assert wire.met == changes.keys()
         honest = set(range(self.form.parties)) - {sender for sender, _, _ in changes}
         return "wrong" if any(self._differ(found[rank], self.clean[rank]) for rank in honest) else "none"

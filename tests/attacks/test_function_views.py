@@ -49,7 +49,7 @@ def listen(name: str, form: mpc.Form, *inputs: int, seed: int = 0) -> list[Liste
     world = World(form, n=form.parties, seed=seed)
     listeners = []
     for x in inputs:
-        world.intercept = listener = Listener()
+        world.intercept = listener = Listener(world)
         listeners.append(listener)
         world.run(lambda p, x=x: evaluate(p, name, x))
     return listeners

@@ -47,7 +47,9 @@ def transcript(world: World, operation: Operation, x: np.ndarray, y: np.ndarray)
         while offset < len(packet):
             (size,) = unpack_from("<Q", packet, offset + 24)
             name = (sender, receiver, packet[offset : offset + 20])
-            messages[name] = packet[offset + 32 : offset + 32 + size]
+            head = world.heads.get(name, 0)
+            if size > head:
+                messages[name] = packet[offset + 32 + head : offset + 32 + size]
             offset += 32 + size + (-size % 8)
         return [packet]
 

@@ -18,7 +18,6 @@ from argot import mpc
 from argot.mpc.aby3 import Aby3
 from argot.mpc.bits import Bits
 from argot.mpc.protocol import RINGS
-from argot.mpc.semi2k import Semi2k
 from argot.runtime.world import World
 
 N = 64 * 200
@@ -26,9 +25,10 @@ HEADER = 32
 
 
 class Listener:
-    """Keeps the payloads that each party receives, in order."""
+    """Keeps the payloads that each party receives, in order, without heads, which say where correlations start."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World | None = None) -> None:
+        self.heads = {} if world is None else world.heads
         self.heard: dict[int, list[np.ndarray]] = defaultdict(list)
 
     def __call__(self, sender: int, receiver: int, packet: bytes) -> list[bytes]:
@@ -36,8 +36,10 @@ class Listener:
         packet = bytes(packet)
         while offset < len(packet):
             (size,) = unpack_from("<Q", packet, offset + 24)
-            payload = np.frombuffer(packet, np.uint8, size, offset + HEADER)
-            self.heard[receiver].append(payload)
+            head = self.heads.get((sender, receiver, packet[offset : offset + 20]), 0)
+            if size > head:
+                payload = np.frombuffer(packet, np.uint8, size - head, offset + HEADER + head)
+                self.heard[receiver].append(payload)
             offset += HEADER + size + (-size & 7)
         return [packet]
 
@@ -99,7 +101,7 @@ OF_TWO = ("msb by keys",)
 
 def has(form: Any, name: str) -> bool:
     if name in OF_TWO:
-        return form.protocol is Semi2k and form.parties == 3
+        return form.dealer and form.parties == 3
     return form is ABY3 or name not in OWN
 
 
@@ -146,7 +148,7 @@ def listen(
     world = World(form, n=form.parties, seed=seed)
     listeners = []
     for inputs in runs or ((x, y),):
-        world.intercept = listener = Listener()
+        world.intercept = listener = Listener(world)
         listeners.append(listener)
 
         async def program(p, inputs=inputs):

@@ -34,6 +34,7 @@ pyo3::create_exception!(
 );
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("HEADER", argot_rlwe::HEADER)?;
     m.add("BadCiphertext", m.py().get_type::<BadCiphertext>())?;
     m.add("TooWide", m.py().get_type::<TooWide>())?;
     m.add("WeakParameters", m.py().get_type::<WeakParameters>())?;

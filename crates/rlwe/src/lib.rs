@@ -78,3 +78,4 @@ pub use error::Error;
 pub use packing::Packing;
 pub use params::{Params, Rounding};
 pub use plan::Plan;
+pub use wire::HEADER;

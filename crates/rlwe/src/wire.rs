@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 }
 
 /// Kind, log2 of the degree, fingerprints of the modulus and of the shapes.
-pub(crate) const HEADER: usize = 24;
+pub const HEADER: usize = 24;
 
 pub(crate) fn header(kind: Kind, chain: &Chain, shape: u64, out: &mut Vec<u8>) {
     out.extend([

@@ -14,6 +14,9 @@ Shape = tuple[
     int, int, int, int, int, int, int
 ]  # channels, height, width, kernels, kernel height, kernel width, stride
 
+HEADER: int
+"""Bytes before a ciphertext, which say what it is."""
+
 class BadCiphertext(ValueError): ...
 class TooWide(ValueError): ...
 class WeakParameters(ValueError): ...

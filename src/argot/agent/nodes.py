@@ -16,7 +16,7 @@ import msgspec
 
 from ..devices.schema import same
 from ..errors import ArgotError, InputError, PartyLost, ProgramMismatch
-from ..graph.node import KERNEL_VERSION, Node, short
+from ..graph.node import KERNEL_VERSION, OPS, Node, short
 from . import failures, sources, wire
 from .context import Results, find
 from .early import Early
@@ -101,6 +101,7 @@ class Nodes:
             )
         if run.doubles:
             raise failures.public(InputError(f"{node.name} makes an object that exists already"))
+        _check_place(node)
         job.check_device(node.device, self.me)
         job.check_alive(node)
         sources.check(node)
@@ -314,3 +315,22 @@ class Nodes:
             lane.close()
         for run in list(job.runs.values()):
             self._fail(job, run, error)
+
+
+def _check_place(node: Node) -> None:
+    """ProgramMismatch for an operation that this kind of device does not have, or on secrets of another device: what a
+    policy allows on one kind would otherwise be done on another."""
+    device = node.device
+    if node.op not in OPS[device.kind] or (device.kind == "plain") != (len(device.parties) == 1):
+        raise failures.public(
+            ProgramMismatch(
+                f"{node.name} is {node.op} on {device}, of kind {device.kind} and with {len(device.parties)} parties",
+                wanted=f"one of {', '.join(OPS[device.kind])}",
+            )
+        )
+    home = device.of if device.kind == "outside" else device.name
+    for binding in node.inputs:
+        if binding.visibility != "private" and (binding.owner != home or device.kind not in ("mpc", "outside")):
+            raise failures.public(
+                ProgramMismatch(f"{binding.object} of {binding.owner} on {device}", wanted=f"secrets of {home}")
+            )

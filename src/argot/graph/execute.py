@@ -77,8 +77,8 @@ class Execution:
             self._advance()
 
     def _comes_of_another(self, record: Record, error: ArgotError) -> bool:
-        """Whether an input has failed of the same, and the party where that happened, which knows most, is yet to
-        say."""
+        """Whether an input has failed of the same, and the party where that happened, which knows most, has not said
+        so yet."""
         for earlier in (ref.product.record for ref in record.inputs):
             same = [failure for failure in earlier.failed_at.values() if failure.reference == error.reference]
             if earlier.state == "sent" and error.reference and same:

@@ -27,6 +27,16 @@ Op = Literal["open", "call", "table", "run", "share", "reveal", "psi", "save", "
 Visibility = Literal["private", "secret", "public"]
 
 
+OPS: dict[Kind, tuple[Op, ...]] = {
+    "plain": ("call", "table", "save", "load", "delete"),
+    "mpc": ("open", "run", "reveal", "save", "load", "delete"),
+    "pair": ("open", "reveal"),
+    "psi": ("open", "psi"),
+    "outside": ("open", "share", "reveal"),
+}
+"""What each kind of device does: policies ask by the kind."""
+
+
 class DeviceSpec(msgspec.Struct, frozen=True):
     """A device as all its parties see it. `parties` are in rank order, a dealer last; `limit` nodes run at once; `link`
     is the network between them, None if they measure it.

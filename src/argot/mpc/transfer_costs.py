@@ -157,13 +157,18 @@ def _matrices(k: int) -> rlwe.Matrices:
     return rlwe.Matrices(k, k)
 
 
+def _ciphertexts(sizes: tuple[int, int]) -> int:
+    """Bits of a request and its answer, without what says their kind."""
+    return 8 * (sum(sizes) - 2 * rlwe.HEADER)
+
+
 def _product(k: int, n: int) -> int:
     """Bits of n products of a number here and one there."""
-    return _scaled(k, n, k, 0) if by_transfers(k, n) else 8 * sum(_products(k).sizes(n))
+    return _scaled(k, n, k, 0) if by_transfers(k, n) else _ciphertexts(_products(k).sizes(n))
 
 
 def _square(k: int, n: int) -> int:
-    return _scaled(k, n, k - 1, 1) if by_transfers(k, n) else 8 * sum(_products(k).sizes(n))
+    return _scaled(k, n, k - 1, 1) if by_transfers(k, n) else _ciphertexts(_products(k).sizes(n))
 
 
 def product_bits(k: int, n: int, m: int) -> Fraction:
@@ -194,7 +199,7 @@ def matrix_bits(k: int, n: int, left: int, right: int, m: int) -> Fraction:
     every = rows * inner * columns
     if by_transfers(int(k), every):
         return product_bits(k, every, m) * Fraction(every, int(n))
-    return Fraction(m * (m - 1) * 8 * sum(_matrices(int(k)).sizes(rows, inner, columns)), int(n))
+    return Fraction(m * (m - 1) * _ciphertexts(_matrices(int(k)).sizes(rows, inner, columns)), int(n))
 
 
 def lot_bits(joins: int, strings: int, m: int) -> int:

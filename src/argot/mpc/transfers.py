@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._core import ot, prf, ring
+from .._core import ot, prf, ring, rlwe
 from ..runtime import cost, gather
 from . import adder, chains
 from . import additive_order as orders
@@ -98,9 +98,9 @@ class Transfers(Ordered):
         p = self.party
         keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
         up, down = keys.sizes(n)
-        p.send(peer, await p.compute(keys.request, x))
+        p.send(peer, await p.compute(keys.request, x), head=rlwe.HEADER)
         answer, mine = await p.compute(keys.answer, await p.recv(peer, up), y)
-        p.send(peer, answer)
+        p.send(peer, answer, head=rlwe.HEADER)
         theirs = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
         return ring.add(mine, theirs)
 
@@ -115,11 +115,11 @@ class Transfers(Ordered):
         keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
         up, down = keys.sizes(n)
         if asks:
-            p.send(peer, await p.compute(keys.request, x))
+            p.send(peer, await p.compute(keys.request, x), head=rlwe.HEADER)
             found = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
         else:
             answer, found = await p.compute(keys.answer, await p.recv(peer, up), x)
-            p.send(peer, answer)
+            p.send(peer, answer, head=rlwe.HEADER)
         return ring.shl(found, 1)
 
     async def _cross_matmul(self, peer: int, x: Array, y: Array) -> Array:
@@ -134,9 +134,9 @@ class Transfers(Ordered):
         p = self.party
         keys = await self._pair(peer).lattice(p, "matrices", self.k, self.k)
         up, down = keys.sizes(m, inner, columns)
-        p.send(peer, await p.compute(keys.request, x, y))
+        p.send(peer, await p.compute(keys.request, x, y), head=rlwe.HEADER)
         answer, mine = await p.compute(keys.answer, await p.recv(peer, up), x, y)
-        p.send(peer, answer)
+        p.send(peer, answer, head=rlwe.HEADER)
         theirs = await p.compute(keys.finish, m, inner, columns, x.dtype, await p.recv(peer, down))
         return ring.add(mine, theirs)
 

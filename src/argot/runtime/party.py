@@ -87,6 +87,7 @@ class Party:
         "jobs",
         "n",
         "on_draw",
+        "on_head",
         "on_send",
         "on_settled",
         "rank",
@@ -117,7 +118,8 @@ class Party:
         self.debug = debug
         self.jobs: list[Job] = []  # kernels to be run by whoever drives this party
         self.running = 0  # jobs not yet completed
-        self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes
+        self.on_send: Callable[[int, bytes, int, int], None] | None = None  # peer, path, counter, bytes of payload
+        self.on_head: Callable[[int, bytes, int], None] | None = None  # peer, name of 20 bytes, bytes of its head
         self.on_draw: Callable[[frozenset[int], bytes, bytes], None] | None = None  # subset, name, key
         self.on_settled: Callable[[Job], None] = self.complete  # from any thread: a job that is not in `jobs` has ended
         self._keys, self._kept = keys, kept
@@ -156,7 +158,7 @@ class Party:
         record.messages += 1
         record.bits += 8 * (size - head)
         if self.debug:
-            self._note_send(task, peer, payload, size - head)
+            self._note_send(task, peer, payload, size, head)
         if weight > self.flush_bytes and self.flush is not None:
             self.flush(peer, self._mail.packet(peer))
 
@@ -414,12 +416,14 @@ class Party:
         found = self._subsets[ranks] = subset, _bitmap(subset)
         return found
 
-    def _note_send(self, task: Task, peer: int, payload: Any, size: int) -> None:
+    def _note_send(self, task: Task, peer: int, payload: Any, size: int, head: int) -> None:
         self._known[task.name()] = task.path
         if size > _SMALL:
             self._frozen.append((payload, prf.hash(bytes(payload)), task))
         if self.on_send is not None:
-            self.on_send(peer, task.path, task.sent[peer] - 1, size)
+            self.on_send(peer, task.path, task.sent[peer] - 1, size - head)
+        if head and self.on_head is not None:
+            self.on_head(peer, task.name() + (task.sent[peer] - 1).to_bytes(4, "little"), head)
 
     def _noted_key(self, task: Task, subset: frozenset[int], bitmap: int) -> bytes:
         """`key` that is noted under its name, the tail of which is the same as in `mail`."""

@@ -74,6 +74,7 @@ class World:
         traffic (if `debug`): {(sender, receiver, path): (messages, bits)} of the last run.
         record: the last run's record by operations, parties merged.
         sent: payload bytes that each party sent in the last run.
+        heads (if `debug`): {(sender, receiver, name of 20 bytes): bytes before the payload proper}, of all runs.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class World:
         self.traffic: dict[tuple[int, int, str], tuple[int, int]] = {}
         self.record = Record()
         self.sent = [0] * n
+        self.heads: dict[tuple[int, int, bytes], int] = {}
         self.protocols = _Run(self, []).protocols
 
     def run(self, fn: Program, *per_party: Sequence[Any], **same: Any) -> list[Any]:
@@ -252,6 +254,7 @@ class _Run:
         for rank, party in enumerate(self.parties):
             party.on_send = lambda peer, path, counter, size, rank=rank: self._note(rank, peer, path, counter, size)
             party.on_draw = lambda subset, name, key, rank=rank: self.draws[name, key].update({rank: subset})
+            party.on_head = lambda peer, name, head, rank=rank: world.heads.update({(rank, peer, name): head})
             if world.delivery is not None:
                 party.flush = lambda peer, parts, rank=rank: self.early.append((rank, peer, b"".join(parts)))
 
@@ -385,6 +388,11 @@ def _all_kept(n: int) -> list[_WorldKept]:
             every.append(_WorldKept(rank, every, mail))
         worlds[n] = every
     return worlds[n]
+
+
+def forget_kept() -> None:
+    """Begin anew with what parties keep between runs: after a test in which they came to disagree on it."""
+    _threads.__dict__.pop("kept", None)
 
 
 class _WorldKept(Kept):
