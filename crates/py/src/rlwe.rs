@@ -111,29 +111,21 @@ impl<'a> Numbers<'a> {
 
     fn words(self) -> Words<'a> {
         match self {
-            Numbers::Short(x) => {
-                Words::Copied(Zeroizing::new(x.iter().map(|&x| x.into()).collect()))
-            }
+            Numbers::Short(x) => Words::copy(x.iter().map(|&x| x.into())),
             Numbers::Long(x) => Words::Given(x),
         }
     }
 
     /// Those of a matrix with this many columns, column by column.
-    fn transposed(self, columns: usize) -> Words<'static> {
+    fn transposed(self, columns: usize) -> Words<'a> {
+        fn order(length: usize, columns: usize) -> impl Iterator<Item = usize> {
+            (0..columns).flat_map(move |j| (j..length).step_by(columns))
+        }
         match self {
-            Numbers::Short(x) => transposed(x, columns),
-            Numbers::Long(x) => transposed(x, columns),
+            Numbers::Short(x) => Words::copy(order(x.len(), columns).map(|i| x[i].into())),
+            Numbers::Long(x) => Words::copy(order(x.len(), columns).map(|i| x[i])),
         }
     }
-}
-
-fn transposed<T: Copy + Into<u64>>(x: &[T], columns: usize) -> Words<'static> {
-    // As long as it will be: what a vector that grows leaves behind is not wiped.
-    let mut words = Zeroizing::new(Vec::with_capacity(x.len()));
-    for column in 0..columns {
-        words.extend(x[column..].iter().step_by(columns).map(|&x| x.into()));
-    }
-    Words::Copied(words)
 }
 
 fn wrong_dtype(dtype: &Bound<'_, PyArrayDescr>) -> PyErr {
@@ -144,6 +136,12 @@ fn wrong_dtype(dtype: &Bound<'_, PyArrayDescr>) -> PyErr {
 enum Words<'a> {
     Given(&'a [u64]),
     Copied(Zeroizing<Vec<u64>>),
+}
+
+impl<'a> Words<'a> {
+    fn copy(numbers: impl Iterator<Item = u64>) -> Words<'a> {
+        Words::Copied(Zeroizing::new(numbers.collect()))
+    }
 }
 
 impl Deref for Words<'_> {
@@ -495,10 +493,15 @@ impl PyMatrices {
 }
 
 /// Shares of a product with `m` rows; it comes column by column where the right matrix was encrypted.
-fn result(shares: Vec<u64>, by_column: bool, m: usize) -> Words<'static> {
+fn result(shares: Vec<u64>, transposed: bool, m: usize) -> Words<'static> {
     let shares = Zeroizing::new(shares);
-    match by_column {
-        true => transposed(&shares, m),
+    match transposed {
+        true => {
+            let Words::Copied(turned) = Numbers::Long(&shares).transposed(m) else {
+                unreachable!("a transposed matrix is a copy")
+            };
+            Words::Copied(turned)
+        }
         false => Words::Copied(shares),
     }
 }
