@@ -15,7 +15,7 @@ ALL: Kinds = [(np.uint64, 1), ("bits17", 3), ("uint32", 5), ("bits", 1), (ring.Z
 
 @pytest.fixture(scope="module")
 def pools() -> tuple[ot.Sender, ot.Receiver]:
-    sender, receiver = (side(bytes(32), 0, "small") for side in (ot.Sender, ot.Receiver))
+    sender, receiver = ot.Sender(bytes(32), 0, "small"), ot.Receiver(bytes(32), 0, "small")
     receiver.finish(sender.finish(receiver.answer(sender.begin())))
     receiver.extend(sender.extend())
     return sender, receiver
