@@ -394,7 +394,8 @@ def test_results_do_not_depend_on_the_network(protocol):
         for seed in range(2):
             behaviour = Delivery()
             shaken = results(World(protocol, n=protocol.parties, seed=2, delivery=behaviour), name, case)
-            assert (steady == shaken).all(), (name, seed)
+            apart = 0 if protocol.repeats or not name.endswith("trunc") else 1
+            assert (np.abs(steady - shaken) <= apart).all(), (name, seed)
 
 
 def results(world: World, name: str, case: Any) -> np.ndarray:

@@ -67,10 +67,10 @@ class Sums(Additive):
         """This party's addend in Z_2^(8 bytes) of the sum at the angle of which `angle` is an addend. The highest
         `width` bits of an addend count, 32 or 64."""
 
-    @abstractmethod
     async def _power(self, exponent: Array, shift: int) -> Array:
         """This party's addend in Z_2^64 of 2^(y / 2^57 + shift - 64), rounded, for the exponent y of which `exponent`
-        is an addend."""
+        is an addend. Of protocols that take `exp` from here."""
+        raise NotImplementedError
 
     @abstractmethod
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:

@@ -1,20 +1,30 @@
 """Cheetah: two parties alone (Huang, Lu, Hong, Ding: USENIX Security 2022, eprint 2022/207).
 
 Additive shares of two parties. Products come from lattice encryption where there are many, else from oblivious
-transfer; comparisons, truncation and conversions from silent transfers: everything is in `transfers.py`, of which
-this is the form for two. What each message hides is written down in transfers.md.
+transfer; comparisons, truncation and conversions from silent transfers: `transfers.py`, of which this is the form for
+two. Beside it there are the functions that are sums of products of what one party knows of x and what the other knows
+(`additive_functions.py`). What each message hides is written down in transfers.md.
 """
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, final
 
-from .protocol import About
+import numpy as np
+
+from .._core import ring, rlwe
+from ..runtime import cost, gather
+from . import additive_functions as functions
+from . import transfer_costs as costs
+from .bits import Bits
+from .protocol import About, Arith, Array, full
+from .sums import U64, Sum, low_bits
 from .transfers import Transfers
 
 
 @final
-class Cheetah(Transfers):
+class Cheetah(Transfers, functions.Sums):
     """Semi-honest security of two parties against each other. See transfers.md."""
 
     parties: int = 2
@@ -28,3 +38,88 @@ class Cheetah(Transfers):
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/transfers.md",
     )
+
+    # ---- functions: additive_functions.py ---------------------------------------------------------------------------
+
+    sigmoid, tanh, erf = functions.sigmoid, functions.tanh, functions.erf
+    sin, cos = functions.sin, functions.cos
+
+    @cost(rounds="costs.factor_rounds(n * rows)", bits="costs.factor_bits(n, rows, bytes)")
+    async def _harmonics(self, angle: Array, s: Sum, width: int) -> Array:
+        """With t = a + b, a known to party 0 and b to party 1, a sum of products of what each knows:
+
+        c cos(kt) + d sin(kt) = cos(ka) (c cos(kb) + d sin(kb)) + sin(ka) (d cos(kb) - c sin(kb)).
+        """
+        rows = await self.party.compute(_factors, angle, s, self.party.rank == 0, cost_ns=angle.size * 30 * len(s.cos))
+        products = await self._factor_products(rows.reshape(-1), costs.factor_size(s.bytes))
+        total = ring.sum(products.reshape(rows.shape), (0,))
+        if self.party.rank == 0:
+            total = ring.add(total, full(s.constant, (), U64))
+        return low_bits(total, 8 * s.bytes)
+
+    async def _factor_products(self, own: Array, size: int) -> Array:
+        """This party's part, mod 2^64 or at least the ring in which they are added up, of the products of signed
+        numbers of `size` bits, one of each party. With x' = x + 2^(size-1), which is not negative, x y = x' y' less
+        what each party has of 2^(size-1) (x' + y') - 2^(2 size - 2).
+        """
+        p, peer, n = self.party, 1 - self.party.rank, own.size
+        half = full(1 << (size - 1), (), U64)
+        lifted = ring.add(own, half)
+        rest = ring.shl(lifted, size - 1)
+        if p.rank == 0:
+            rest = ring.sub(rest, full(1 << (2 * size - 2), (), U64))
+        if n <= costs.FEW_FACTORS:
+            bits = Bits.from_ring(lifted, size) if p.rank == 1 else None
+            found = await self._scaled(peer, bits, None if bits else lifted, size, 0, n, U64)
+            return ring.sub(found, rest)
+        cut = costs.halves(n)[0]
+        asks = p.rank == 1
+        parts = await gather(
+            self._factors_one_way(lifted[:cut], size, asks), self._factors_one_way(lifted[cut:], size, not asks)
+        )
+        return ring.sub(np.concatenate(parts), rest)
+
+    async def _factors_one_way(self, own: Array, size: int, asks: bool) -> Array:
+        """Products of numbers below 2^size, by lattice encryption, of which one party asks for all."""
+        p, peer, n = self.party, 1 - self.party.rank, own.size
+        keys = await self._pair(peer).lattice(p, "products", costs.factor_ring(size), size, size)
+        up, down = keys.sizes(n)
+        if asks:
+            p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
+            found: Array = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
+            return found
+        answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
+        p.send(peer, answer, head=rlwe.HEADER)
+        return found
+
+    @cost(rounds="costs.asked(2)", bits="costs.scaled_bits(k, n, 1, width - drop)")
+    async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
+        """As `trunc` of two, from Z_2^width: a wrap counts 2^(width-drop) there."""
+        p, n = self.party, addend.size
+        first = p.rank == 0
+        z = ring.cast(addend, U64)
+        if first:
+            z = ring.add(z, full(1 << (width - 2), (), U64))
+        z = low_bits(z, width)
+        stays = ring.cast(ring.shr(ring.invert(ring.shl(z, 64 - width)), 63), self.dtype)
+        bits = None if first else Bits.from_ring(stays, 1)
+        wraps = await self._scaled(1 - p.rank, bits, stays if first else None, 1, width - drop, n)
+        part = ring.add(ring.cast(ring.shr(z, drop), self.dtype), wraps)
+        if first:
+            part = ring.add(part, full(1 - (1 << (width - drop)) - (1 << (width - 2 - drop)), (), self.dtype))
+        return Arith((part.reshape(shape),))
+
+
+def _factors(angle: Array, s: Sum, first: bool) -> Array:
+    """This party's factors of a sum's products, signed integers mod 2^64: of each frequency one with each factor of the
+    other party, as (products, elements)."""
+    turns = angle.view(np.int64) * (2 * math.pi / 2.0**64)
+    rows = np.empty((2 * len(s.gains), angle.size), np.int64)
+    for i, (gain, c, d) in enumerate(zip(s.gains, s.cos, s.sin, strict=True)):
+        cosine, sine = np.cos((i + 1) * turns), np.sin((i + 1) * turns)
+        if first:
+            rows[2 * i], rows[2 * i + 1] = np.rint(gain * cosine), np.rint(gain * sine)
+        else:
+            rows[2 * i] = np.rint(c * cosine + d * sine)
+            rows[2 * i + 1] = np.rint(d * cosine - c * sine)
+    return rows.view(np.uint64)

@@ -119,6 +119,7 @@ class LotOfTwo(Lot):
         into = await self._receives(width * asked) if asked else None
         if into is not None:
             p.send(self.peer, into.choose(words[True], asked))
+        await self._heard()
         found: dict[bool, Any] = {}
         if answered:
             out = await self._sends(width * answered)
@@ -140,10 +141,15 @@ class LotOfTwo(Lot):
         return await self.pair.receiver(self.party, start, n)
 
     async def _sends(self, n: int) -> ot.SenderCots:
+        start = await self._heard()
+        self.out = start + n
+        return await self.pair.sender(self.party, start, n)
+
+    async def _heard(self) -> int:
+        """Where the peer's range goes on."""
         if self.out is None:
             self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
-        start, self.out = self.out, self.out + n
-        return await self.pair.sender(self.party, start, n)
+        return self.out
 
     def _none(self) -> Bits:
         return Bits.zeros(self.shape, 0)

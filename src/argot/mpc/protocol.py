@@ -162,6 +162,10 @@ class Protocol(ABC):
     held: ClassVar[int] = 1
     """Arrays that a party has of a share. The first ones of all parties add up to the value."""
 
+    repeats: ClassVar[bool] = True
+    """Whether a run with the same inputs and draws has the same results. Else, with correlations from before the run,
+    the last place of a truncation may be another one."""
+
     about: ClassVar[About | None] = None
     """None: it hides nothing."""
 

@@ -25,6 +25,10 @@ FEW_PRODUCTS = 1 << 10
 """Up to so many products of numbers are made bit by bit from transfers: a ciphertext has room for 8,192."""
 
 
+FEW_FACTORS = 1 << 12
+"""As `FEW_PRODUCTS`, of products of numbers of some 20 bits."""
+
+
 def by_transfers(k: int, n: int) -> bool:
     """Whether n products of numbers are made from transfers: few ones, and those that ciphertexts have no room for."""
     return k > 64 or n <= FEW_PRODUCTS
@@ -111,6 +115,11 @@ def b2a_rounds(n: int, w: int, m: int) -> Chains | int:
 def mul_bit_rounds(m: int) -> Chains:
     """Of `mul_bit`, on one part."""
     return crossed(2) if m == 2 else every_turn(m)
+
+
+def factor_rounds(n: int) -> Chains:
+    """Of n products of a few bits: of few ones one party asks for all."""
+    return asked(2) if n <= FEW_FACTORS else crossed(2)
 
 
 def order_rounds(w: int, n: int, m: int) -> Chains:
@@ -243,6 +252,30 @@ def b2a_bits(k: int, n: int, w: int, m: int) -> Fraction:
 def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
     """Of `mul_bit`."""
     return m * (m - 1) * scaled_bits(k, n, 1, 0)
+
+
+def factor_size(bytes: int) -> int:
+    """Bits of the factors, with a sign, of products of so many bytes: `sums.scaled` makes both of like size."""
+    return 4 * int(bytes)
+
+
+def factor_ring(size: int) -> int:
+    """Bits of the ring in which such products are added up."""
+    return 2 * size
+
+
+@functools.cache
+def _factors(size: int) -> rlwe.Products:
+    return rlwe.Products(factor_ring(size), size, size)
+
+
+def factor_bits(n: int, rows: int, bytes: int) -> Fraction:
+    """Of the products of a trigonometric sum of so many rows, for n elements."""
+    n, size = int(n), factor_size(bytes)
+    every = n * int(rows)
+    if every <= FEW_FACTORS:
+        return Fraction(_scaled(64, every, size, 0), n)
+    return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in halves(every)), n)
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:

@@ -18,7 +18,7 @@ import functools
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from math import prod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -46,6 +46,8 @@ WIDTH = "max(1, min(l, k))"
 class Transfers(Ordered):
     """n parties, any n - 1 of which may be curious together."""
 
+    repeats: ClassVar[bool] = False
+
     lot: Lot | None = None
     """Correlations at hand for the circuit that runs."""
 
@@ -60,7 +62,14 @@ class Transfers(Ordered):
     # ---- products of private values -------------------------------------------------------------------------------
 
     async def _scaled(
-        self, peer: int, bits: Bits | None, deltas: Array | None, width: int, shift: int, n: int
+        self,
+        peer: int,
+        bits: Bits | None,
+        deltas: Array | None,
+        width: int,
+        shift: int,
+        n: int,
+        dtype: np.dtype[Any] | None = None,
     ) -> Array:
         """This party's part of the sum over j < width of 2^(j+shift) b_j d, for n bits b_j that one has, and numbers
         d that the other has, (n,) or of each j their own, (width, n).
@@ -71,7 +80,8 @@ class Transfers(Ordered):
         The receiver sends where its range of correlations starts, and which of their bits differ from its own; the
         sender one number mod 2^(k-shift-j) for each.
         """
-        p, pair, total = self.party, self._pair(peer), full(0, (n,), self.dtype)
+        dtype = self.dtype if dtype is None else dtype
+        p, pair, total = self.party, self._pair(peer), full(0, (n,), dtype)
         if bits is not None:
             start = pair.allot(width * n)
             into = await pair.receiver(p, start, width * n)
@@ -84,9 +94,9 @@ class Transfers(Ordered):
             p.send(peer, message)
             total = ring.add(total, mine)
         if bits is not None:
-            answer: bytes = await p.recv(peer, costs.scaled_bytes(self.k, n, width, shift))
+            answer: bytes = await p.recv(peer, costs.scaled_bytes(8 * dtype.itemsize, n, width, shift))
             total = ring.add(
-                total, await p.compute(into.weighted, self.dtype, n, width, shift, answer, cost_ns=20 * width * n)
+                total, await p.compute(into.weighted, dtype, n, width, shift, answer, cost_ns=20 * width * n)
             )
         return total
 
