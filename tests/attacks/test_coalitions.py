@@ -15,6 +15,7 @@ import pytest
 
 from argot import mpc
 from argot._core import prf, ring
+from argot.mpc import derived
 from argot.mpc.bits import Bits
 from argot.mpc.semi2k import Semi2k
 from argot.runtime.world import World
@@ -134,6 +135,9 @@ OPERATIONS = {
     "b2a": lambda p, x, y, b, c: p.b2a(b),
     "mul_bit": lambda p, x, y, b, c: p.mul_bit(b.bits_at(0, 1), x),
     "chained": chained,
+    "exp": lambda p, x, y, b, c: derived.exp(p, x, low=-9.0, high=8.0),
+    "sigmoid": lambda p, x, y, b, c: derived.sigmoid(p, x, 10),
+    "sin": lambda p, x, y, b, c: derived.sin(p, x),
 }
 
 

@@ -1,4 +1,4 @@
-"""What one curious party sees of ABY3's elementary functions: uniform messages, uniform differences, fresh shares."""
+"""What one curious party sees of the elementary functions: uniform messages and differences, of ABY3 fresh shares."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from test_views import Listener, N, assert_uniform, constant
 
+from argot import mpc
 from argot.mpc import derived
 from argot.mpc.aby3 import Aby3
+from argot.mpc.semi2k import Semi2k
 from argot.runtime.world import World
 
 ONE = 1 << 18
@@ -28,15 +30,23 @@ FUNCTIONS = {
     "rsqrt": lambda p, x: derived.rsqrt(p, x),
 }
 
+ABY3, *OTHERS = mpc.Form(Aby3, 3), mpc.Form(Semi2k, 3, dealer=True), mpc.Form(Semi2k, 5, dealer=True)
+CASES = [
+    pytest.param(name, form, id=f"{name}-{form!r}")
+    for form in (ABY3, *OTHERS)
+    for name in FUNCTIONS
+    if form is ABY3 or hasattr(form, name.split()[0])
+]
+
 
 async def evaluate(p, name: str, x: int):
     share = await p.share(constant(x) if p.party.rank == 0 else None, 0, (N,))
     return await FUNCTIONS[name](p, share)
 
 
-def listen(name: str, *inputs: int, seed: int = 0) -> list[Listener]:
+def listen(name: str, form: mpc.Form, *inputs: int, seed: int = 0) -> list[Listener]:
     """What is heard when the function of each of `inputs` is computed, one run after the other."""
-    world = World(Aby3, seed=seed)
+    world = World(form, n=form.parties, seed=seed)
     listeners = []
     for x in inputs:
         world.intercept = listener = Listener()
@@ -45,10 +55,10 @@ def listen(name: str, *inputs: int, seed: int = 0) -> list[Listener]:
     return listeners
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_messages_and_their_differences_are_uniform(name):
-    (listener,) = listen(name, 3 * ONE)
-    assert len(listener.heard[0]) <= 40
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_messages_and_their_differences_are_uniform(name, form):
+    (listener,) = listen(name, form, 3 * ONE)
+    assert form is not ABY3 or len(listener.heard[0]) <= 40
     for receiver, messages in listener.heard.items():
         for i, message in enumerate(messages):
             assert_uniform(message, (name, receiver, i))
@@ -57,18 +67,18 @@ def test_messages_and_their_differences_are_uniform(name):
             assert_uniform(one[:n] ^ other[:n], (name, receiver, i, j))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_running_again_on_x_plus_one_shows_no_known_difference(name):
-    first, second = listen(name, 3 * ONE, 3 * ONE + 1)
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_running_again_on_x_plus_one_shows_no_known_difference(name, form):
+    first, second = listen(name, form, 3 * ONE, 3 * ONE + 1)
     for receiver in first.heard:
         for i, (one, other) in enumerate(zip(first.heard[receiver], second.heard[receiver], strict=True)):
             assert_uniform(one ^ other, (name, receiver, i))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_sizes_and_distribution_do_not_depend_on_the_input(name):
+@pytest.mark.parametrize(("name", "form"), CASES)
+def test_sizes_and_distribution_do_not_depend_on_the_input(name, form):
     """Also at the edges: nothing, below zero, far beyond the function's reach."""
-    usual, *others = listen(name, 2 * ONE, 0, -5 * ONE, 2**43, -(2**43), seed=6)
+    usual, *others = listen(name, form, 2 * ONE, 0, -5 * ONE, 2**43, -(2**43), seed=6)
     for other in others:
         for receiver in usual.heard:
             mine, theirs = usual.heard[receiver], other.heard[receiver]

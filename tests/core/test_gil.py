@@ -28,6 +28,7 @@ KERNELS: dict[str, Callable[[], object]] = {
     "bits": lambda: ring.bits_cross(PLANES, PLANES, PLANES, PLANES, KEY, KEY, 64 * 20_000),
     "draw": lambda: prf.fill(KEY, 30_000_000, np.uint8),
     "truncation": lambda: mpc.trunc_first(WORDS, 18, KEY, KEY, KEY, KEY),
+    "keys of comparisons": lambda: mpc.compare_deal(WORDS[:1000], 64, KEY, KEY, KEY),
     "function": lambda: approx.plain("exp", WORDS[:20_000], 64, 18),
     "points": lambda: BLINDER.blind(ITEMS),
 }

@@ -130,6 +130,21 @@ def test_a_failed_input_is_told_as_it_happened():
     assert record.failure is first
 
 
+def test_what_fails_of_an_input_from_outside_waits_for_the_word_of_its_owner():
+    """Members may be heard before it, of both nodes."""
+    d = Driver()
+    outside = DeviceSpec("outside", "mpc+dave", (*MPC.parties, "dave"), "aby3", 64, 18, of="mpc")
+    x = d.call(outside, op="share", schema=Tensor("float64", (2,)))
+    run = d.call(MPC, x.products[0], op="run", schema=Tensor("float64", (2,)))
+    after = d.call(MPC, run.products[0], op="run")
+    for party in MPC.parties:
+        for record in (x, run, after):
+            d.run.failed(record.number, party, PartyError("dave refused its input", party="dave", reference="r1"))
+    assert (x.state, run.state, after.state) == ("sent", "sent", "sent")
+    d.run.failed(x.number, "dave", InputError("NaN", party="dave", reference="r1"))
+    assert [type(record.failure) for record in (x, run, after)] == [InputError] * 3
+
+
 def test_a_lost_party_ends_what_needs_it():
     d = Driver()
     a = d.call(ALICE, schema=Tensor("float64"))

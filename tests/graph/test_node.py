@@ -36,6 +36,7 @@ def changes():
         ("kernels", "another"),
         ("link", Link(1e9, 0.001)),
         ("dealer", True),
+        ("of", "mpc"),
     ):
         yield f"device.{name}", msgspec.structs.replace(NODE, device=msgspec.structs.replace(DEVICE, **{name: value}))
     for name, value in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,9 +19,15 @@ HEADER = 24
 P = TypeVar("P", rlwe.Products, rlwe.Matrices, rlwe.Convolutions)
 
 
+@pytest.fixture(autouse=True)
+def rings_wrap() -> Iterator[None]:
+    with np.errstate(over="ignore"):  # of 0-d arrays
+        yield
+
+
 def random(rng: np.random.Generator, shape: tuple[int, ...], bits: int, dtype: Any) -> Array:
     """Below 2^bits, the largest number among them."""
-    x = (rng.integers(0, 2**64, size=shape, dtype=np.uint64) >> np.uint64(64 - bits)).astype(dtype)
+    x = np.asarray(rng.integers(0, 2**64, size=shape, dtype=np.uint64) >> np.uint64(64 - bits), dtype)
     if x.size:
         x.flat[0] = 2**bits - 1
     return x

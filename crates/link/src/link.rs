@@ -709,9 +709,10 @@ impl Shared {
         let (theirs, unread) =
             match exchange_hellos(&stream, deadline, &mine, &mut sealer, &mut opener) {
                 Ok(exchanged) => exchanged,
-                // The server's verdict on our certificate comes as an alert after our side of the handshake is done.
-                Err(reason) if reason.contains("alert") || reason.contains("hello") => {
-                    return Err(reason)
+                // Among these is the server's verdict on our certificate: an alert that comes after our side of the
+                // handshake is done.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(error.to_string())
                 }
                 Err(_) => return Ok(()),
             };
@@ -738,6 +739,7 @@ impl Shared {
             heard: AtomicU64::new(self.millis()),
             pinged: AtomicU64::new(self.millis()),
             opened_records: AtomicU64::new(0),
+            hello_records: opener.records(),
             reason: Mutex::new(None),
             reader: Mutex::new(None),
             turn: Turn::of_this_thread(),
@@ -881,39 +883,44 @@ fn explain(failure: &Failure, who: &str) -> String {
     }
 }
 
+/// `InvalidData`: what came is no hello.
 fn exchange_hellos(
     stream: &TcpStream,
     deadline: Instant,
     mine: &Hello,
     sealer: &mut Sealer,
     opener: &mut Opener,
-) -> Result<(Hello, Vec<u8>), String> {
+) -> io::Result<(Hello, Vec<u8>)> {
     let mut sealed = Buffer::default();
     let mut records = sealer.stream(&mut sealed);
-    records.put(&mine.encode())?;
-    records.finish()?;
+    records.put(&mine.encode()).map_err(invalid)?;
+    records.finish().map_err(invalid)?;
     let mut wire = Deadline { stream, deadline };
-    wire.write_all(&sealed).map_err(|e| e.to_string())?;
+    wire.write_all(&sealed)?;
     read_hello(&mut wire, opener)
 }
 
-fn read_hello(wire: &mut Deadline<'_>, opener: &mut Opener) -> Result<(Hello, Vec<u8>), String> {
+fn read_hello(wire: &mut Deadline<'_>, opener: &mut Opener) -> io::Result<(Hello, Vec<u8>)> {
     let mut plain = Vec::new();
     loop {
         let mut header = [0; HEADER];
-        wire.read_exact(&mut header).map_err(|e| e.to_string())?;
-        let mut body = vec![0; Opener::length(&header)?];
-        wire.read_exact(&mut body).map_err(|e| e.to_string())?;
-        plain.extend_from_slice(opener.open(header, &mut body)?);
+        wire.read_exact(&mut header)?;
+        let mut body = vec![0; Opener::length(&header).map_err(invalid)?];
+        wire.read_exact(&mut body)?;
+        plain.extend_from_slice(opener.open(header, &mut body).map_err(invalid)?);
         let Some(head) = plain.first_chunk::<HEAD>() else {
             continue;
         };
-        let end = HEAD + Hello::length(head)?;
+        let end = HEAD + Hello::length(head).map_err(invalid)?;
         if plain.len() >= end {
-            let hello = Hello::decode(&plain[HEAD..end])?;
+            let hello = Hello::decode(&plain[HEAD..end]).map_err(invalid)?;
             return Ok((hello, plain.split_off(end)));
         }
     }
+}
+
+fn invalid(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// The socket with one deadline for everything.

@@ -53,6 +53,8 @@ pub struct Conn {
     pub heard: AtomicU64,
     pub pinged: AtomicU64,
     pub opened_records: AtomicU64,
+    /// Records that had been opened when the hello was here.
+    pub hello_records: u64,
     /// Why it was cut here.
     pub reason: Mutex<Option<String>>,
     /// Here while the connection's thread waits: whoever holds it reads.
@@ -64,6 +66,11 @@ impl Conn {
     pub fn cut_because(&self, reason: String) {
         self.reason.hold().get_or_insert(reason);
         self.cut();
+    }
+
+    /// Whether anything has come after the hello: only then is the peer back.
+    fn has_spoken(&self) -> bool {
+        self.opened_records.load(Relaxed) > self.hello_records
     }
 
     /// Read what has come, if nobody else does; how many bytes.
@@ -116,6 +123,8 @@ pub enum Status {
 /// What waits for this peer. Nothing else is locked while this is.
 pub struct Out {
     pub status: Status,
+    /// Since when nothing came, at the end of the last connection.
+    down: Option<Instant>,
     /// This incarnation of the pair: unique here, and as random bytes for the other side.
     pub life: u64,
     pub my_life: [u8; 16],
@@ -149,6 +158,7 @@ impl Out {
     fn new(max_message: u64) -> Out {
         Out {
             status: Status::Pending,
+            down: None,
             life: LIVES.fetch_add(1, Relaxed),
             my_life: random(),
             their_life: [0; 16],
@@ -899,6 +909,12 @@ impl Peer {
         if !out.is_up_on(conn) {
             return false;
         }
+        // Else who lets nothing but hellos pass could keep both sides waiting for each other for ever.
+        let since = match out.down {
+            Some(earlier) if !conn.has_spoken() => earlier,
+            _ => since,
+        };
+        out.down = Some(since);
         out.status = Status::Down(since);
         drop(out);
         self.dial.notify_all();

@@ -2,7 +2,9 @@
 //!
 //!     RAYON_NUM_THREADS=1 cargo run --release -p argot-ot --example speed
 
+use argot_ot::network::{route, switches};
 use argot_ot::params::Plan;
+use argot_ot::permute::{Column, Kind};
 use argot_ot::setup::{ReceiverSetup, SenderSetup};
 use argot_ot::soft::{self, Part};
 use argot_ot::{Error, ReceiverCots, SenderCots, Session};
@@ -21,7 +23,10 @@ fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {
 }
 
 /// Half a million correlations each for random words, one of four messages of 2 bits, and triples.
-fn spend(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
+fn spend(
+    mut sent: SenderCots,
+    mut received: ReceiverCots,
+) -> Result<(SenderCots, ReceiverCots), Error> {
     let n = sent.len().min(1 << 19) / 4 * 2;
     let (s, r) = (sent.take(n)?, received.take(n)?);
     timed("  random words, sender", n, || s.random(64))?;
@@ -36,6 +41,39 @@ fn spend(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> 
         timed("  triples, sender", n / 2, || s.triples())?;
         timed("  triples, receiver", n / 2, || r.triples())?;
     }
+    Ok((sent, received))
+}
+
+/// A hundred thousand rows of one number of 64 bits, in a random order.
+fn permute(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
+    let (n, column) = (
+        100_000,
+        Column {
+            kind: Kind::U64,
+            per_row: 1,
+        },
+    );
+    let all = switches(n);
+    if sent.len() < all {
+        return Ok(());
+    }
+    let index = argot_prf::permutation(&[1; 16], n);
+    let choices = timed("  permutation, route", n, || route(&index))?;
+    let received = received.take(all)?;
+    let (received, request) = timed("  permutation, choices", n, || received.choose(&choices))?;
+    let sent = sent.take(all)?;
+    let sent = timed("  permutation, following", n, || sent.follow(&request))?;
+    let given = timed("  permutation, giver", n, || sent.permute(n, &[column]))?;
+    let message = &given.message;
+    timed("  permutation, mover", n, || {
+        received.permute(n, &[column], message)
+    })?;
+    println!(
+        "{:28} {all} switches, {} + {} bytes",
+        "",
+        request.len(),
+        message.len()
+    );
     Ok(())
 }
 
@@ -82,7 +120,8 @@ fn main() -> Result<(), Error> {
                 "",
                 message.len() as f64 * 8.0 / gain as f64
             );
-            spend(sent, received)?;
+            let (sent, received) = spend(sent, received)?;
+            permute(sent, received)?;
         }
     }
     Ok(())

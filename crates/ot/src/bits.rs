@@ -2,6 +2,7 @@
 
 use crate::error::length;
 use crate::Error;
+use argot_prf::Backend;
 
 /// Bytes that `count` messages of `width` bits take: the last byte is filled with zeros.
 pub fn packed_len(count: usize, width: u32) -> usize {
@@ -77,6 +78,40 @@ pub(crate) fn gather(n: usize, bit: impl Fn(usize) -> u64) -> Vec<u64> {
         .collect()
 }
 
+/// Bit j of each of up to 64 blocks, in word j.
+#[inline]
+pub(crate) fn low_words<const N: usize>(blocks: &[u128]) -> [u64; N] {
+    #[cfg(target_arch = "x86_64")]
+    if let (Ok(blocks), Backend::Vaes512) = (blocks.try_into(), Backend::current()) {
+        // SAFETY: this backend has AVX-512.
+        return unsafe { low_words_avx512(blocks) };
+    }
+    std::array::from_fn(|j| {
+        blocks
+            .iter()
+            .rev()
+            .fold(0, |word, block| word << 1 | (*block >> j) as u64 & 1)
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn low_words_avx512<const N: usize>(blocks: &[u128; 64]) -> [u64; N] {
+    use std::arch::x86_64::*;
+    let low_halves = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+    let mut words = [0; N];
+    for (i, eight) in blocks.as_chunks::<8>().0.iter().enumerate() {
+        // SAFETY: eight blocks are two registers of readable memory; the loads are unaligned.
+        let [a, b] = [0, 4].map(|at| unsafe { _mm512_loadu_si512(eight.as_ptr().add(at).cast()) });
+        let lows = _mm512_permutex2var_epi64(a, low_halves, b);
+        for (j, word) in words.iter_mut().enumerate() {
+            let bits = _mm512_test_epi64_mask(lows, _mm512_set1_epi64(1 << j));
+            *word |= u64::from(bits) << (8 * i);
+        }
+    }
+    words
+}
+
 /// Bit `i` of packed words.
 #[inline]
 pub(crate) fn bit(words: &[u64], i: usize) -> u64 {
@@ -141,6 +176,26 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn low_bits_of_blocks_are_gathered() {
+        for backend in Backend::ALL {
+            backend.choose();
+            for n in [0, 1, 8, 63, 64] {
+                let blocks: Vec<u128> = (1..=n)
+                    .map(|i: u128| i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 60)
+                    .collect();
+                let words = low_words::<3>(&blocks);
+                for (j, word) in words.into_iter().enumerate() {
+                    for i in 0..64 {
+                        let want = blocks.get(i).map_or(0, |b| (*b >> j) as u64 & 1);
+                        assert_eq!(word >> i & 1, want, "{backend:?} {n} {i} {j}");
+                    }
+                }
+            }
+        }
+        assert!(Backend::ALL.into_iter().any(Backend::choose));
     }
 
     #[test]

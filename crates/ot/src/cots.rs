@@ -5,6 +5,9 @@ use crate::error::length;
 use crate::{bits, masked, Error, Session};
 use zeroize::{Zeroize, Zeroizing};
 
+/// The kind of pads of one or of two messages; those of many have the number of the message.
+pub(crate) const PLAIN: u8 = 0xff;
+
 /// Numbers of correlations in one session stay below 2^48, which [`Run::pad_keys`] relies on.
 pub(crate) const MOST: u64 = 1 << 48;
 
@@ -58,12 +61,29 @@ impl Run {
         Ok(())
     }
 
+    /// Refused where the bits are random: what follows takes them for the receiver's choice.
+    pub(crate) fn chosen_bits(&self) -> Result<(), Error> {
+        if !self.chosen {
+            return Err(Error::Shape(
+                "these correlations have random bits; those of the receiver's choice are wanted: choose and follow first"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn blocks(&self) -> &[u128] {
         &self.blocks[self.used..]
     }
 
     pub(crate) fn first(&self) -> u64 {
         self.first + self.used as u64
+    }
+
+    /// All blocks of a run from which none was taken.
+    pub(crate) fn into_blocks(self) -> Zeroizing<Vec<u128>> {
+        assert_eq!(self.used, 0);
+        self.blocks
     }
 
     fn take(&mut self, n: usize) -> Result<Run, Error> {
@@ -93,6 +113,23 @@ impl Run {
         (0..n)
             .map(|i| self.key ^ u128::from((first + (step * i) as u64) << 8 | u64::from(kind)))
             .collect()
+    }
+
+    /// Those of block `block` of long pads; block 0 has the keys of pads of one.
+    pub(crate) fn block_keys(&self, block: u64, kind: u8, at: usize, n: usize) -> Vec<u128> {
+        let mut keys = self.pad_keys(1, kind, at, n);
+        for key in &mut keys {
+            *key ^= u128::from(block) << 64;
+        }
+        keys
+    }
+
+    /// The keys of a kind of correlations `at`, `at + 1` and on.
+    pub(crate) fn keys_from(&self, at: usize, kind: u8, keys: &mut [u128]) {
+        let first = self.first() + at as u64;
+        for (key, number) in keys.iter_mut().zip(first..) {
+            *key = self.key ^ u128::from(number << 8 | u64::from(kind));
+        }
     }
 }
 
@@ -231,6 +268,9 @@ mod tests {
                 for kind in [0, 1, 15, 0xff] {
                     keys.extend(first.pad_keys(1, kind, 0, 64));
                     keys.extend(first.pad_keys(1, kind, 64, 36));
+                    for block in [1, 2, u64::MAX] {
+                        keys.extend(first.block_keys(block, kind, 0, 100));
+                    }
                     keys.extend(second.pad_keys(4, kind, 0, 20));
                     keys.extend(second.pad_keys(4, kind, 20, 30));
                 }
@@ -239,6 +279,6 @@ mod tests {
         let all = keys.len();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 150));
+        assert_eq!((keys.len(), all), (all, 2 * 3 * 4 * 450));
     }
 }

@@ -28,6 +28,23 @@ pub enum Error {
     TooFew { got: usize, want: usize },
     /// These correlations were handed out before.
     AlreadyUsed { position: u64, cursor: u64 },
+    /// Some of these correlations, those of the interval `before`, were taken from the pool before.
+    Reused {
+        start: u64,
+        n: usize,
+        before: (u64, u64),
+    },
+    /// The pool has not made these correlations yet.
+    Missing { start: u64, n: usize, made: u64 },
+    /// A step of a side of a pool that is not its next.
+    OutOfTurn {
+        call: &'static str,
+        stage: &'static str,
+    },
+    /// An extension's message that is not the next one: the numbers of its first correlation, and of the wanted one.
+    OutOfOrder { got: u64, want: u64 },
+    /// A session has given all correlations that it may.
+    Exhausted { made: u64 },
     /// The two stocks were not made together.
     OtherStock { ours: String, theirs: String },
     /// A stock's file is not one, or was cut.
@@ -67,6 +84,26 @@ impl fmt::Display for Error {
             Error::AlreadyUsed { position, cursor } => write!(
                 f,
                 "correlations from {position} on were asked for, but all below {cursor} are used: none is handed out twice"
+            ),
+            Error::Reused { start, n, before: (from, to) } => write!(
+                f,
+                "correlations {start} to {}: those from {from} to {to} were taken before, and none is handed out twice",
+                start + *n as u64
+            ),
+            Error::Missing { start, n, made } => write!(
+                f,
+                "{n} correlations from number {start} on: {made} are made so far: extend first"
+            ),
+            Error::OutOfTurn { call, stage } => {
+                write!(f, "{call} is not the next step of {stage}")
+            }
+            Error::OutOfOrder { got, want } => write!(
+                f,
+                "an extension that begins with correlation {got}: want the one that begins with {want}"
+            ),
+            Error::Exhausted { made } => write!(
+                f,
+                "{made} correlations were made: a session gives no more than 2^48, begin another one"
             ),
             Error::OtherStock { ours, theirs } => {
                 write!(f, "this stock belongs to session {ours}, the peer's to {theirs}: make new ones together")

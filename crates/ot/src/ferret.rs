@@ -15,6 +15,7 @@
 //! a level of each tree: 16 `t log2(n / t)` bytes, 0.21 bits a correlation for [`crate::Params::LARGE`].
 
 use crate::code::Code;
+use crate::cots::MOST;
 use crate::error::length;
 use crate::memory::{split_off, zeros};
 use crate::{random, tree, Error, Params, ReceiverCots, SenderCots, Session};
@@ -126,6 +127,14 @@ fn each<T: Send>(
         .for_each(|(i, tree)| work(i, tree));
 }
 
+/// Refused where one more extension would pass the last number of a session.
+fn room_for(made: u64, params: &Params) -> Result<(), Error> {
+    if made + params.gain() as u64 > MOST {
+        return Err(Error::Exhausted { made });
+    }
+    Ok(())
+}
+
 /// Who holds `delta`, ready to extend again and again.
 pub struct Sender {
     session: Session,
@@ -167,6 +176,7 @@ impl Sender {
 
     /// [`Params::gain`] more correlations, and the message to the receiver.
     pub fn extend(&mut self) -> Result<(SenderCots, Vec<u8>), Error> {
+        room_for(self.made, self.params())?;
         let (mut all, message) = self.extension.send(*self.delta, &self.reserve)?;
         let gain = self.params().gain();
         self.reserve = split_off(&mut all, gain);
@@ -197,6 +207,7 @@ impl Receiver {
 
     /// The other side of the same correlations, from the sender's message.
     pub fn extend(&mut self, message: &[u8]) -> Result<ReceiverCots, Error> {
+        room_for(self.made, self.params())?;
         let mut all = self.extension.receive(&self.reserve, message)?;
         let gain = self.params().gain();
         self.reserve = split_off(&mut all, gain);

@@ -10,7 +10,9 @@
 //! 3. [`ferret`]: Ferret extends some hundred thousand of those to ten million, in 0.2 bits each, assuming that
 //!    parity with noise is hard. [`setup`] runs all three.
 //! 4. [`transfer`] and [`triples`] spend correlations: strings, sums, chosen messages, products of bits.
-//! 5. [`stock`]: correlations made ahead, in a file from which none comes twice.
+//! 5. [`stock`]: correlations made ahead, in a file from which none comes twice; [`pool`]: in memory, taken from at any place.
+//! 6. [`planes`] and [`digits`] spend correlations on arrays: products of bits, bits times numbers, leaves of comparisons.
+//! 7. [`permute`] spends one on each switch of a [`network`]: rows in an order that one party chose.
 //!
 //! The lowest bit of `delta` is 1 and that of every `q_i` is 0, so that `b_i` is the lowest bit of `t_i` and needs no
 //! memory of its own. It leaves 127 secret bits in `delta`; to search them takes 2^127 calls of AES.
@@ -22,11 +24,16 @@ pub mod base;
 pub mod bits;
 mod code;
 pub mod cots;
+pub mod digits;
 mod error;
 pub mod estimate;
 pub mod ferret;
 mod memory;
+pub mod network;
 pub mod params;
+pub mod permute;
+pub mod planes;
+pub mod pool;
 pub mod setup;
 pub mod soft;
 pub mod stock;

@@ -123,6 +123,13 @@ pub fn answer_len(plan: &Plan) -> usize {
     soft::ANSWER + PART.message_len(plan.stages()[0].need())
 }
 
+/// Bytes of message 3.
+pub fn last_len(plan: &Plan) -> usize {
+    let stages = plan.stages();
+    let before = &stages[..stages.len() - 1];
+    before.iter().map(|stage| stage.message_len()).sum()
+}
+
 /// The repeated stage, and those before it.
 fn stages(plan: &Plan, session: Session, threads: usize) -> (Extension, Vec<Extension>) {
     let last = plan.stages().len() - 1;

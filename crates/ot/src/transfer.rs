@@ -1,7 +1,7 @@
 //! What correlations are spent on: strings, sums and messages.
 //!
 //! A pad is the hash of a block under a key of its own, made from the session, the direction and the number of the
-//! correlation ([`argot_prf::hash_each`]). The receiver knows `t_i`, so one pad; the other is the hash of
+//! correlation ([`argot_prf::hash_each`]), and of the number of the block where a pad has several. The receiver knows `t_i`, so one pad; the other is the hash of
 //! `t_i + delta`, and `delta` is unknown. Messages of some bits take the low bits of pads, and travel without gaps.
 //!
 //! | | bits from the sender | from the receiver |
@@ -13,6 +13,7 @@
 //! | [`ReceiverCots::choose`], before any of them: bits of the receiver's choice in place of random ones | 0 | 1, or m |
 
 use crate::bits::{check_width, low, pack, unpack};
+use crate::cots::PLAIN;
 use crate::error::length;
 use crate::{masked, Error, ReceiverCots, SenderCots};
 use argot_prf::hash_each;
@@ -22,10 +23,7 @@ use zeroize::Zeroizing;
 /// Pads made together: in cache, and enough for the pool to share.
 const PART: usize = 1024;
 /// The most bits of a choice among many.
-const MOST_BITS: u32 = 4;
-
-/// The kind of pads of one or of two messages; those of many have the number of the message.
-const PLAIN: u8 = 0xff;
+pub(crate) const MOST_BITS: u32 = 4;
 
 impl SenderCots {
     /// Words of `width` bits for each correlation: the receiver has that of the second list where its bit is 1.
@@ -100,17 +98,23 @@ impl SenderCots {
             .zip(self.run.blocks().par_chunks(PART))
             .enumerate()
             .for_each(|(part, ((zero, one), q))| {
-                let keys = self.run.pad_keys(1, PLAIN, part * PART, q.len());
-                let mut first = Zeroizing::new(q.to_vec());
-                let mut second =
-                    Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
-                hash_each(&keys, [&mut first, &mut second]);
+                let [first, second] = self.pad_blocks(0, part * PART, q.len());
                 for (out, pads) in [(zero, &first), (one, &second)] {
                     for (out, pad) in out.iter_mut().zip(pads.iter()) {
                         *out = *pad as u64 & low(width);
                     }
                 }
             });
+    }
+
+    /// Block number `block` of both pads of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> [Zeroizing<Vec<u128>>; 2] {
+        let q = &self.run.blocks()[at..at + n];
+        let mut zero = Zeroizing::new(q.to_vec());
+        let mut one = Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
+        let keys = self.run.block_keys(block, PLAIN, at, n);
+        hash_each(&keys, [&mut zero, &mut one]);
+        [zero, one]
     }
 }
 
@@ -123,14 +127,19 @@ impl ReceiverCots {
             .par_chunks_mut(PART)
             .zip(self.run.blocks().par_chunks(PART));
         parts.enumerate().for_each(|(part, (out, t))| {
-            let keys = self.run.pad_keys(1, PLAIN, part * PART, t.len());
-            let mut pads = Zeroizing::new(t.to_vec());
-            hash_each(&keys, [&mut pads]);
+            let pads = self.pad_blocks(0, part * PART, t.len());
             for (out, pad) in out.iter_mut().zip(pads.iter()) {
                 *out = *pad as u64 & low(width);
             }
         });
         Ok(out)
+    }
+
+    /// Block number `block` of the pads of its bits of `n` correlations from number `at` on.
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> Zeroizing<Vec<u128>> {
+        let mut pads = Zeroizing::new(self.run.blocks()[at..at + n].to_vec());
+        hash_each(&self.run.block_keys(block, PLAIN, at, n), [&mut pads]);
+        pads
     }
 
     /// `x + b * delta` modulo `2^width`; see [`SenderCots::correlated`].
@@ -244,14 +253,15 @@ fn sums(blocks: &[u128], bits: u32, n: usize) -> Zeroizing<Vec<u128>> {
 }
 
 /// `v * a` for a polynomial v of degree below 8.
-fn multiple(a: u128, v: u64) -> u128 {
+pub(crate) fn multiple(a: u128, v: u64) -> u128 {
     (0..8).rev().fold(0, |sum, j| {
         times_x(sum) ^ masked(a, 0u64.wrapping_sub(v >> j & 1))
     })
 }
 
 /// `x * a` in GF(2^128) with x^128 = x^7 + x^2 + x + 1.
-fn times_x(a: u128) -> u128 {
+#[inline]
+pub(crate) fn times_x(a: u128) -> u128 {
     a << 1 ^ masked(0x87, 0u64.wrapping_sub((a >> 127) as u64))
 }
 

@@ -70,8 +70,16 @@ fn rows<'a>(arrays: &'a [Words<'_>], n: usize) -> PyResult<Vec<&'a [u64]>> {
         .collect()
 }
 
-/// The masked left factors of a sum of products in Z_2^(8 bytes): for each of `gains` the cosine and the sine of the
-/// multiple of `phase` (2^-64 turns), then `factors`.
+/// At least one key.
+fn masks(keys: &[Vec<u8>]) -> PyResult<Vec<[u8; 16]>> {
+    if keys.is_empty() {
+        return Err(invalid("no key that masks the factors".into()));
+    }
+    keys.iter().map(|key| exactly("key", key)).collect()
+}
+
+/// The left factors of a sum of products in Z_2^(8 bytes), less the masks of all keys: for each of `gains` the cosine and
+/// the sine of the multiple of `phase` (2^-64 turns), then `factors`.
 #[pyfunction]
 fn fourier_left<'py>(
     py: Python<'py>,
@@ -79,13 +87,13 @@ fn fourier_left<'py>(
     gains: Vec<f64>,
     factors: Vec<Words<'py>>,
     bytes: usize,
-    key: &[u8],
+    keys: Vec<Vec<u8>>,
 ) -> PyResult<OutBytes<'py>> {
     width(bytes)?;
-    let key = exactly("key", key)?;
+    let keys = masks(&keys)?;
     let (phase, factors) = (phase.as_slice()?, rows(&factors, phase.len())?);
     let mut out = vec![0; phase.len() * (2 * gains.len() + factors.len()) * bytes];
-    py.detach(|| fourier::left(phase, &gains, &factors, bytes, &key, &mut out));
+    py.detach(|| fourier::left(phase, &gains, &factors, bytes, &keys, &mut out));
     Ok(PyArray1::from_vec(py, out))
 }
 
@@ -137,18 +145,19 @@ fn flags<'a>(name: &str, bits: &'a Option<Bytes<'_>>, n: usize) -> PyResult<Opti
     }
 }
 
-/// The masked left factors of (-1)^sign * gate * 2^(exponent / 2^57 + shift) in Z_(2^128 - 1), two words each.
+/// The left factors of (-1)^sign * gate * 2^(exponent / 2^57 + shift) in Z_(2^128 - 1), less the masks of all keys: two
+/// words each.
 #[pyfunction]
-#[pyo3(signature = (exponent, shift, sign, gate, key))]
+#[pyo3(signature = (exponent, shift, sign, gate, keys))]
 fn power_left<'py>(
     py: Python<'py>,
     exponent: Words<'py>,
     shift: u32,
     sign: Option<Bytes<'py>>,
     gate: Option<Bytes<'py>>,
-    key: &[u8],
+    keys: Vec<Vec<u8>>,
 ) -> PyResult<OutWords<'py>> {
-    let key = exactly("key", key)?;
+    let keys = masks(&keys)?;
     let n = exponent.len();
     let (sign, gate) = (flags("sign", &sign, n)?, flags("gate", &gate, n)?);
     let factor = Factor {
@@ -158,19 +167,21 @@ fn power_left<'py>(
         gate,
     };
     let mut out = vec![0; n * factor.terms() * 2];
-    py.detach(|| pow2::left(&factor, &key, &mut out));
+    py.detach(|| pow2::left(&factor, &keys, &mut out));
     Ok(PyArray1::from_vec(py, out))
 }
 
-/// This side's halves of the product, rotated left by each of `rotations`, then divided by 2^64 and rounded: a row each.
+/// This side's addends of the product, rotated left by each of `rotations`, then divided by 2^64 and rounded: a row each.
+/// One side is the `first`.
 #[pyfunction]
-#[pyo3(signature = (exponent, sign, gate, half, rotations))]
+#[pyo3(signature = (exponent, sign, gate, half, first, rotations))]
 fn power_right<'py>(
     py: Python<'py>,
     exponent: Words<'py>,
     sign: Option<Bytes<'py>>,
     gate: Option<Bytes<'py>>,
     half: &Bound<'py, PyAny>,
+    first: bool,
     rotations: Vec<u32>,
 ) -> PyResult<Vec<OutWords<'py>>> {
     let n = exponent.len();
@@ -184,12 +195,12 @@ fn power_right<'py>(
     let mut out = vec![0; n * rotations.len()];
     if let Ok(key) = half.cast::<PyBytes>() {
         let key = exactly("half", key.as_bytes())?;
-        py.detach(|| pow2::right(&factor, HalfWords::Mask(&key), &rotations, &mut out));
+        py.detach(|| pow2::right(&factor, HalfWords::Mask(&key), first, &rotations, &mut out));
     } else {
         let sent: Words = half.extract()?;
         let sent = sent.as_slice()?;
         same("half", sent.len(), n * factor.terms() * 2)?;
-        py.detach(|| pow2::right(&factor, HalfWords::Sent(sent), &rotations, &mut out));
+        py.detach(|| pow2::right(&factor, HalfWords::Sent(sent), first, &rotations, &mut out));
     }
     Ok((0..rotations.len())
         .map(|r| PyArray1::from_slice(py, &out[r * n..(r + 1) * n]))

@@ -10,6 +10,8 @@ mod errors;
 mod link;
 mod mail;
 mod mpc;
+mod ot;
+mod permute;
 mod prf;
 mod ring;
 mod rlwe;
@@ -36,5 +38,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(m, "sets", sets::register)?;
     submodule(m, "rlwe", rlwe::register)?;
     submodule(m, "link", link::register)?;
-    submodule(m, "mail", mail::register)
+    submodule(m, "mail", mail::register)?;
+    submodule(m, "ot", ot::register)
 }

@@ -1,13 +1,15 @@
-//! Bindings of the protocol kernels of `argot-ring`: `kernels_trunc`, `kernels_carry`, `kernels_bits`.
+//! Bindings of the protocol kernels of `argot-ring`: `kernels_trunc`, `kernels_carry`, `kernels_compare`,
+//! `kernels_bits`, `kernels_order`.
 //!
 //! Arrays are C-contiguous. Numbers are uint32, uint64 or two-word elements and are taken by their size; planes are
 //! uint64 arrays (rows, words). Jobs are int64 arrays, a row each; -1 stands for none.
 
 use crate::array::{empty, Array, Output};
 use crate::prf::exactly;
-use argot_prf::Stream;
+use argot_prf::{Cipher, Stream};
 use argot_ring::kernels_bits as bits;
 use argot_ring::kernels_carry::{self as carry, Inner, Leaf, Node, Rows};
+use argot_ring::kernels_compare as compare;
 use argot_ring::kernels_order as order;
 use argot_ring::kernels_trunc::{self as trunc, packed_len};
 use argot_ring::{Ring, Z128};
@@ -33,6 +35,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(trunc_units, m)?)?;
     m.add_function(wrap_pyfunction!(trunc_deal, m)?)?;
     m.add_function(wrap_pyfunction!(trunc_half, m)?)?;
+    m.add_function(wrap_pyfunction!(compare_len, m)?)?;
+    m.add_function(wrap_pyfunction!(compare_deal, m)?)?;
+    m.add_function(wrap_pyfunction!(compare_sign, m)?)?;
     m.add_function(wrap_pyfunction!(leaf_products, m)?)?;
     m.add_function(wrap_pyfunction!(leaf_join, m)?)?;
     m.add_function(wrap_pyfunction!(node_products, m)?)?;
@@ -466,6 +471,87 @@ fn pair<'a, W: Ring>(x: &'a Any<'_>, also: Option<&'a Any<'_>>) -> PyResult<(&'a
 fn plane<'a>(planes: &'a Planes<'_>, n: usize) -> PyResult<&'a [u64]> {
     same("a plane", planes.len(), n.div_ceil(64))?;
     slice(planes.as_untyped())
+}
+
+// ---- comparison
+
+fn compare_bound(bound: u32, most: u32) -> PyResult<()> {
+    if (1..=most).contains(&bound) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "a bound of {bound} bits; wanted 1 to {most}"
+    )))
+}
+
+/// A public cipher.
+fn cipher(key: &[u8]) -> PyResult<Cipher> {
+    Ok(Cipher::new(u128::from_le_bytes(exactly("cipher", key)?)))
+}
+
+/// Bytes of the key of one comparison with numbers of `bound` bits.
+#[pyfunction]
+fn compare_len(bound: u32) -> PyResult<usize> {
+    compare_bound(bound, Z128::BITS)?;
+    Ok(compare::key_len(bound))
+}
+
+/// The keys of the masks `r` mod 2^bound, uint8, `compare_len` bytes each, from the keys of the two parties' roots.
+#[pyfunction]
+fn compare_deal<'py>(
+    py: Python<'py>,
+    r: Any<'py>,
+    bound: u32,
+    cipher: &[u8],
+    first: &[u8],
+    second: &[u8],
+) -> PyResult<Bytes<'py>> {
+    type Roots<'a> = [&'a Stream; 2];
+    fn run<'py, W: Ring>(
+        py: Python<'py>,
+        r: &Any<'py>,
+        bound: u32,
+        cipher: &Cipher,
+        roots: Roots,
+    ) -> PyResult<Bytes<'py>> {
+        compare_bound(bound, W::BITS)?;
+        let out = bytes(py, r.len() * compare::key_len(bound))?;
+        let (from, to) = (slice::<W>(r)?, slice_mut(out.as_untyped())?);
+        py.detach(|| compare::generate(from, bound, cipher, roots, to));
+        Ok(out)
+    }
+    let (cipher, roots) = (self::cipher(cipher)?, [stream(first)?, stream(second)?]);
+    by_word!(r, run(py, &r, bound, &cipher, [&roots[0], &roots[1]]))
+}
+
+/// A party's part of the top bits of c - r mod 2^bound, a plane, from the key of its roots and what was dealt.
+#[pyfunction]
+fn compare_sign<'py>(
+    py: Python<'py>,
+    c: Any<'py>,
+    bound: u32,
+    cipher: &[u8],
+    root: &[u8],
+    second: bool,
+    dealt: Any<'py>,
+) -> PyResult<Planes<'py>> {
+    fn run<'py, W: Ring>(
+        py: Python<'py>,
+        (c, dealt): (&Any<'py>, &Any<'py>),
+        bound: u32,
+        cipher: &Cipher,
+        (root, second): (&Stream, bool),
+    ) -> PyResult<Planes<'py>> {
+        compare_bound(bound, W::BITS)?;
+        same("dealt", dealt.len(), c.len() * compare::key_len(bound))?;
+        let shape = [1, c.len().div_ceil(64)];
+        let out = empty(py, &shape, dtype::<u64>(py))?.cast_into::<PyArray2<u64>>()?;
+        let (from, keys, to) = (slice::<W>(c)?, slice(dealt)?, slice_mut(out.as_untyped())?);
+        py.detach(|| compare::evaluate(from, bound, cipher, root, second, keys, to));
+        Ok(out)
+    }
+    let (cipher, root) = (self::cipher(cipher)?, stream(root)?);
+    by_word!(c, run(py, (&c, &dealt), bound, &cipher, (&root, second)))
 }
 
 // ---- carries

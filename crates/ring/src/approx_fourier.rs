@@ -36,25 +36,27 @@ impl Series<'_> {
     }
 }
 
-/// The masked left factors: `gains[k-1]` times cos(ka) and sin(ka) for k = 1.., then the rows of `factors`.
-/// `bytes` bytes a factor and element.
+/// The left factors less the masks of all `keys`, of which there is at least one: `gains[k-1]` times cos(ka) and sin(ka)
+/// for k = 1.., then the rows of `factors`. `bytes` bytes a factor and element.
 pub fn left(
     phase: &[u64],
     gains: &[f64],
     factors: &[&[u64]],
     bytes: usize,
-    key: &[u8; 16],
+    keys: &[[u8; 16]],
     out: &mut [u8],
 ) {
     let row = (2 * gains.len() + factors.len()) * bytes;
     assert_eq!(out.len(), phase.len() * row);
-    let stream = Stream::new(key);
+    let streams: Vec<_> = keys.iter().map(Stream::new).collect();
+    let (stream, more) = streams.split_first().expect("factors leave masked");
     phase
         .par_chunks(CHUNK)
         .zip(out.par_chunks_mut(CHUNK * row.max(1)))
         .enumerate()
         .for_each(|(c, (phase, out))| {
             let mut scratch = Scratch::new(gains.len());
+            let mut buffer = vec![0u8; if more.is_empty() { 0 } else { BLOCK * row }];
             for (b, (phase, out)) in phase
                 .chunks(BLOCK)
                 .zip(out.chunks_mut(BLOCK * row))
@@ -74,6 +76,11 @@ pub fn left(
                 );
                 for (row, out) in factors.iter().zip(rest.chunks_mut(phase.len() * bytes)) {
                     subtract_packed(&row[start..start + phase.len()], out, bytes);
+                }
+                for stream in more {
+                    let masks = &mut buffer[..out.len()];
+                    stream.fill_at((start * row) as u64, masks);
+                    take_off(out, masks, bytes);
                 }
             }
         });
@@ -276,6 +283,17 @@ fn subtract_packed_by<const B: usize>(words: &[u64], masks: &mut [u8]) {
     }
 }
 
+/// `words` becomes `words - masks`, both packed.
+fn take_off(words: &mut [u8], masks: &[u8], bytes: usize) {
+    for (word, mask) in words.chunks_exact_mut(bytes).zip(masks.chunks_exact(bytes)) {
+        let (mut x, mut y) = ([0; 8], [0; 8]);
+        x[..bytes].copy_from_slice(word);
+        y[..bytes].copy_from_slice(mask);
+        let hidden = u64::from_le_bytes(x).wrapping_sub(u64::from_le_bytes(y));
+        word.copy_from_slice(&hidden.to_le_bytes()[..bytes]);
+    }
+}
+
 #[inline(always)]
 fn unpack(packed: &[u8], words: &mut [u64; BLOCK], bytes: usize) {
     match bytes {
@@ -314,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn both_halves_add_up_to_the_sum() {
+    fn parts_add_up_to_the_sum() {
         let (c, d) = ([0.3, -0.11, 0.02], [0.6, 0.05, -0.01]);
         for bytes in [4, 5, 6, 7, 8] {
             let scale = 2f64.powi(8 * bytes as i32 - 4);
@@ -331,10 +349,15 @@ mod tests {
                     factors: &[&q],
                 };
                 let mut sent = vec![0; n * 7 * bytes];
-                left(&a, &left_gains, &[&p], bytes, &[7; 16], &mut sent);
-                let (mut first, mut second) = (vec![0; n], vec![0; n]);
-                right(&b, &series, bytes, Half::Mask(&[7; 16]), 5, &mut first);
+                let keys = [[7; 16], [8; 16]];
+                left(&a, &left_gains, &[&p], bytes, &keys, &mut sent);
+                let (mut first, mut second, mut third) = (vec![0; n], vec![0; n], vec![0; n]);
+                right(&b, &series, bytes, Half::Mask(&keys[0]), 5, &mut first);
+                right(&b, &series, bytes, Half::Mask(&keys[1]), 0, &mut third);
                 right(&b, &series, bytes, Half::Sent(&sent), 0, &mut second);
+                for (sum, also) in second.iter_mut().zip(third) {
+                    *sum = sum.wrapping_add(also);
+                }
                 for i in 0..n {
                     let t = a[i].wrapping_add(b[i]) as f64 / 2f64.powi(64) * std::f64::consts::TAU;
                     let want: f64 = (0..3)

@@ -29,5 +29,6 @@ pub mod approx_pow2;
 pub mod approx_turns;
 pub mod kernels_bits;
 pub mod kernels_carry;
+pub mod kernels_compare;
 pub mod kernels_order;
 pub mod kernels_trunc;

@@ -448,7 +448,7 @@ fn trigonometric_sums_are_the_same_to_the_bit() {
         {
             let (phase, row) = (random::<u64>(n, 1), random::<u64>(n, 2));
             let mut sent = vec![0; n * 7 * bytes];
-            fourier::left(&phase, &gains, &[&row], bytes, &[7; 16], &mut sent);
+            fourier::left(&phase, &gains, &[&row], bytes, &[[7; 16]], &mut sent);
             let mut masks = vec![0; sent.len()];
             Stream::new(&[7; 16]).fill_at(0, &mut masks);
             for at in (0..n).step_by(64) {

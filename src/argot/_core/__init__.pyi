@@ -5,6 +5,7 @@ from typing import Any
 from . import link as link
 from . import mail as mail
 from . import mpc as mpc
+from . import ot as ot
 from . import prf as prf
 from . import ring as ring
 from . import rlwe as rlwe

@@ -27,10 +27,12 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Reveal(msgspec.Struct, frozen=True):
-    """Who gets the value, and what it looks like."""
+    """Who gets the value, and what it looks like. Of one that goes outside of an MPC device, also whether each leaf is
+    secret (-2), public (-1) or known to a rank."""
 
     to: str
     schema: Schema
+    leaves: tuple[int, ...] = ()
 
 
 class Psi(msgspec.Struct, frozen=True):

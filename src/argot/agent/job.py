@@ -69,8 +69,9 @@ class Job:
             self.lanes[device.name] = Lane(self.functions if alone else min(device.limit, MOST), opens=not alone)
         return self.lanes[device.name]
 
-    def check_device(self, device: DeviceSpec) -> None:
-        """ProgramMismatch if the name stood for another device before; why it could not be opened, if so."""
+    def check_device(self, device: DeviceSpec, me: str) -> None:
+        """ProgramMismatch if the name stood for another device before, or a device that something outside belongs to is
+        not what this member knows; why it could not be opened, if so."""
         if device.name in self.broken:
             raise self.broken[device.name]
         known = self.devices[device.name]
@@ -78,6 +79,10 @@ class Job:
             raise ProgramMismatch(
                 f"the device {device.name} changed to {device}", wanted=str(known), todo="give it another name"
             )
+        if device.kind == "outside" and me in device.inside:
+            inner = self.devices.get(device.of)
+            if inner is None or not device.is_outside_of(inner):
+                raise ProgramMismatch(f"{device} is outside of {device.of}", wanted=f"members and ring of {inner}")
 
     def check_alive(self, node: Node) -> None:
         """PartyLost once a party of one of this job's devices is gone."""
@@ -113,6 +118,8 @@ class Job:
 
     def _held(self, binding: Binding, node: Node, me: str) -> Entry | None:
         if binding.visibility == "private" and binding.owner != me:
+            return None
+        if binding.visibility != "private" and me not in node.device.inside:
             return None
         entry = self.objects.get(binding.object)
         said = entry.said

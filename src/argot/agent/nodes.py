@@ -101,7 +101,7 @@ class Nodes:
             )
         if run.doubles:
             raise failures.public(InputError(f"{node.name} makes an object that exists already"))
-        job.check_device(node.device)
+        job.check_device(node.device, self.me)
         job.check_alive(node)
         sources.check(node)
         self.agent.policy.check(node, job.user, job.driver)

@@ -56,7 +56,7 @@ class Configured:
         """Everything that can be said before the inputs exist; `name` is the user's."""
         if user is None:
             raise self._no(node, "a node from somebody who is no user of this agent", "users")
-        if node.device.kind in ("mpc", "psi"):
+        if node.device.kind in ("mpc", "psi", "outside"):
             self._check_device(node)
         if node.op == "call":
             self._check_function(node, user, name)
@@ -174,7 +174,7 @@ class Configured:
 
 def describe_device(node: Node) -> str:
     """The form that patterns in policies match: "aby3(alice, bob, carol)", "semi2k(alice, bob, dealer=carol)",
-    "psi(alice, bob, carol)"."""
+    "psi(alice, bob, carol)", "aby3(alice, bob, carol, outside=dave)"."""
     return f"{node.device.protocol or node.device.kind}({node.device.members})"
 
 

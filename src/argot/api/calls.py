@@ -13,6 +13,7 @@ from ..errors import ConfigError, InputError, MoveRefused, PermissionRefused
 from ..graph.graph import Call, Lowered, Ref
 from .checking import check_call
 from .handles import Handle
+from .moves import bring
 from .places import MpcDevice, Party
 from .public import SMALL, PublicConstant, is_large
 from .tracing import lower
@@ -31,6 +32,8 @@ def device(place: Party | MpcDevice, returns: Any = None) -> Callable[[Callable[
 
     Arguments are handles, or static Python values, also inside lists, tuples and dicts. They, the function and what
     it captures are frozen when it is called. An array of more than 64 elements must be wrapped in `argot.public`.
+
+    A value of a party that is none of an MPC device's is shared among its members first, once for each handle.
 
     A call raises MoveRefused at once if a handle may not go to `place`. What the function raises, traced or run,
     is raised when the handle is used.
@@ -80,8 +83,7 @@ def _call_mpc(
 ) -> Handle:
     handles: list[Handle] = []
     arguments = slots((args, kwargs), handles, function)
-    for handle in handles:
-        _check_move_to_device(handle, place, function)
+    handles = [_on_device(handle, place, function) for handle in handles]
     frozen = plain.freeze(function, arguments)
 
     def lowered(refs: list[Ref]) -> Lowered:
@@ -143,14 +145,17 @@ def _check_move_to_party(handle: Handle, party: Party, function: Callable[..., A
     )
 
 
-def _check_move_to_device(handle: Handle, place: MpcDevice, function: Callable[..., Any]) -> None:
+def _on_device(handle: Handle, place: MpcDevice, function: Callable[..., Any]) -> Handle:
+    """The handle as the device takes it: of a party outside, a secret that is made of its value."""
     product = handle.ref.product
     if product.owner == place.name or (product.visibility == "private" and product.owner in place.spec.parties):
-        return
+        return handle
+    if product.visibility == "private" and handle.federation is place.federation:
+        return bring(handle, place)
     raise MoveRefused(
         f"{title(function)} on {place.name} was given {handle!r} of {product.owner}",
-        wanted=f"values of {', '.join(place.spec.parties)} or of this device",
-        todo="make the owner a party of the device, or reveal the value to one that is",
+        wanted="values of parties of this federation, or of this device",
+        todo="reveal the value to a party first",
         party=product.owner,
     )
 

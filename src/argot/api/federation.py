@@ -165,6 +165,25 @@ class Federation:
                 return spec
         return self._open(DeviceSpec(kind, self._fresh_name(kind), parties)).device
 
+    def outside(self, device: DeviceSpec, name: str) -> DeviceSpec:
+        """The device for moves between an MPC device and a party that is none of its members."""
+        for spec in self._specs.values():
+            if spec.kind == "outside" and spec.of == device.name and spec.parties[-1] == name:
+                return spec
+        s = device
+        return self._open(
+            DeviceSpec(
+                "outside",
+                f"{s.name}+{name}",
+                (*s.parties, name),
+                s.protocol,
+                s.ring,
+                s.fraction_bits,
+                dealer=s.dealer,
+                of=s.name,
+            )
+        ).device
+
     # Calls.
 
     def record(self, call: Call) -> Record:

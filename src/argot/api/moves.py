@@ -8,12 +8,13 @@ import msgspec
 
 from ..agent import bodies, wire
 from ..agent.saved import Header
-from ..devices.schema import Opaque, without_ranges
+from ..devices.schema import Opaque, leaves, without_ranges
 from ..errors import InputError, MoveRefused
 from ..graph.graph import Call, Lowered, Ref
-from ..vm.ir import Visibility
+from ..vm.ir import SECRET, Visibility
 from .handles import Handle
 from .places import MpcDevice, Party
+from .tracing import check_numbers, leaves_of
 
 if TYPE_CHECKING:
     from .federation import Federation
@@ -29,10 +30,7 @@ def reveal(federation: Federation, handle: Handle, to: str) -> Handle:
     else:
         device = federation.place(product.owner).spec
         if to not in device.parties:
-            raise MoveRefused(
-                f"{handle!r} cannot be revealed to {to}, which is no party of {device}",
-                wanted=f"one of {', '.join(device.parties)}",
-            )
+            device = federation.outside(device, to)
 
     def lower(refs: list[Ref]) -> Lowered:
         schema = refs[0].schema
@@ -44,10 +42,37 @@ def reveal(federation: Federation, handle: Handle, to: str) -> Handle:
                 todo="turn it into such a value in a function at its owner",
             )
         plain = without_ranges(schema)  # ranges are checked where a value was made; the recipient has its own word
-        return Lowered(msgspec.msgpack.encode(bodies.Reveal(to, plain)), plain)
+        kinds = tuple(known.rank for known in leaves_of(refs[0])) if device.kind == "outside" else ()
+        return Lowered(msgspec.msgpack.encode(bodies.Reveal(to, plain, kinds)), plain)
 
     call = Call(device, "reveal", f"reveal to {to}", lower, [handle], owners=[to], recipients=(to,), needs_schemas=True)
     return federation.submit(call)[0]
+
+
+def bring(handle: Handle, place: MpcDevice) -> Handle:
+    """A value of a party outside of a device, as a secret on it; shared once for each handle."""
+    if handle not in place.brought:
+        device = place.federation.outside(place.spec, handle.ref.product.owner)
+        call = Call(
+            device,
+            "share",
+            f"share on {place.name}",
+            _shared,
+            [handle],
+            owners=[place.name],
+            visibility="secret",
+            needs_schemas=True,
+        )
+        place.brought[handle] = place.federation.submit(call)[0]
+    return place.brought[handle]
+
+
+def _shared(refs: list[Ref]) -> Lowered:
+    """What is known of the secret. InputError for what no device computes on."""
+    (ref,) = refs
+    assert ref.schema is not None
+    check_numbers(ref)
+    return Lowered(b"", ref.schema, tuple(SECRET for _ in leaves(ref.schema)))
 
 
 def _has_opaque(schema: Any) -> bool:

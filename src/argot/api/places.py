@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -69,6 +70,8 @@ class MpcDevice:
     ) -> None:
         self.federation, self.spec, self.opened = federation, spec, opened
         self.check, self.general = check, general
+        self.brought: WeakKeyDictionary[Handle, Handle] = WeakKeyDictionary()
+        """Secrets that were values of parties outside, by the handles of those values."""
 
     @property
     def name(self) -> str:

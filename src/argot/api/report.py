@@ -11,7 +11,7 @@ import msgspec
 
 from ..agent import wire
 from ..errors import ArgotError, ReportMismatch
-from ..graph.disclosures import Disclosure, constants, failure_bits, of_graph, shapes
+from ..graph.disclosures import Disclosure, brought, constants, failure_bits, of_graph, shapes
 from ..graph.graph import Record
 from ..graph.node import DeviceSpec
 
@@ -22,6 +22,9 @@ EMBEDDED = "The driver started the agents and acts for every party: it is truste
 
 SHOWN = 20
 """Lines of user programs that the printed report has; `Report.lines` has them all."""
+
+CHECKED = ("opened", "shared", "psi", "fetched", "failed")
+"""Events of journals that the graph must have, and none that it has not."""
 
 LAST_WORDS = 10.0
 """Seconds to wait for what agents say of a node that another has ended."""
@@ -73,13 +76,14 @@ class Report:
     """What `fed.report()` returns; prints as text, shows as HTML in notebooks, and `to_dict()` for machines.
 
     `note` says whom the driver acts for, `trusted` who is trusted beside the parties. `learned` is what was opened on
-    purpose; `nodes` has one entry for every call, in order; `peak_memory` is in MB, by party; `unchecked` are agents
-    whose journals could not be had.
+    purpose; `brought` what owners outside of a device shared among its members; `nodes` has one entry for every call,
+    in order; `peak_memory` is in MB, by party; `unchecked` are agents whose journals could not be had.
     """
 
     note: str
     trusted: tuple[str, ...]
     learned: tuple[Disclosure, ...]
+    brought: tuple[str, ...]
     fetched: tuple[str, ...]
     failure_bits: tuple[Disclosure, ...]
     public_constants: tuple[str, ...]
@@ -126,6 +130,7 @@ class Report:
         found = [
             ("Who is trusted", list(self.trusted)),
             (f"Who learned what ({checked})", [str(line) for line in self.learned] or ["nobody learned anything"]),
+            ("Shared from outside of a device", list(self.brought)),
             ("Values fetched by the driver", list(self.fetched)),
             ("Failures that others learned of", [str(line) for line in self.failure_bits]),
             ("Public constants", list(self.public_constants)),
@@ -203,8 +208,9 @@ def make_report(federation: Federation) -> Report:
     driver = "the driver" if not federation.embedded else "the driver (trusted)"
     return Report(
         note=EMBEDDED if federation.embedded else deployed,
-        trusted=tuple(dict.fromkeys(_trust(record.device) for record in graph if record.device.dealer)),
+        trusted=tuple(dict.fromkeys(_trust(record.device) for record in graph if _deals(record.device))),
         learned=tuple(of_graph(graph, driver, lambda node, party: _has_opened(journals.get(party), node))),
+        brought=tuple(brought(graph)),
         fetched=tuple(f"{owner}: {name} ({graph.records[number].where})" for owner, name, number in client.fetched),
         failure_bits=tuple(failure_bits(graph)),
         public_constants=tuple(constants(graph)),
@@ -216,6 +222,10 @@ def make_report(federation: Federation) -> Report:
         unchecked=tuple(unchecked),
         graph_hash=graph.digest(),
     )
+
+
+def _deals(device: DeviceSpec) -> bool:
+    return device.dealer and device.kind == "mpc"
 
 
 def _trust(device: DeviceSpec) -> str:
@@ -256,8 +266,9 @@ def _has_opened(journal: list[dict[str, Any]] | None, node: int) -> bool | None:
 
 
 def _check(federation: Federation, party: str, journal: list[dict[str, Any]]) -> None:
-    """The journal of one agent against the graph: every opened value, PSI, fetch and failure, and nothing else."""
-    told = Counter(_entry(entry) for entry in journal if entry["event"] in ("opened", "psi", "fetched", "failed"))
+    """The journal of one agent against the graph: every opened value, PSI, share from outside, fetch and failure, and
+    nothing else."""
+    told = Counter(_entry(entry) for entry in journal if entry["event"] in CHECKED)
     wanted: Counter[tuple[Any, ...]] = Counter()
     maybe: Counter[tuple[Any, ...]] = Counter()
     for record in federation.graph:
@@ -267,6 +278,9 @@ def _check(federation: Federation, party: str, journal: list[dict[str, Any]]) ->
         if record.op == "reveal":
             (product,) = record.products
             (wanted if record.state == "ready" else maybe)[("opened", record.number, hash_, product.owner)] += 1
+        if record.op == "share":
+            owner = record.device.parties[-1]
+            (wanted if record.state == "ready" else maybe)[("shared", record.number, hash_, owner)] += 1
         if record.op == "psi":
             (wanted if record.state == "ready" else maybe)[("psi", record.number, hash_)] += 1
         if party in record.failed_at:
@@ -287,7 +301,7 @@ def _entry(entry: dict[str, Any]) -> tuple[Any, ...]:
     event = entry["event"]
     if event == "fetched":
         return (event, entry["object"])
-    extra = (entry["to"],) if event == "opened" else ()
+    extra = (entry["to"],) if event == "opened" else (entry["owner"],) if event == "shared" else ()
     return (event, entry["node"], entry["hash"], *extra)
 
 

@@ -16,10 +16,9 @@ def reveal(x: Handle, to: Party | str) -> Handle:
 
     Args:
         x: a secret, or a value of a party, or a tree of secrets.
-        to: who learns it. For secrets, one of the parties of the device.
+        to: who learns it: any party of the federation, a member of the device or not.
 
     Raises:
-        MoveRefused: the recipient is no party of the device.
         PermissionRefused: when used, if the policy of a party does not allow it.
     """
     return _handle(x, "reveal").federation.reveal(x, to)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..devices.schema import DTYPES, Fields, Items, Nothing, Schema, Tensor, bui
 from ..errors import InputError, ProgramError, RangeWarning, UnsupportedError
 from ..graph.graph import Lowered, Ref
 from ..graph.node import DeviceSpec
-from ..vm.ir import Program, Visibility, private
+from ..vm.ir import SECRET, Program, Visibility, private
 from ..vm.lower import Spec, trace
 from ..vm.overflow import overflows
 
@@ -99,27 +99,38 @@ def _specs(ref: Ref, device: DeviceSpec) -> Iterator[Spec]:
     """What is known of every leaf of an input: shape, dtype, declared range, and who knows it."""
     schema, product = ref.schema, ref.product
     assert schema is not None
-    visibility = _visibilities(ref, device)
-    for path, leaf in leaves(schema):
+    check_numbers(ref)
+    if product.visibility == "private":
+        inside = product.owner in device.parties  # a value from outside is a secret before it comes here
+        owner = private(device.parties.index(product.owner)) if inside else SECRET
+        known = [owner for _ in leaves(schema)]
+    else:
+        known = leaves_of(ref)
+    for (_, leaf), visibility in zip(leaves(schema), known, strict=True):
+        assert isinstance(leaf, Tensor)
+        yield Spec(leaf.shape, leaf.dtype, visibility, low=leaf.low, high=leaf.high)
+
+
+def check_numbers(ref: Ref) -> None:
+    """InputError for leaves that no device computes on."""
+    assert ref.schema is not None
+    for path, leaf in leaves(ref.schema):
         if not isinstance(leaf, Tensor) or leaf.dtype not in DTYPES:
             column = "".join(f"[{step!r}]" for step in (*ref.path, *path))
             raise InputError(
-                f"{product.record.title}(){column} of {product.owner} is {leaf}",
+                f"{ref.product.record.title}(){column} of {ref.product.owner} is {leaf}",
                 wanted="numbers or booleans on an MPC device",
                 todo="choose numeric columns, or encode it in a function at its owner",
             )
-        yield Spec(leaf.shape, leaf.dtype, visibility(path), low=leaf.low, high=leaf.high)
 
 
-def _visibilities(ref: Ref, device: DeviceSpec) -> Callable[[Any], Visibility]:
-    product = ref.product
-    if product.visibility == "private":
-        owner = private(device.parties.index(product.owner))
-        return lambda _: owner
-    assert product.schema is not None
+def leaves_of(ref: Ref) -> list[Visibility]:
+    """Who knows each leaf of a part of a value on a device."""
+    product, schema = ref.product, ref.schema
+    assert product.schema is not None and schema is not None
     known = dict(zip((path for path, _ in leaves(product.schema)), product.leaves, strict=True))
     prefix = ref.path[:-1] if ref.path and isinstance(ref.path[-1], tuple) else ref.path
-    return lambda path: known[(*prefix, *path)]
+    return [known[(*prefix, *path)] for path, _ in leaves(schema)]
 
 
 def _tree(ref: Ref, specs: Iterator[Spec]) -> Any:

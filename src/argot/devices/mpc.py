@@ -75,12 +75,12 @@ async def _reveal_one(p: Protocol, plain: Plain, value: Value, to: int) -> np.nd
         bits = await p.reveal_bits_to(value.share, [to])
         words = None if bits is None else Bool((bits,))
     else:
-        numbers = await p.reveal_to(_narrowed(value.share, value.type), [to])
+        numbers = await p.reveal_to(narrowed(value.share, value.type), [to])
         words = None if numbers is None else Arith((numbers,))
     return decode(words, value.type, plain) if me == to and words is not None else None
 
 
-def _narrowed(x: Arith, type_: TensorType) -> Arith:
+def narrowed(x: Arith, type_: TensorType) -> Arith:
     """The same integer at its own width. In the ring it has not wrapped: there the recipient would see, beyond the
     result, what the program drops."""
     bits = 8 * type_.numpy.itemsize
@@ -98,7 +98,7 @@ async def _hand_over(p: Protocol, value: Private, to: int) -> Arith | Bool | Non
         if share is None:
             raise FrameError("a private value is not where it should be")
         if to != me:
-            p.party.send(to, share.parts[0] if isinstance(share, Bool) else _narrowed(share, value.type).parts[0])
+            p.party.send(to, share.parts[0] if isinstance(share, Bool) else narrowed(share, value.type).parts[0])
         return share
     if me != to:
         return None

@@ -97,6 +97,17 @@ def shapes(graph: Graph) -> list[str]:
     ]
 
 
+def brought(graph: Graph) -> list[str]:
+    """Values that parties outside of a device shared among its members: nobody learned them."""
+    return [
+        f"{record.device.parties[-1]} shared {product.schema} on {record.device.of}, from "
+        f"{'; '.join(readable(inherited(record.node.inputs), graph))} ({record.name}, {record.where})"
+        for record in graph
+        if record.op == "share" and record.node is not None and record.state == "ready"
+        for product in record.products
+    ]
+
+
 def constants(graph: Graph) -> list[str]:
     """Arrays that the program made public."""
     return [f"{text} ({record.name}, {record.where})" for record in graph for text in record.constants]

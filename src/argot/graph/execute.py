@@ -71,10 +71,26 @@ class Execution:
         if record.state not in ("pending", "sent"):
             return
         knows = error.party in (None, party) or error.party not in record.device.parties
-        gone = isinstance(error, PartyLost)
-        if knows or gone or set(record.failed_at) >= set(record.device.parties):
-            record.fail(self._first_cause(record, error))
+        told = knows or set(record.failed_at) >= set(record.device.parties)
+        if isinstance(error, PartyLost) or (told and not self._comes_of_another(record, error)):
+            self._fail(record, self._first_cause(record, error))
             self._advance()
+
+    def _comes_of_another(self, record: Record, error: ArgotError) -> bool:
+        """Whether an input has failed of the same, and the party where that happened, which knows most, is yet to say."""
+        for earlier in (ref.product.record for ref in record.inputs):
+            same = [failure for failure in earlier.failed_at.values() if failure.reference == error.reference]
+            if earlier.state == "sent" and error.reference and same:
+                return True
+        return False
+
+    def _fail(self, record: Record, error: ArgotError) -> None:
+        """A record, and those that have failed of it and waited for its error."""
+        record.fail(error)
+        for later in self.graph.records[record.number + 1 :]:
+            waits = later.state == "sent" and later.failed_at
+            if waits and any(ref.product.record is record for ref in later.inputs):
+                self._fail(later, error)
 
     def _first_cause(self, record: Record, error: ArgotError) -> ArgotError:
         """The failure of an earlier node as it was first told, if that is what this one comes from."""

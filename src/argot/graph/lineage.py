@@ -63,7 +63,7 @@ def of_outputs(
     if op == "psi":
         joined = {f"{table_of(b)}.{name}" for b, names in zip(bindings, keys, strict=True) for name in names}
         return [_joined(binding, joined) for binding in bindings]
-    if op in ("call", "run", "reveal"):
+    if op in ("call", "run", "share", "reveal"):
         return [Source(inherited(bindings))]
     return []
 

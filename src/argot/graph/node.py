@@ -22,14 +22,18 @@ from ..runtime.link import Link
 # Changes whenever the kernels or protocols change what they put on the wire.
 KERNEL_VERSION = "5"
 
-Kind = Literal["plain", "mpc", "pair", "psi"]
-Op = Literal["open", "call", "table", "run", "reveal", "psi", "save", "load", "delete"]
+Kind = Literal["plain", "mpc", "pair", "psi", "outside"]
+Op = Literal["open", "call", "table", "run", "share", "reveal", "psi", "save", "load", "delete"]
 Visibility = Literal["private", "secret", "public"]
 
 
 class DeviceSpec(msgspec.Struct, frozen=True):
     """A device as all its parties see it. `parties` are in rank order, a dealer last; `limit` nodes run at once; `link`
-    is the network between them, None if they measure it."""
+    is the network between them, None if they measure it.
+
+    One of kind "outside" is for moves between the MPC device `of`, whose members come first, and a party that is none
+    of them, which comes last.
+    """
 
     kind: Kind
     name: str
@@ -40,6 +44,7 @@ class DeviceSpec(msgspec.Struct, frozen=True):
     limit: int = 4
     link: Link | None = None
     dealer: bool = False
+    of: str = ""
     kernels: str = KERNEL_VERSION
 
     def __str__(self) -> str:
@@ -50,13 +55,27 @@ class DeviceSpec(msgspec.Struct, frozen=True):
 
     def form(self) -> mpc.Form:
         """The protocol of an MPC device. UnknownNameError or ConfigError for one that cannot be."""
-        return check(self.protocol, len(self.parties), self.ring, self.fraction_bits, self.dealer)
+        return check(self.protocol, len(self.inside), self.ring, self.fraction_bits, self.dealer)
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The members of the MPC device: all parties but one outside."""
+        return self.parties[:-1] if self.kind == "outside" else self.parties
+
+    def is_outside_of(self, device: DeviceSpec) -> bool:
+        """Whether this is for moves between that device and a party outside."""
+        mine = (self.of, self.inside, self.protocol, self.ring, self.fraction_bits, self.dealer)
+        s = device
+        theirs = (s.name, s.parties, s.protocol, s.ring, s.fraction_bits, s.dealer)
+        return s.kind == "mpc" and mine == theirs
 
     @property
     def members(self) -> str:
-        """The parties by name, as people read them: "alice, bob, dealer=carol"."""
-        dealer = len(self.parties) - 1 if self.dealer else None
-        return ", ".join(f"dealer={name}" if rank == dealer else name for rank, name in enumerate(self.parties))
+        """The parties by name, as people read them: "alice, bob, dealer=carol, outside=dave"."""
+        roles = {len(self.inside) - 1: "dealer="} if self.dealer else {}
+        if self.kind == "outside":
+            roles[len(self.inside)] = "outside="
+        return ", ".join(roles.get(rank, "") + name for rank, name in enumerate(self.parties))
 
 
 class Binding(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import ConfigError, UnknownNameError
 from .protocol import Protocol
 
-_CLASS = re.compile(r"^@final\nclass (\w+)\(\w+\):", re.MULTILINE)
+_CLASS = re.compile(r"^@final\nclass (\w+)\([\w, .]+\):", re.MULTILINE)
 
 
 @cache

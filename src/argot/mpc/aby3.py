@@ -30,7 +30,7 @@ from . import aby3_order as orders
 from . import carry
 from .bits import Bits
 from .parts import Operation, check_shapes, operands, side_by_side
-from .protocol import About, Arith, Array, Bool, Protocol, full, operand, packed
+from .protocol import About, Arith, Array, Bool, Protocol, addends_of, full, operand, packed
 
 Kernel = Callable[..., Array]
 
@@ -73,6 +73,7 @@ class Aby3(Protocol):
     """Semi-honest security against one of three parties. See aby3.md."""
 
     parties: int = 3
+    held: ClassVar[int] = 2
     has_addends: ClassVar[bool] = True
     about: ClassVar[About | None] = About(
         parties="3",
@@ -137,6 +138,12 @@ class Aby3(Protocol):
         return following if self.party.rank == 1 else own
 
     # ---- in and out ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parts_of(cls, x: Array | Bits, n: int) -> list[tuple[Array | Bits, ...]]:
+        """(xi, xi+1), with three addends of which any two are uniform."""
+        parts = addends_of(x, n)
+        return [(part, parts[(rank + 1) % n]) for rank, part in enumerate(parts)]
 
     @cost(rounds="1", bits="k")
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:

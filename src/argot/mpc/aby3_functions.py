@@ -24,8 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,14 +34,32 @@ from . import derived
 from .derived import series
 from .derived.leading import leading_one, repeat, stack
 from .protocol import Arith, Array, Bool, full
+from .sums import (
+    POINT,
+    STEPS,
+    WAVES,
+    WIDE,
+    Step,
+    Sum,
+    ceiling_of_exp,
+    circle,
+    coarser,
+    cut_high,
+    cut_low,
+    end,
+    floor_of_exp,
+    largest,
+    scaled,
+    step_bytes,  # noqa: F401  # of formulas
+    step_sum,
+    within,
+    word,
+)
 
 if TYPE_CHECKING:
     from .aby3 import Aby3
 
 U8, U32, U64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.uint64)
-
-WIDE = 56
-"""Bits of the products of trigonometric sums of a mantissa."""
 
 DIGITS = 24
 """Fraction bits of a mantissa where there is room for them."""
@@ -71,7 +87,7 @@ def _in_parts(
 # ---- exp -----------------------------------------------------------------------------------------------------------
 
 
-LOW, HIGH = "_cut_low(f, l, given(low, -2**k))", "_cut_high(k, f, l, given(high, 2**k))"
+LOW, HIGH = "cut_low(f, l, given(low, -2**k))", "cut_high(k, f, l, given(high, 2**k))"
 
 
 @cost(
@@ -94,46 +110,20 @@ async def exp(
     return await _in_parts(p, lambda part: _exp(p, part, bound, low, high), x)
 
 
-def _floor(f: int) -> int:
-    """e^(2 - this) is about half a step."""
-    return math.floor((f + 1) * math.log(2)) + 2
-
-
-def _ceiling(k: int, f: int) -> float:
-    """The logarithm of the largest number that can be encoded."""
-    return math.log((1 << (k - f - 2)) - 1) - f * math.log(2)
-
-
-def _cut_low(f: int, width: int, low: float) -> bool:
-    """Whether an x of these limits can be too small for the power of two.
-
-    The whole parts of the addends of y = x log2(e) sum to floor(y) or floor(y) - 1; with the shift of `_power` that
-    must not be negative, as it would count mod 128.
-    """
-    reach = (64 + f - 2 * approx.POWER_BITS - 1.01) * math.log(2)
-    return max(-(2.0 ** (width - 1 - f)), low) < -reach
-
-
-def _cut_high(k: int, f: int, width: int, high: float) -> bool:
-    """Whether it can be too large."""
-    return min(2.0 ** (width - 1 - f), high) > _ceiling(k, f)
-
-
 async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: float | None) -> Arith:
     f, width = p.fraction_bits, bound or p.k
-    largest = (1 << (p.k - f - 2)) - 1
-    cut_low = _cut_low(f, width, -math.inf if low is None else low)
-    cut_high = _cut_high(p.k, f, width, math.inf if high is None else high)
+    low_cut = cut_low(f, width, -math.inf if low is None else low)
+    high_cut = cut_high(p.k, f, width, math.inf if high is None else high)
     above = below = None
-    if cut_low:
-        below = _at_least(p, x, f, -_floor(f), width)
-    if cut_high:
+    if low_cut:
+        below = _at_least(p, x, f, -floor_of_exp(f), width)
+    if high_cut:
         coarse = max(f - 15, 0)
         slack = 2 if coarse else 0
-        above = _at_least(p, x, coarse, math.floor(_ceiling(p.k, f) * 2 ** (f - coarse)) - slack, width)
+        above = _at_least(p, x, coarse, math.floor(ceiling_of_exp(p.k, f) * 2 ** (f - coarse)) - slack, width)
     tests = await gather(*(test for test in (below, above) if test is not None))
-    inside = tests[0] if cut_low else None
-    over = tests[-1] if cut_high else None
+    inside = tests[0] if low_cut else None
+    over = tests[-1] if high_cut else None
     if over is not None:
         inside = p.not_(over) if inside is None else p.xor(inside, over)
     exponent = _circle(p, x, math.log2(math.e) / 128)
@@ -141,7 +131,7 @@ async def _exp(p: Aby3, x: Arith, bound: int | None, low: float | None, high: fl
     # 2^(exponent + 64 + f) / 2^64
     (half,) = await _power(p, exponent, 64 + f, None, gate, [0])
     if over is not None:
-        extra = await _times(p, _flags(p, over), largest)
+        extra = await _times(p, _flags(p, over), largest(p.k, f))
         half = None if half is None or extra is None else ring.add(half, extra)
     return await _joined(p, half, x.shape)
 
@@ -172,44 +162,14 @@ async def _beyond(p: Aby3, x: Arith, drop: int, low: int, high: int, bound: int)
 # ---- sigmoid, tanh and erf: odd steps about 1/2 --------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Step:
-    """2^d g(x) - d for a g that goes from 0 to 1, a sum of sines about 1/2 within |x| <= reach (in eighths)."""
-
-    series: series.Series
-    eighths: int
-    period: float
-    doubling: int
-
-
-STEPS = {
-    "sigmoid": _Step(series.SIGMOID, round(8 * series.SIGMOID_REACH), series.SIGMOID_PERIOD, 0),
-    "tanh": _Step(series.TANH, round(8 * series.TANH_REACH), series.TANH_PERIOD, 1),
-    "erf": _Step(series.ERF, round(8 * series.ERF_REACH), series.ERF_PERIOD, 1),
-}
-
-
-POINT = 29
-"""Fraction bits of a step in Z_2^32."""
-
-
-def _step_bytes(f: int) -> int:
-    """Bytes of the products of sines and cosines.
-
-    Both factors of a product of size s are rounded: in 2^-p each has about p/2 digits, and the results are off by up to
-    sqrt(2 s) 2^(-p/2) for each harmonic. In four bytes p is 29, which is enough for small grids; in five p is 37.
-    """
-    return 4 if f <= 12 else 5
-
-
 def _cost_of_step(name: str) -> str:
     """Both comparisons and the sum at once, then the choice; within reach the sum alone."""
     s = STEPS[name]
-    sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=_step_bytes(f))"
+    sum_ = f"_fourier(rows={2 * len(s.series.sin)}, bytes=step_bytes(f))"
     tests = f"_beyond(drop=max(f-{3 + s.doubling}, 0))"
     return f"""
     derived.{name}.general() if k == 128 else
-    ({sum_} if _within(f, l, {s.eighths}) else gather({tests}, {sum_}) + _choose())
+    ({sum_} if within(f, l, {s.eighths}) else gather({tests}, {sum_}) + _choose())
     + _narrowed(scale={POINT - s.doubling})
     """
 
@@ -240,17 +200,7 @@ async def _step_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
     return p.add_public(value, -(s.doubling << p.fraction_bits)) if s.doubling else value
 
 
-def _end(f: int, eighths: int) -> int:
-    """Where a sum ends, in steps of the grid."""
-    return round(eighths / 8 * 2**f)
-
-
-def _within(f: int, bound: int, eighths: int) -> bool:
-    """Whether x is within the reach of a sum."""
-    return 1 << (bound - 1) <= _end(f, eighths)
-
-
-async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
+async def _step(p: Aby3, x: Arith, bound: int | None, s: Step) -> Arith:
     """[2^d g(x)].
 
     Two comparisons in 2^-(3+d), each off by at most two, decide between 0, the sum and 1, so that in a zone of that
@@ -259,27 +209,24 @@ async def _step(p: Aby3, x: Arith, bound: int | None, s: _Step) -> Arith:
     from both halves, then all this is in Z_2^32, with 29 fraction bits; one conversion at the end brings the result to
     the ring.
     """
-    f, bits, size = p.fraction_bits, bound or p.k, _step_bytes(p.fraction_bits)
-    finer = 8 * size - 32
+    f, bits = p.fraction_bits, bound or p.k
     eighths = max(f - 3 - s.doubling, 0)
-    edge = _end(f, s.eighths) >> eighths
+    edge = end(f, s.eighths) >> eighths
     slack = 2 if eighths else 0
-    phase = _circle(p, x, 1 / s.period)
-    sum_ = _scaled(s.series, POINT + finer, 8 * size)
-    if _within(f, bits, s.eighths):
-        chosen = _coarser(await _fourier(p, phase, sum_), finer)
+    phase, sum_ = _circle(p, x, 1 / s.period), step_sum(s, f)
+    if within(f, bits, s.eighths):
+        chosen = _coarser(await _fourier(p, phase, sum_), f)
     else:
         (inside, over), half = await gather(
             _beyond(p, x, eighths, -edge, edge - slack, bits),
             _fourier(p, phase, sum_),
         )
-        chosen = await _choose(p, inside, over, _coarser(half, finer), 1 << POINT, x.size)
+        chosen = await _choose(p, inside, over, _coarser(half, f), 1 << POINT, x.size)
     return await _narrowed(p, chosen, POINT - s.doubling, x.shape)
 
 
-def _coarser(half: Array | None, drop: int) -> Array | None:
-    """Halves of z / 2^drop, less 0 or 1, in Z_2^32 from halves of z in Z_2^(32 + drop): a wrap of z remains one."""
-    return half if half is None else ring.shr(half, drop)
+def _coarser(half: Array | None, f: int) -> Array | None:
+    return None if half is None else coarser(half, f)
 
 
 @cost("_lift(width=32, drop=max(scale-f, 1))")
@@ -292,7 +239,6 @@ async def _narrowed(p: Aby3, half: Array | None, scale: int, shape: tuple[int, .
 # ---- sine and cosine: sums of one term ------------------------------------------------------------------------------
 
 
-WAVES = {"sin": series.Series(0.0, (0.0,), (1.0,), 0.0), "cos": series.Series(0.0, (1.0,), (0.0,), 0.0)}
 WAVE = f"_fourier(rows=2, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 4}-f)"
 
 
@@ -315,7 +261,7 @@ async def _wave_of(p: Aby3, x: Arith, bound: int | None, name: str) -> Arith:
 
 
 async def _wave(p: Aby3, x: Arith, one: series.Series) -> Arith:
-    half = await _fourier(p, _circle(p, x, 1 / (2 * math.pi)), _scaled(one, WIDE - 4, WIDE))
+    half = await _fourier(p, _circle(p, x, 1 / (2 * math.pi)), scaled(one, WIDE - 4, WIDE))
     return await _lift(p, half, WIDE, WIDE - 4 - p.fraction_bits, x.shape)
 
 
@@ -328,7 +274,7 @@ async def _choose(p: Aby3, inside: Array, over: Array, half: Array | None, one: 
     """
     mine = ring.cast(await _reshared(p, half, n, U32), U64)
     i, o = ring.cast(inside, U64), ring.cast(over, U64)
-    none = _Sum((), (), (), 0, 4)
+    none = Sum((), (), (), 0, 4)
     if half is None:
         await _fourier(p, mine, none, left=[ring.mul(i, mine), i, o])
         return None
@@ -422,7 +368,7 @@ async def _times_power(
     A power with a half in its exponent is the product of two rounded ones, with 54 digits after the point: room for
     them is made by `guard` more digits of the result, which are truncated.
     """
-    mine = _word(_mine(p, x))
+    mine = word(_mine(p, x))
     if spare:
         if p.party.rank == 0:
             mine = ring.add(mine, full((1 << spare) - 1, (), U64))
@@ -577,7 +523,7 @@ async def _log(p: Aby3, x: Arith, width: int) -> Arith:
 
     scale = WIDE - 8
     offset = series.LOG.constant - p.fraction_bits * math.log(2)
-    sum_ = _scaled(series.LOG, scale, WIDE, offset)
+    sum_ = scaled(series.LOG, scale, WIDE, offset)
     # E = a + c mod 256 and E < 64: as integers E = a + c + 256 u v for a, c read as signed, u and v their signs.
     number, negative = ring.cast(length, U64, signed=True), ring.cast(ring.cast(length, U64, signed=True), U64)
     negative = ring.shr(negative, 63)
@@ -613,50 +559,23 @@ async def _mantissa(p: Aby3, x: Arith, normaliser: Arith, found: Bool | None) ->
         missing = p.not_(found)
         top = Arith(tuple(ring.shl(part.to_ring(x.dtype), p.k - 1) for part in missing.parts))
         product = p.add(product, top)
-    return _word(_mine(p, product))
+    return word(_mine(p, product))
 
 
 @cost(f"_fourier(rows=2*terms, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={WIDE - 4}-q)")
 async def _mantissa_sum(p: Aby3, phase: Array, s: series.Series, q: int, shape: tuple[int, ...]) -> Arith:
     """[f(m)] with q fraction bits, f in (-4, 4)."""
     scale = WIDE - 4
-    half = await _fourier(p, phase, _scaled(s, scale, WIDE))
+    half = await _fourier(p, phase, scaled(s, scale, WIDE))
     return await _lift(p, half, WIDE, scale - q, shape)
 
 
 # ---- the three kinds of cross product --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sum:
-    """A trigonometric sum scaled by 2^s: factors of cos(ka) and sin(ka), of cos(kc) and sin(kc), and the constant."""
-
-    gains: tuple[float, ...]
-    cos: tuple[float, ...]
-    sin: tuple[float, ...]
-    constant: int
-    bytes: int
-
-
-@lru_cache
-def _scaled(s: series.Series, scale: int, width: int, constant: float | None = None) -> _Sum:
-    """Both factors of a product are rounded to integers of like size, which keeps the sum of the errors small."""
-    sizes = [math.hypot(c, d) for c, d in zip(s.cos, s.sin, strict=True)]
-    gains = tuple(math.sqrt(size * 2.0**scale) for size in sizes)
-    rest = [2.0**scale / gain for gain in gains]
-    constant = s.constant if constant is None else constant
-    return _Sum(
-        gains,
-        tuple(c * r for c, r in zip(s.cos, rest, strict=True)),
-        tuple(d * r for d, r in zip(s.sin, rest, strict=True)),
-        round(constant * 2**scale) % 2**width,
-        width // 8,
-    )
-
-
 @cost(rounds=AHEAD, bits="8 * rows * bytes")
 async def _fourier(
-    p: Aby3, phase: Array, s: _Sum, left: Sequence[Array] = (), right: Sequence[Array] = ()
+    p: Aby3, phase: Array, s: Sum, left: Sequence[Array] = (), right: Sequence[Array] = ()
 ) -> Array | None:
     """Halves of the sum at the angle shared as `phase`, plus the products of `left` and `right`, in Z_2^(8 bytes).
 
@@ -669,7 +588,7 @@ async def _fourier(
         key = party.key(0, 1)
         party.send(
             2,
-            await party.compute(approx.fourier_left, phase, s.gains, list(left), s.bytes, key, cost_ns=cost),
+            await party.compute(approx.fourier_left, phase, s.gains, list(left), s.bytes, [key], cost_ns=cost),
         )
         return None
     if party.rank == 1:
@@ -696,7 +615,7 @@ async def _power(
     cost = n * 25
     if party.rank == 0:
         key = party.key(0, 1)
-        message = await party.compute(approx.power_left, exponent, shift, sign, gate, key, cost_ns=cost)
+        message = await party.compute(approx.power_left, exponent, shift, sign, gate, [key], cost_ns=cost)
         party.send(2, message)
         return [None] * len(turns)
     if party.rank == 1:
@@ -704,7 +623,7 @@ async def _power(
     else:
         given = await party.recv(0, Spec((n * (2 if gate is None else 4),), U64))
     halves: list[Array | None] = await party.compute(
-        approx.power_right, exponent, sign, gate, given, turns, cost_ns=cost
+        approx.power_right, exponent, sign, gate, given, party.rank == 1, turns, cost_ns=cost
     )
     return halves
 
@@ -731,7 +650,7 @@ async def _times(p: Aby3, bit: Array, c: int) -> Array | None:
     """Halves of bit * c in Z_2^64 for a bit shared as flags: v c + u (1 - 2v) c. 1 round."""
     wide = ring.cast(bit, U64)
     constant = full(c, (), U64)
-    none = _Sum((), (), (), 0, 8)
+    none = Sum((), (), (), 0, 8)
     if p.party.rank == 0:
         return await _fourier(p, wide, none, left=[wide])
     half = await _fourier(p, wide, none, right=[ring.mul(_plus_minus(wide), constant)])
@@ -825,17 +744,9 @@ def _flags(p: Aby3, bit: Bool) -> Array:
     return p.bit_addend(bit).to_bool().reshape(-1).view(np.uint8)
 
 
-def _word(x: Array) -> Array:
-    """Addends mod 2^k as addends mod 2^64 of the value times 2^(64-k)."""
-    word: Array = x if x.dtype == U64 else ring.shl(ring.cast(x, U64), 64 - 8 * x.dtype.itemsize)
-    return word
-
-
 def _circle(p: Aby3, x: Arith, turns: float) -> Array:
     """This party's addend of `turns` times the number x, as a word that counts 2^-64 turns."""
-    factor = round(turns * 2.0 ** (p.k - p.fraction_bits))
-    mine = _mine(p, x)
-    return _word(ring.mul(mine, full(factor, (), mine.dtype)))
+    return circle(_mine(p, x), turns, p.fraction_bits)
 
 
 def _exponent(p: Aby3, length: Array, sign: int, constant: int = 0, halved: bool = False) -> Array:

@@ -21,7 +21,7 @@ from ..runtime.link import Link
 from ..runtime.party import Party
 from . import adder
 from .bits import Bits
-from .protocol import Arith, Array, Bool, Protocol, full, operand
+from .protocol import Arith, Array, Bool, Protocol, addends_of, full, operand
 
 Column = Array | Bits
 """What one party has of a share: numbers or words."""
@@ -78,6 +78,11 @@ class Additive(Protocol):
         return Bool((self._drawn_bits(shape, width, self.party.rank) if self.computes else Bits.zeros(shape, width),))
 
     # ---- in and out ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parts_of(cls, x: Array | Bits, n: int) -> list[tuple[Array | Bits, ...]]:
+        """An addend each."""
+        return [(part,) for part in addends_of(x, n)]
 
     @cost(rounds="outside", bits="k * outside")
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:

@@ -19,6 +19,7 @@ from math import prod
 import numpy as np
 
 from .._core import ring
+from ..errors import FrameError
 from ..runtime.meter import Chains
 from .additive import Additive, Column
 from .bits import Bits
@@ -66,9 +67,9 @@ async def place(p: Ordered, values: Sequence[Arith | Bool], places: Bool) -> lis
     """See `Protocol.place`."""
     columns = [places.parts[0], *(v.parts[0] for v in values)]
     target, *columns = await shuffled(p, columns, p._permutations(places.shape[0]))
-    (opened,) = await p._open(target)
+    opened = await _opened(p, target)
     if p.computes:
-        back = np.argsort(_index(opened))
+        back = np.argsort(opened)
         columns = [taken(column, back) for column in columns]
     return _shares(columns)
 
@@ -77,11 +78,10 @@ async def take(p: Ordered, values: Sequence[Arith | Bool], order: Bool) -> list[
     """See `Protocol.take`."""
     permutations = p._permutations(order.shape[0])
     (source,) = await shuffled(p, [order.parts[0]], permutations)
-    (opened,) = await p._open(source)
+    opened = await _opened(p, source)
     columns = [v.parts[0] for v in values]
     if p.computes:
-        index = _index(opened)
-        columns = [taken(column, index) for column in columns]
+        columns = [taken(column, opened) for column in columns]
     return _shares(await shuffled_back(p, columns, permutations))
 
 
@@ -97,7 +97,7 @@ async def order(p: Ordered, key: Bool) -> Bool:
         rest = rest.bits_at(1, rest.width)
         columns = [place, index, *([rest.parts[0].reshape((n,))] if rest.width else [])]
         place, *columns = await shuffled(p, columns, p._permutations(n))
-        (opened,) = await p._open(place)
+        opened = await _opened(p, place)
         if p.computes:
             back = np.argsort(opened)
             columns = [taken(column, back) for column in columns]
@@ -126,6 +126,21 @@ async def _places(p: Ordered, bit: Bool) -> Arith:
     starts = np.ascontiguousarray(np.broadcast_to(row_starts(bit.shape), bit.shape)).astype(np.uint64) - np.uint64(1)
     found = found.map(lambda part: ring.cast(part, PLACE))
     return p.add_public(found, ring.cast(starts, PLACE))
+
+
+async def _opened(p: Ordered, places: Column) -> Array:
+    """Places, opened to all that compute, which must be a permutation; others get what they gave. Raises FrameError."""
+    (opened,) = await p._open(places)
+    index = _index(opened) if isinstance(opened, Bits) else opened
+    if p.computes:
+        seen = np.zeros(index.size, bool)
+        seen[index[index < index.size]] = True
+        if not seen.all():
+            raise FrameError(
+                f"{index.size} places of a sort, opened, are not a permutation",
+                todo="look for a party that is not well",
+            )
+    return index
 
 
 def taken(column: Column, index: Array) -> Column:

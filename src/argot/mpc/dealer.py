@@ -3,7 +3,7 @@ its view with that of a party.
 
 Every party shares a key with the dealer. All random values are drawn from these, so a party's parts of them cost
 nothing; what depends on all of them, such as the product of a triple, the dealer computes, and sends what is missing to
-one of them: the last, or who permutes. It only sends, and all of it can leave at once.
+one of them: the last, or who permutes; the key of a comparison to both. It only sends, and all of it can leave at once.
 
 Correlations are this party's parts of the random values and a function that gets what is sent, which the parties
 await after their own messages have left. At the dealer the values are sums of all parts, and of no further use.
@@ -12,12 +12,13 @@ await after their own messages have left. At the dealer the values are sums of a
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial, reduce
+from functools import cache, partial, reduce
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .._core import mpc, prf, ring
+from .._core import approx, mpc, prf, ring
 from ..errors import ProgramError
 from ..runtime import Spec
 from ..runtime.party import Party
@@ -25,10 +26,22 @@ from .additive import Column, minus, plus
 from .additive_order import taken
 from .bits import Bits
 from .protocol import Array, packed
+from .sums import Sum, low_bits, word
 
 Shape = tuple[int, ...]
+UNSIGNED = {8 * size: np.dtype(f"u{size}") for size in (1, 4, 8)}
 Later = Callable[[], Coroutine[Any, Any, Any]]
 """What a party awaits when its own messages have left."""
+
+
+DEALING_NS = 12
+"""About what a level of a comparison's key takes."""
+
+
+@cache
+def key_bits(bound: int) -> int:
+    """Of the key of one comparison with numbers of so many bits."""
+    return 8 * mpc.compare_len(bound)
 
 
 class Dealer:
@@ -92,6 +105,25 @@ class Dealer:
 
         return own, given
 
+    def comparisons(self, shape: Shape, bound: int) -> tuple[Array, Later]:
+        """Of two parties: numbers r, and what the kernel `compare_sign` takes, beside x + r mod 2^bound and the bound,
+        for the top bits of x. Both get the same bytes; what tells their keys apart are draws of each."""
+        party, n = self.party, prod(shape)
+        r, cipher = self._numbers(shape), party.key(*range(party.n))
+
+        async def given() -> dict[str, Any]:
+            if not self.deals:
+                root = self._key()
+                dealt = await party.recv(self.rank, packed(n, key_bits(bound)))
+                return {"cipher": cipher, "root": root, "second": party.rank == 1, "dealt": dealt}
+            work = mpc.compare_deal, r, bound, cipher, self._key(0), self._key(1)
+            dealt = await party.compute(*work, cost_ns=DEALING_NS * n * key_bits(bound) / 128)
+            for rank in range(2):
+                party.send(rank, dealt)
+            return {}
+
+        return r, given
+
     def scaled(self, shape: Shape) -> tuple[Bits, Array, Later]:
         """A bit r, a number a, and the numbers r and r a, one after the other."""
         r, a = self._words(shape, 1), self._numbers(shape)
@@ -119,6 +151,57 @@ class Dealer:
         async def given() -> tuple[Array, Array]:
             high = await self._given(lambda: ring.shr(r, d), shape)
             return high, await self._given_low(lambda: ring.shr(r, k - 1), shape, d)
+
+        return r, given
+
+    def waves(self, n: int, s: Sum, width: int) -> tuple[Array, Later]:
+        """Angles r of `width` bits, and cosines and sines of their multiples, times the sum's gains, rounded: what the
+        kernel `fourier_right` calls `half`."""
+        r = self._numbers((n,), UNSIGNED[width])
+        size, work = n * 2 * len(s.gains) * s.bytes, n * 10 * len(s.gains)
+
+        async def make(keys: list[bytes]) -> Array:
+            made: Array = await self.party.compute(
+                approx.fourier_left, word(r), s.gains, [], s.bytes, keys, cost_ns=work
+            )
+            return made
+
+        return r, partial(self._hidden, make, Spec((size,), UNSIGNED[8]))
+
+    def powers(self, n: int, shift: int, width: int) -> tuple[Array, Later]:
+        """Exponents r of `width` bits, and 2^(r + shift - 64) in Z_(2^128 - 1): what the kernel `power_right` calls
+        `half`."""
+        r = self._numbers((n,), UNSIGNED[width])
+        shift = (shift - 2 * approx.POWER_BITS) % 128
+
+        async def make(keys: list[bytes]) -> Array:
+            made: Array = await self.party.compute(approx.power_left, word(r), shift, None, None, keys, cost_ns=n * 25)
+            return made
+
+        return r, partial(self._hidden, make, Spec((n * 2,), UNSIGNED[64]))
+
+    def private_flags(self, n: int, size: int) -> tuple[bytes, Later]:
+        """Of two parties: for each a key of bits of its own, and the products of these bits, in `size` bytes each: what
+        the kernel `lift_finish` calls `products`."""
+        first, second = (self._key(rank) if self.deals else b"" for rank in (0, 1))
+        own = first if self.deals else self._key()
+
+        async def make(keys: list[bytes]) -> Array:
+            made: Array = await self.party.compute(approx.lift_deal, n, size, first, second, keys[0], cost_ns=n * 6)
+            return made
+
+        return own, partial(self._hidden, make, Spec((n * size,), UNSIGNED[8]))
+
+    def narrow_mask(self, n: int, width: int, d: int) -> tuple[Array, Later]:
+        """As `mask`, of a number r in Z_2^width: words of 32 or 64 bits, of which the low `width` count."""
+        r = self._numbers((n,), UNSIGNED[32 if width <= 32 else 64])
+        k = self.dtype.itemsize * 8
+
+        async def given() -> tuple[Array, Array]:
+            low = low_bits(ring.cast(r, UNSIGNED[64]), width)
+            high = await self._given(lambda: ring.cast(ring.shr(low, d), self.dtype), (n,))
+            top = await self._given_low(lambda: ring.cast(ring.shr(low, width - 1), self.dtype), (n,), k - width + d)
+            return high, top
 
         return r, given
 
@@ -162,11 +245,12 @@ class Dealer:
 
     # ---- how ------------------------------------------------------------------------------------------------------
 
-    def _numbers(self, shape: Shape) -> Array:
+    def _numbers(self, shape: Shape, dtype: np.dtype[Any] | None = None) -> Array:
         """Uniform numbers: this party's part, or at the dealer the sum."""
+        dtype = self.dtype if dtype is None else dtype
         if not self.deals:
-            return prf.fill(self._key(), shape, self.dtype)
-        total = prf.fill(self._key(0), shape, self.dtype)
+            return prf.fill(self._key(), shape, dtype)
+        total = prf.fill(self._key(0), shape, dtype)
         for rank in range(1, self.rank):
             total = ring.add_stream(total, self._key(rank))
         return total
@@ -200,6 +284,18 @@ class Dealer:
             rest = ring.sub_stream(rest, self._key(rank))
         self.party.send(self.rank - 1, rest)
         return rest
+
+    async def _hidden(self, make: Callable[[list[bytes]], Coroutine[Any, Any, Array]], spec: Spec) -> bytes | Array:
+        """Parts of values that a kernel of the dealer makes and hides by all given keys: the key from which a party's
+        part is drawn, or what is left of the values."""
+        if self.deals:
+            rest = await make([self._key(rank) for rank in range(self.rank - 1)])
+            self.party.send(self.rank - 1, rest)
+            return rest
+        if self.party.rank < self.rank - 1:
+            return self._key()
+        received: Array = await self.party.recv(self.rank, spec)
+        return received
 
     async def _given_low(self, make: Callable[[], Array], shape: Shape, d: int) -> Array:
         """Parts mod 2^d of numbers that the dealer makes; their bits above are anything."""

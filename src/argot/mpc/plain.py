@@ -40,6 +40,11 @@ class Plain(Protocol):
         """From the operating system; whoever computes in the clear sees them."""
         return Bool((Bits(ring.bits_stream(urandom(16), width, prod(shape)), tuple(shape)),))
 
+    @classmethod
+    def parts_of(cls, x: Array | Bits, n: int) -> list[tuple[Array | Bits, ...]]:
+        """The value itself."""
+        return [(x,)] * n
+
     @free
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
         assert x is not None, "one party, which owns everything"

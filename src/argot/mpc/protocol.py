@@ -25,7 +25,9 @@ How the contracts below are written:
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from .._core import ring
+from .._core import prf, ring
 from ..errors import ConfigError
 from ..runtime import Spec, cost
 from ..runtime.link import Link
@@ -156,6 +158,9 @@ class Protocol(ABC):
 
     most: ClassVar[int] = 0
     """The most parties that compute; 0: as many as `parties`."""
+
+    held: ClassVar[int] = 1
+    """Arrays that a party has of a share. The first ones of all parties add up to the value."""
 
     about: ClassVar[About | None] = None
     """None: it hides nothing."""
@@ -301,6 +306,12 @@ class Protocol(ABC):
 
     # ---- in and out ---------------------------------------------------------------------------------------------
 
+    @classmethod
+    @abstractmethod
+    def parts_of(cls, x: Array | Bits, n: int) -> list[tuple[Array | Bits, ...]]:
+        """What each of n parties that compute is to hold of x, `held` arrays, from masks that are new each time. For an
+        owner who is none of them."""
+
     @abstractmethod
     async def share(self, x: Array | None, owner: int, shape: Sequence[int] | None = None) -> Arith:
         """Shares of x, which party `owner` has as a ring array; the others pass None and its shape."""
@@ -436,6 +447,29 @@ class Protocol(ABC):
     def place(self, values: Sequence[Arith | Bool], places: Bool) -> Coroutine[Any, Any, list[Arith | Bool]]:
         """y[places[i]] = x[i] for a permutation of one axis."""
         raise NotImplementedError
+
+
+def addends_of(x: Array | Bits, n: int) -> list[Array | Bits]:
+    """x as a sum of n addends, of which any n - 1 are uniform: by keys of the operating system."""
+    drawn = [_uniform(x) for _ in range(n - 1)]
+    return [functools.reduce(_without, drawn, x), *drawn]
+
+
+def _uniform(like: Array | Bits) -> Array | Bits:
+    key = os.urandom(16)
+    if isinstance(like, Bits):
+        return Bits.drawn(key, like.shape, like.width)
+    filled: Array = prf.fill(key, like.shape, like.dtype)
+    return filled
+
+
+def _without(x: Array | Bits, y: Array | Bits) -> Array | Bits:
+    if isinstance(x, Bits):
+        assert isinstance(y, Bits)
+        return x ^ y
+    assert not isinstance(y, Bits)
+    difference: Array = ring.sub(x, y)
+    return difference
 
 
 def index_bits(n: int) -> int:

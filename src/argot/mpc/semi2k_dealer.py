@@ -11,16 +11,22 @@ What each message hides is written down in semi2k.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
-from .._core import mpc, ring
+import numpy as np
+
+from .._core import approx, mpc, ring
 from ..runtime import cost
+from . import adder
+from . import additive_functions as functions
 from . import additive_order as orders
 from .additive import Column, minus, plus
 from .additive_order import Ordered
 from .bits import Bits
-from .dealer import Dealer, Later
+from .dealer import Dealer, Later, key_bits
 from .protocol import About, Arith, Array, Bool, full
+from .sums import Sum, low_bits, shortened, word
 
 OPENED = "all * k"
 """A number opened: everybody sends its part of it to all others."""
@@ -28,8 +34,22 @@ OPENED = "all * k"
 MOVED = "(all + members * dealt)"
 """A bit of a column that is shuffled: at every party's turn all others send it theirs, and the dealer what it lacks."""
 
+BOUND = "max(1, min(l, k))"
+KEYED = f"members == 2 and n <= few_signs(few, f, {BOUND})"
 
-class Semi2kDealer(Ordered):
+EVALUATING_NS = 4
+"""About what a level of a comparison's key takes."""
+
+
+def few_signs(few: int, f: int, bound: int) -> int:
+    """Up to how many signs two parties take by keys: the two keys of so many take as long to send as the rounds that
+    they save. In one latency go as many bits as `few` truncations of f digits save with a third round (few.py).
+    """
+    saved = adder.top_rounds(bound, 2) - 1
+    return few * max(f - 1, 1) * saved // (2 * key_bits(bound))
+
+
+class Semi2kDealer(Ordered, functions.Sums):
     """Semi-honest security against all parties but one, and a dealer who joins nobody. See semi2k.md."""
 
     parties: int = 2
@@ -39,7 +59,8 @@ class Semi2kDealer(Ordered):
         parties="2 to 8, and a dealer",
         adversary="semi-honest: follow the program, join and analyse what they see",
         threshold="safe against all parties but one; the dealer with the opened messages of a run learns everything",
-        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions",
+        assumes="a dealer who joins nobody; authenticated channels, AES-128 and BLAKE3 as pseudo-random functions; of two "
+        "parties AES-128 as an ideal cipher",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/semi2k.md",
     )
@@ -169,6 +190,80 @@ class Semi2kDealer(Ordered):
         part = ring.sub(ring.shl(ring.mul(stays, top), k - d), high)
         return self.add_public(Arith((part,)), ring.shr(c, d))
 
+    # ---- functions: additive_functions.py ---------------------------------------------------------------------------
+
+    exp, sigmoid, tanh, erf = functions.exp, functions.sigmoid, functions.tanh, functions.erf
+    sin, cos = functions.sin, functions.cos
+
+    @cost(rounds="1", bits="all * width + dealt * 8 * rows * bytes")
+    async def _harmonics(self, angle: Array, s: Sum, width: int) -> Array:
+        """The angle less r is opened, for a random r of which the dealer gives the cosines and sines."""
+        r, given = self.source.waves(angle.size, s, width)
+        if not self.computes:
+            return await self._nothing(given, angle)
+        (t,) = await self._open(ring.sub(shortened(angle, width), r))
+        half, constant = await given(), s.constant if self.party.rank == 0 else 0
+        found: Array = await self.party.compute(
+            approx.fourier_right, word(t), s.cos, s.sin, [], s.bytes, half, constant, cost_ns=t.size * 10 * len(s.gains)
+        )
+        return found
+
+    @cost(rounds="1", bits="all * k + dealt * 128")
+    async def _power(self, exponent: Array, shift: int) -> Array:
+        """The exponent less r is opened, for a random r of which the dealer gives the power."""
+        r, given = self.source.powers(exponent.size, shift, self.k)
+        if not self.computes:
+            return await self._nothing(given, exponent)
+        (c,) = await self._open(ring.sub(shortened(exponent, self.k), r))
+        first, half = self.party.rank == 0, await given()
+        (found,) = await self.party.compute(
+            approx.power_right, word(c), None, None, half, first, [0], cost_ns=c.size * 25
+        )
+        return found
+
+    @cost(
+        rounds="1",
+        bits="2 + dealt * 8 * _product_bytes(k, width, drop) if members == 2 else "
+        "all * (32 if width <= 32 else 64) + dealt * (k + k - width + drop)",
+    )
+    async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
+        """As `trunc`: of two parties by a product of private bits (approx_lift), of more by an opened mask."""
+        if self.n == 2:
+            wide = await self._lift_of_two(addend, width, drop)
+        else:
+            wide = await self._lift_of_many(addend, width, drop)
+        return Arith((ring.cast(wide, self.dtype).reshape(shape),))
+
+    async def _lift_of_two(self, z: Array, width: int, drop: int) -> Array:
+        p, size = self.party, _product_bytes(self.k, width, drop)
+        key, given = self.source.private_flags(z.size, size)
+        if not self.computes:
+            return await self._nothing(given, z)
+        first = p.rank == 0
+        theirs = await p.exchange(1 - p.rank, approx.lift_bits(z, width, key, first))
+        found: Array = await p.compute(
+            approx.lift_finish, z, width, drop, key, first, await given(), size, theirs, cost_ns=z.size * 6
+        )
+        return found
+
+    async def _lift_of_many(self, z: Array, width: int, drop: int) -> Array:
+        """`_trunc_of_many` from Z_2^width."""
+        r, given = self.source.narrow_mask(z.size, width, drop)
+        if not self.computes:
+            return await self._nothing(given, z)
+        first = self.party.rank == 0
+        if first:
+            z = ring.add(z, full(1 << (width - 2), (), z.dtype))
+        (c,) = await self._open(ring.add(ring.cast(z, r.dtype), r))
+        c = low_bits(ring.cast(c, z.dtype), width)
+        high, top = await given()
+        stays = ring.sub(self.constant(1), ring.cast(ring.shr(c, width - 1), self.dtype))
+        part = ring.sub(ring.shl(ring.mul(stays, top), width - drop), high)
+        if first:
+            whole = ring.cast(ring.shr(c, drop), self.dtype)
+            part = ring.add(part, ring.sub(whole, self.constant(1 << (width - 2 - drop))))
+        return part
+
     # ---- bits -----------------------------------------------------------------------------------------------------
 
     @cost(rounds="1", bits="all * (w + others) + dealt * others")
@@ -201,6 +296,34 @@ class Semi2kDealer(Ordered):
         theirs = await self.party.exchange(1 - self.party.rank, hidden)
         factor = own if self.party.rank == 0 else mine  # f u = f (e ^ r) here, and f r' there
         return Bool((await product() ^ (theirs & factor),))
+
+    @cost(
+        rounds=f"1 if {KEYED} else adder.top_rounds({BOUND}, members)",
+        bits=f"all * {BOUND} + 2 * key_bits({BOUND}) if {KEYED} else adder.top_bits({BOUND}, members, all, dealt)",
+    )
+    async def msb(self, x: Arith, bound: int | None = None) -> Bool:
+        """Few of two parties by keys that the dealer makes (`_sign_by_keys`); else by the circuit on bits."""
+        width = self._width(x, bound)
+        if self.n == 2 and x.size <= few_signs(self.few, self.fraction_bits, width):
+            return await self._sign_by_keys(x, width)
+        return await adder.sign(self, x, width)
+
+    async def _sign_by_keys(self, x: Arith, width: int) -> Bool:
+        """c = x + r mod 2^width is opened, and the top bit of c - r is a function of c of which each of two parties has
+        a share: a distributed comparison (Boyle et al., eprint 2020/1392; kernels_compare).
+        """
+        p = self.party
+        r, given = self.source.comparisons(x.shape, width)
+        if not self.computes:
+            await given()
+            return Bool((Bits.zeros(x.shape),))
+        own = ring.add(x.parts[0], r)
+        theirs, c = await p.exchange(1 - p.rank, mpc.pack(own, width)), np.empty_like(own)
+        mpc.unpack(theirs, width, c)
+        c, key = ring.add(own, c), await given()
+        work = EVALUATING_NS * x.size * key_bits(width) / 128
+        sign = await p.compute(partial(mpc.compare_sign, c, width, **key), cost_ns=work)
+        return Bool((Bits(sign, x.shape),))
 
     # ---- between numbers and bits ---------------------------------------------------------------------------------
 
@@ -286,7 +409,17 @@ class Semi2kDealer(Ordered):
         """1 - 2 bit."""
         return ring.sub(self.constant(1), ring.shl(bit, 1))
 
+    async def _nothing(self, given: Later, like: Array) -> Array:
+        """The dealer's side of an operation on addends."""
+        await given()
+        return full(0, like.shape, like.dtype)
+
     async def _dealt(self, given: Later, shape: tuple[int, ...]) -> Arith:
         """The dealer's side of an operation: what it gives, and its own part of the result."""
         await given()
         return Arith((full(0, shape, self.dtype),))
+
+
+def _product_bytes(k: int, width: int, drop: int) -> int:
+    """Bytes of a product of two bits, of which those count that a ring of k bits has room for."""
+    return max(-(-(k - width + drop) // 8), 1)

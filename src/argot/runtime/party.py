@@ -170,7 +170,7 @@ class Party:
                 length, an int for bytes of that length.
 
         Raises:
-            FrameError: the message has another length.
+            FrameError: the message has another length, or its padding is not zeros.
         """
         return self._unpacked((yield from self._message(peer)), peer, like)
 
@@ -219,7 +219,10 @@ class Party:
             return bytes(packet[offset : offset + size])
         if type(like) is Spec:
             return np.ndarray(like.shape, like.dtype, packet, offset)
-        return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
+        try:
+            return type(like).from_bytes(memoryview(packet)[offset : offset + size], like.shape, like.width)
+        except FrameError as error:
+            raise FrameError(f"{self._received(task, peer)}: {error.what}", wanted=error.wanted) from None
 
     def key(self, *ranks: int) -> bytes:
         """A fresh key of 16 bytes known to exactly the parties `ranks`, this one among them.
@@ -388,9 +391,14 @@ class Party:
 
     # ------------------------------------------------------------------------------------------------ details
 
+    @staticmethod
+    def _received(task: Task, peer: int) -> str:
+        """The last message that a task asked for from `peer`, for people."""
+        return f"message {task.received[peer] - 1} of {readable(task.path)} from party {peer}"
+
     def _wrong_length(self, task: Task, peer: int, size: int, wanted: int) -> FrameError:
         return FrameError(
-            f"message {task.received[peer] - 1} of {readable(task.path)} from party {peer} has {size} bytes",
+            f"{self._received(task, peer)} has {size} bytes",
             wanted=f"{wanted} bytes",
             todo="all parties must run the same program on the same shapes",
         )

@@ -158,8 +158,49 @@ pub enum Fate {
     Silence {
         after: usize,
     },
+    /// Change one record, counted from 0 in its direction; the handshake takes the first few.
+    Record {
+        from_server: bool,
+        number: usize,
+        edit: Edit,
+    },
     Fine,
 }
+
+/// What somebody on the way may do to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Flip a bit of its body.
+    Flip,
+    /// Put other bytes in the place of its body.
+    Replace,
+    /// Pass it on twice.
+    Replay,
+    /// Lose it.
+    Drop,
+    /// Pass on the next one first.
+    Swap,
+    /// Take the last byte of its body away, and say so in its head.
+    Shorten,
+    /// Add a byte to its body, and say so in its head.
+    Lengthen,
+    /// Take a byte out of the stream: the next record begins too early.
+    Lose,
+    /// Put a byte into the stream before it.
+    Insert,
+}
+
+pub const EDITS: [Edit; 9] = [
+    Edit::Flip,
+    Edit::Replace,
+    Edit::Replay,
+    Edit::Drop,
+    Edit::Swap,
+    Edit::Shorten,
+    Edit::Lengthen,
+    Edit::Lose,
+    Edit::Insert,
+];
 
 /// A TCP proxy that deals out fates to its connections, one after the other; then they are all fine.
 pub struct Proxy {
@@ -214,7 +255,14 @@ impl Proxy {
                         to.try_clone().expect("a copy"),
                     );
                     let met = met_.clone();
-                    std::thread::spawn(move || pump(from, to, from_server, fate, &met));
+                    std::thread::spawn(move || match fate {
+                        Fate::Record {
+                            from_server: which,
+                            number,
+                            edit,
+                        } if which == from_server => pump_records(from, to, number, edit, &met),
+                        _ => pump(from, to, from_server, fate, &met),
+                    });
                 }
             }
         });
@@ -291,4 +339,77 @@ fn pump(mut from: TcpStream, mut to: TcpStream, server: bool, fate: Fate, met: &
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// The next TLS record: five bytes of head, of which the last two say how long the body is.
+fn record(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut head = [0; 5];
+    from.read_exact(&mut head).ok()?;
+    let mut whole = vec![0; 5 + usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    whole[..5].copy_from_slice(&head);
+    from.read_exact(&mut whole[5..]).ok()?;
+    Some(whole)
+}
+
+fn pump_records(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    number: usize,
+    edit: Edit,
+    met: &AtomicUsize,
+) {
+    let mut held = Vec::new();
+    for place in 0.. {
+        let Some(mut record) = record(&mut from) else {
+            break;
+        };
+        if place == number {
+            match edit {
+                Edit::Swap => {
+                    held = record;
+                    continue; // met when it has come behind another
+                }
+                _ => change(&mut record, edit, number as u64),
+            }
+            met.fetch_add(1, Ordering::SeqCst);
+        }
+        if !held.is_empty() {
+            record.append(&mut held);
+            met.fetch_add(1, Ordering::SeqCst);
+        }
+        if to.write_all(&record).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn change(record: &mut Vec<u8>, edit: Edit, seed: u64) {
+    let length = record.len() - 5;
+    let say = |record: &mut Vec<u8>, length: usize| {
+        record[3..5].copy_from_slice(&(length as u16).to_be_bytes());
+    };
+    match edit {
+        Edit::Flip => record[5 + length / 2] ^= 1 << (seed % 8),
+        Edit::Replace => {
+            let other = Dice(seed).bytes(length);
+            record[5..].copy_from_slice(&other);
+        }
+        Edit::Replay => record.extend_from_within(..),
+        Edit::Drop => record.clear(),
+        Edit::Shorten => {
+            record.pop();
+            say(record, length - 1);
+        }
+        Edit::Lengthen => {
+            record.push(0);
+            say(record, length + 1);
+        }
+        Edit::Lose => {
+            record.pop();
+        }
+        Edit::Insert => record.insert(0, 0),
+        Edit::Swap => (),
+    }
 }

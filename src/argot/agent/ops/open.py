@@ -16,7 +16,7 @@ MEASURE_SECONDS = 120.0
 def prepare(context: Context) -> None:
     """UnknownNameError or ConfigError for a protocol or a link that does not exist, or not for so many parties."""
     spec = context.node.device
-    if spec.kind == "mpc":
+    if spec.kind in ("mpc", "outside"):
         spec.form()
         if spec.link is not None:
             spec.link.checked()

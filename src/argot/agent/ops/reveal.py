@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...devices import codec, mpc
-from ...devices.schema import build, describe, walk
+from ...devices import codec, mpc, outside
+from ...devices.schema import Tensor, build, describe, leaves, walk
 from ...errors import ProgramMismatch
 from ...runtime.party import Party
 from .. import bodies
@@ -21,7 +21,21 @@ def prepare(context: Context) -> bodies.Reveal:
     (output,) = context.node.outputs
     if output.owner != body.to or output.recipients != (body.to,) or body.to not in context.node.parties:
         raise ProgramMismatch(f"a reveal to {body.to} whose output is for {', '.join(output.recipients)}")
+    if context.node.device.kind == "outside":
+        _check_outside(context, body)
     return body
+
+
+def _check_outside(context: Context, body: bodies.Reveal) -> None:
+    """ProgramMismatch unless a value of the device goes to the party outside of it."""
+    spec, (binding,) = context.node.device, context.node.inputs
+    if body.to != spec.parties[-1] or binding.owner != spec.of:
+        raise ProgramMismatch(
+            f"{binding.object} of {binding.owner} to {body.to} on {spec}",
+            wanted=f"a value of {spec.of} to {spec.parties[-1]}",
+        )
+    if len(body.leaves) != len(outside.types_of(body.schema)):
+        raise ProgramMismatch(f"{len(body.leaves)} kinds of leaves of {body.schema}", wanted="one for each")
 
 
 def execute(context: Context) -> Results:
@@ -47,15 +61,23 @@ def _from_device(context: Context, body: bodies.Reveal) -> Any:
     spec = context.node.device
     protocol = spec.form()
     (entry,), (binding,) = context.inputs, context.node.inputs
-    assert entry is not None
-    values = select(entry, binding)
-    to, network = spec.parties.index(body.to), context.session.network
+    values = None if entry is None else select(entry, binding)
+    to = spec.parties.index(body.to)
 
-    async def run(party: Party) -> list[np.ndarray] | None:
+    async def inside(party: Party) -> list[np.ndarray] | None:
+        assert values is not None
+        network = context.session.network
         return await mpc.reveal(protocol(party, spec.ring, spec.fraction_bits, network), values, to)
 
-    arrays = context.run(run)
-    return None if arrays is None else build(body.schema, iter(arrays))
+    async def to_outside(party: Party) -> list[np.ndarray] | None:
+        types = outside.types_of(body.schema)
+        return await outside.tell(party, spec.ring, spec.fraction_bits, types, body.leaves, values)
+
+    arrays = context.run(to_outside if spec.kind == "outside" else inside)
+    if arrays is None:
+        return None
+    dtypes = [leaf.dtype for _, leaf in leaves(body.schema) if isinstance(leaf, Tensor)]
+    return build(body.schema, (a.astype(dtype, copy=False) for a, dtype in zip(arrays, dtypes, strict=True)))
 
 
 def _from_party(context: Context, body: bodies.Reveal) -> Any:

@@ -1,0 +1,611 @@
+//! Bindings of `argot-ot`: pools of correlations, and what they are spent on.
+
+use crate::array::{empty, text, Array, Kind};
+use crate::permute::{columns, to_arrays, Given};
+use crate::prf::exactly;
+use argot_ot::params::Plan;
+use argot_ot::pool::{extension_len, ReceiverPool, SenderPool};
+use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
+use argot_ring::{Ring, Z128};
+use numpy::npyffi;
+use numpy::{
+    IntoPyArray, PyArray2, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::{Mutex, PoisonError};
+
+pyo3::create_exception!(
+    argot._core.ot,
+    Reused,
+    PyValueError,
+    "Correlations that were taken from a pool, or spent, before."
+);
+pyo3::create_exception!(
+    argot._core.ot,
+    Missing,
+    PyValueError,
+    "Correlations that the pool has not made yet."
+);
+pyo3::create_exception!(
+    argot._core.ot,
+    BadMessage,
+    PyValueError,
+    "A peer's message of a wrong length, with bytes that are no point, or in a wrong order."
+);
+pyo3::create_exception!(
+    argot._core.ot,
+    OutOfTurn,
+    PyValueError,
+    "A step of a pool that is not its next."
+);
+
+type Planes<'py> = Bound<'py, PyArray2<u64>>;
+type Any<'py> = Bound<'py, PyUntypedArray>;
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    m.add("Reused", py.get_type::<Reused>())?;
+    m.add("Missing", py.get_type::<Missing>())?;
+    m.add("BadMessage", py.get_type::<BadMessage>())?;
+    m.add("OutOfTurn", py.get_type::<OutOfTurn>())?;
+    m.add_class::<Sender>()?;
+    m.add_class::<Receiver>()?;
+    m.add_class::<PySenderCots>()?;
+    m.add_class::<PyReceiverCots>()?;
+    m.add_function(wrap_pyfunction!(weighted_bytes, m)?)?;
+    m.add_function(wrap_pyfunction!(digits_bytes, m)?)?;
+    crate::permute::register(m)
+}
+
+pub fn raised(error: Error) -> PyErr {
+    let what = error.to_string();
+    match error {
+        Error::Reused { .. } => Reused::new_err(what),
+        Error::Missing { .. } => Missing::new_err(what),
+        Error::OutOfTurn { .. } => OutOfTurn::new_err(what),
+        Error::Length { .. } | Error::NotAPoint { .. } | Error::OutOfOrder { .. } => {
+            BadMessage::new_err(what)
+        }
+        Error::NoRandomness => PyOSError::new_err(what),
+        _ => PyValueError::new_err(what),
+    }
+}
+
+fn session(id: &[u8], sender: u8) -> PyResult<Session> {
+    Ok(Session::new(&exactly("session", id)?, sender))
+}
+
+fn plan(size: &str) -> PyResult<Plan> {
+    match size {
+        "small" => Ok(Plan::small()),
+        "medium" => Ok(Plan::medium()),
+        "large" => Ok(Plan::large()),
+        _ => Err(PyValueError::new_err(format!(
+            "size {size:?}; wanted \"small\", \"medium\" or \"large\""
+        ))),
+    }
+}
+
+/// The side of a pool that holds the secret difference.
+#[pyclass(frozen, module = "argot._core.ot")]
+struct Sender(SenderPool);
+
+#[pymethods]
+impl Sender {
+    #[new]
+    #[pyo3(signature = (session, sender, size = "medium", threads = 1))]
+    fn new(session: &[u8], sender: u8, size: &str, threads: usize) -> PyResult<Sender> {
+        let session = self::session(session, sender)?;
+        Ok(Sender(SenderPool::new(session, plan(size)?, threads)))
+    }
+
+    /// Message 1 of the set-up.
+    fn begin<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let message = py.detach(|| self.0.begin()).map_err(raised)?;
+        Ok(PyBytes::new(py, &message))
+    }
+
+    /// Message 3, from message 2.
+    fn finish<'py>(&self, py: Python<'py>, answer: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let message = py.detach(|| self.0.finish(answer)).map_err(raised)?;
+        Ok(PyBytes::new(py, &message))
+    }
+
+    /// `gain` more correlations; the message to the receiver, who must take all in the order of their making.
+    fn extend<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let message = py.detach(|| self.0.extend()).map_err(raised)?;
+        Ok(PyBytes::new(py, &message))
+    }
+
+    /// Correlations start..start + n of the session. Raises Reused or Missing.
+    fn take(&self, py: Python<'_>, start: u64, n: usize) -> PyResult<PySenderCots> {
+        let cots = py.detach(|| self.0.take(start, n)).map_err(raised)?;
+        Ok(PySenderCots(Mutex::new(Some(cots))))
+    }
+
+    #[getter]
+    fn made(&self) -> u64 {
+        self.0.made()
+    }
+
+    #[getter]
+    fn gain(&self) -> usize {
+        self.0.plan().last().gain()
+    }
+
+    #[getter]
+    fn extension_bytes(&self) -> usize {
+        extension_len(self.0.plan())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Sender(made={})", self.0.made())
+    }
+}
+
+/// The side of a pool that holds bits.
+#[pyclass(frozen, module = "argot._core.ot")]
+struct Receiver(ReceiverPool);
+
+#[pymethods]
+impl Receiver {
+    #[new]
+    #[pyo3(signature = (session, sender, size = "medium", threads = 1))]
+    fn new(session: &[u8], sender: u8, size: &str, threads: usize) -> PyResult<Receiver> {
+        let session = self::session(session, sender)?;
+        Ok(Receiver(ReceiverPool::new(session, plan(size)?, threads)))
+    }
+
+    /// Message 2, from message 1.
+    fn answer<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let message = py.detach(|| self.0.answer(request)).map_err(raised)?;
+        Ok(PyBytes::new(py, &message))
+    }
+
+    /// From message 3.
+    fn finish(&self, py: Python<'_>, message: &[u8]) -> PyResult<()> {
+        py.detach(|| self.0.finish(message)).map_err(raised)
+    }
+
+    /// The other side of what the sender extended by.
+    fn extend(&self, py: Python<'_>, message: &[u8]) -> PyResult<()> {
+        py.detach(|| self.0.extend(message)).map_err(raised)
+    }
+
+    /// As that of Sender.
+    fn take(&self, py: Python<'_>, start: u64, n: usize) -> PyResult<PyReceiverCots> {
+        let cots = py.detach(|| self.0.take(start, n)).map_err(raised)?;
+        Ok(PyReceiverCots(Mutex::new(Some(cots))))
+    }
+
+    #[getter]
+    fn made(&self) -> u64 {
+        self.0.made()
+    }
+
+    #[getter]
+    fn gain(&self) -> usize {
+        self.0.plan().last().gain()
+    }
+
+    #[getter]
+    fn extension_bytes(&self) -> usize {
+        extension_len(self.0.plan())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Receiver(made={})", self.0.made())
+    }
+}
+
+/// What is inside, which is then no longer there.
+fn spend<T>(cots: &Mutex<Option<T>>) -> PyResult<T> {
+    let mut held = cots.lock().unwrap_or_else(PoisonError::into_inner);
+    held.take()
+        .ok_or_else(|| Reused::new_err("these correlations were spent before: take others"))
+}
+
+/// Put there what comes after it.
+fn replace<T>(cots: &Mutex<Option<T>>, new: T) {
+    *cots.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+}
+
+fn count<T>(cots: &Mutex<Option<T>>, length: impl Fn(&T) -> usize) -> usize {
+    let held = cots.lock().unwrap_or_else(PoisonError::into_inner);
+    held.as_ref().map_or(0, length)
+}
+
+/// Planes as they come from the kernels, `rows` of them.
+fn to_planes<'py>(
+    py: Python<'py>,
+    planes: Vec<u64>,
+    rows: usize,
+    size: usize,
+) -> PyResult<Planes<'py>> {
+    planes.into_pyarray(py).reshape([rows, size.div_ceil(64)])
+}
+
+/// A fresh array of ring elements.
+fn to_array<'py, W: Ring>(
+    py: Python<'py>,
+    values: &[W],
+    dtype: Bound<'py, PyArrayDescr>,
+) -> PyResult<Any<'py>> {
+    let array = empty(py, &[values.len()], dtype)?;
+    assert_eq!(array.dtype().itemsize(), size_of::<W>());
+    // SAFETY: the array is fresh, contiguous and of exactly this size.
+    unsafe {
+        let data: *mut W = (*array.as_array_ptr()).data.cast::<W>();
+        std::ptr::copy_nonoverlapping(values.as_ptr(), data, values.len());
+    }
+    Ok(array)
+}
+
+/// Planes of `size` elements as an argument: their words and number.
+fn given_planes<'a>(planes: &'a Array<'_>, size: usize) -> PyResult<(&'a [u64], usize)> {
+    if planes.kind()? != Kind::U64 {
+        return Err(PyTypeError::new_err(format!(
+            "planes of {}; wanted uint64",
+            planes.dtype()
+        )));
+    }
+    match planes.shape() {
+        [width, words] if *words == size.div_ceil(64) => Ok((planes.slice(), *width)),
+        shape => Err(PyValueError::new_err(format!(
+            "planes of shape {}; wanted (width, {}) for {size} elements",
+            text(planes.0.py(), shape),
+            size.div_ceil(64)
+        ))),
+    }
+}
+
+/// Planes of `have` correlations. Raises ValueError unless they are whole, and one gives so many strings.
+fn width_of(have: usize, size: usize, strings: usize) -> PyResult<usize> {
+    if !(1..=planes::MOST_STRINGS).contains(&strings) {
+        return Err(PyValueError::new_err(format!(
+            "{strings} strings; wanted 1 to {}",
+            planes::MOST_STRINGS
+        )));
+    }
+    let width = have.checked_div(size).unwrap_or(0);
+    if width * size == have {
+        return Ok(width);
+    }
+    Err(PyValueError::new_err(format!(
+        "{have} correlations are no whole planes of {size} elements"
+    )))
+}
+
+/// Bytes of the message. Raises ValueError unless there are `planes` times `n` correlations, which fit the ring.
+fn check_weighted<W: Ring>(have: usize, n: usize, planes: usize, shift: u32) -> PyResult<usize> {
+    let length = planes::weighted_len::<W>(n, planes, shift).map_err(raised)?;
+    check_count(have, planes, n)?;
+    Ok(length)
+}
+
+fn check_length(message: &[u8], want: usize) -> PyResult<()> {
+    if message.len() == want {
+        return Ok(());
+    }
+    Err(BadMessage::new_err(format!(
+        "a message of {} bytes; wanted {want}",
+        message.len()
+    )))
+}
+
+/// Call a generic function for the ring of a dtype.
+macro_rules! by_kind {
+    ($kind:expr, $call:ident($($arg:expr),*)) => {
+        match $kind {
+            Kind::U32 => $call::<u32>($($arg),*),
+            Kind::U64 => $call::<u64>($($arg),*),
+            Kind::U128 => $call::<Z128>($($arg),*),
+        }
+    };
+}
+
+fn kind_of(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<Kind> {
+    crate::array::kind_of(dtype).ok_or_else(|| {
+        PyTypeError::new_err(format!(
+            "numbers of {dtype}; wanted uint32, uint64 or ring.Z128"
+        ))
+    })
+}
+
+/// Bytes of the message of `weighted` for n elements.
+#[pyfunction]
+fn weighted_bytes(
+    dtype: &Bound<'_, PyAny>,
+    n: usize,
+    planes: usize,
+    shift: u32,
+) -> PyResult<usize> {
+    let dtype = PyArrayDescr::new(dtype.py(), dtype)?;
+    let length = match kind_of(&dtype)? {
+        Kind::U32 => planes::weighted_len::<u32>(n, planes, shift),
+        Kind::U64 => planes::weighted_len::<u64>(n, planes, shift),
+        Kind::U128 => planes::weighted_len::<Z128>(n, planes, shift),
+    };
+    length.map_err(raised)
+}
+
+/// Bytes of the message of `digits` for `width` planes of `size` elements.
+#[pyfunction]
+fn digits_bytes(size: usize, width: usize, bits: u32) -> PyResult<usize> {
+    check_bits(bits)?;
+    Ok(digits::digits_len(size, width, bits))
+}
+
+fn check_bits(bits: u32) -> PyResult<()> {
+    if (1..=4).contains(&bits) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "digits of {bits} bits; wanted 1 to 4"
+    )))
+}
+
+/// Raises ValueError unless there are as many correlations as these planes have bits.
+fn check_count(have: usize, width: usize, size: usize) -> PyResult<()> {
+    if width.checked_mul(size) == Some(have) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "{have} correlations; wanted {width} planes of {size}"
+    )))
+}
+
+/// Correlations of the sender, spent by the first call but `follow`.
+#[pyclass(name = "SenderCots", frozen, module = "argot._core.ot")]
+struct PySenderCots(Mutex<Option<SenderCots>>);
+
+#[pymethods]
+impl PySenderCots {
+    fn __len__(&self) -> usize {
+        count(&self.0, SenderCots::len)
+    }
+
+    /// From here on the bits are the receiver's choice, as its request says.
+    fn follow(&self, py: Python<'_>, request: &[u8]) -> PyResult<()> {
+        let cots = spend(&self.0)?;
+        if let Err(error) = check_length(request, cots.len().div_ceil(8)) {
+            replace(&self.0, cots);
+            return Err(error);
+        }
+        replace(&self.0, py.detach(|| cots.follow(request)).map_err(raised)?);
+        Ok(())
+    }
+
+    /// Planes (b, u) of shape (strings * w, ceil(size / 64)), row s * w + p; with the receiver's (a, v), u ^ v = a & b.
+    #[pyo3(signature = (size, strings = 1))]
+    fn products<'py>(
+        &self,
+        py: Python<'py>,
+        size: usize,
+        strings: usize,
+    ) -> PyResult<(Planes<'py>, Planes<'py>)> {
+        let rows = strings * width_of(self.__len__(), size, strings)?;
+        let cots = spend(&self.0)?;
+        let (b, u) = py
+            .detach(|| cots.plane_products(size, strings))
+            .map_err(raised)?;
+        Ok((to_planes(py, b, rows, size)?, to_planes(py, u, rows, size)?))
+    }
+
+    /// This side's part, of shape (n,), of the sum over planes p of 2^(p + shift) * bit_p * delta_p, and the message.
+    /// `deltas` are numbers of shape (n,), the same for all planes, or (planes, n).
+    fn weighted<'py>(
+        &self,
+        py: Python<'py>,
+        deltas: Array<'py>,
+        n: usize,
+        planes: usize,
+        shift: u32,
+    ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
+        fn run<'py, W: Ring>(
+            py: Python<'py>,
+            held: &PySenderCots,
+            deltas: &Array<'py>,
+            n: usize,
+            planes: usize,
+            shift: u32,
+        ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
+            check_weighted::<W>(held.__len__(), n, planes, shift)?;
+            let cots = spend(&held.0)?;
+            let values: &[W] = deltas.slice();
+            let (part, message) = py
+                .detach(|| cots.weighted(values, n, planes, shift))
+                .map_err(raised)?;
+            Ok((
+                to_array(py, &part, deltas.dtype())?,
+                PyBytes::new(py, &message),
+            ))
+        }
+        if deltas.shape() != [n] && deltas.shape() != [planes, n] {
+            return Err(PyValueError::new_err(format!(
+                "deltas of shape {}; wanted ({n},) or ({planes}, {n})",
+                text(py, deltas.shape())
+            )));
+        }
+        by_kind!(deltas.kind()?, run(py, self, &deltas, n, planes, shift))
+    }
+
+    /// Shares of the planes (g, p), (ceil(w / bits), words): of which digits of its planes a and of the receiver's c,
+    /// `bits` wide, a + c carries, and passes a carry on; and the message, of `digits_bytes`.
+    #[allow(clippy::type_complexity)]
+    fn digits<'py>(
+        &self,
+        py: Python<'py>,
+        planes: Array<'py>,
+        size: usize,
+        bits: u32,
+    ) -> PyResult<(Planes<'py>, Planes<'py>, Bound<'py, PyBytes>)> {
+        check_bits(bits)?;
+        let (words, width) = given_planes(&planes, size)?;
+        let cots = spend(&self.0)?;
+        if let Err(error) = check_count(cots.len(), width, size) {
+            replace(&self.0, cots);
+            return Err(error);
+        }
+        let (g, p, message) = py
+            .detach(|| cots.digits(words, size, bits))
+            .map_err(raised)?;
+        // Of no elements there are no planes: their number is in the argument alone.
+        let rows = width.div_ceil(bits as usize);
+        Ok((
+            to_planes(py, g, rows, size)?,
+            to_planes(py, p, rows, size)?,
+            PyBytes::new(py, &message),
+        ))
+    }
+
+    /// As the giver of `n` rows, after `follow`: arrays a and b of each column, and the message to the mover. `kinds` has
+    /// for each column a dtype of a ring, or "bits" or "bits1" to "bits64" for words in uint64, and how many elements a
+    /// row has. There are `switches(n)` correlations.
+    #[allow(clippy::type_complexity)]
+    fn permute<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        kinds: Vec<Given<'py>>,
+    ) -> PyResult<(Vec<Any<'py>>, Vec<Any<'py>>, Bound<'py, PyBytes>)> {
+        let (cots, columns) = (spend(&self.0)?, columns(&kinds));
+        let given = py.detach(|| cots.permute(n, &columns)).map_err(raised)?;
+        Ok((
+            to_arrays(py, n, &kinds, given.a)?,
+            to_arrays(py, n, &kinds, given.b)?,
+            PyBytes::new(py, &given.message),
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("SenderCots({} of them)", self.__len__())
+    }
+}
+
+/// Correlations of the receiver, spent by the first call but `choose`.
+#[pyclass(name = "ReceiverCots", frozen, module = "argot._core.ot")]
+struct PyReceiverCots(Mutex<Option<ReceiverCots>>);
+
+#[pymethods]
+impl PyReceiverCots {
+    fn __len__(&self) -> usize {
+        count(&self.0, ReceiverCots::len)
+    }
+
+    /// From here on the bits are these planes, of shape (w, ceil(size / 64)); the request to the sender.
+    fn choose<'py>(
+        &self,
+        py: Python<'py>,
+        planes: Array<'py>,
+        size: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (words, width) = given_planes(&planes, size)?;
+        let cots = spend(&self.0)?;
+        if let Err(error) = check_count(cots.len(), width, size) {
+            replace(&self.0, cots);
+            return Err(error);
+        }
+        let (cots, request) = py
+            .detach(|| cots.choose_planes(words, size))
+            .map_err(raised)?;
+        replace(&self.0, cots);
+        Ok(PyBytes::new(py, &request))
+    }
+
+    /// Planes (a, v), of shapes (w, ceil(size / 64)) and (strings * w, ceil(size / 64)); see the sender's.
+    #[pyo3(signature = (size, strings = 1))]
+    fn products<'py>(
+        &self,
+        py: Python<'py>,
+        size: usize,
+        strings: usize,
+    ) -> PyResult<(Planes<'py>, Planes<'py>)> {
+        let width = width_of(self.__len__(), size, strings)?;
+        let cots = spend(&self.0)?;
+        let (a, v) = py
+            .detach(|| cots.plane_products(size, strings))
+            .map_err(raised)?;
+        Ok((
+            to_planes(py, a, width, size)?,
+            to_planes(py, v, strings * width, size)?,
+        ))
+    }
+
+    /// This side's part of the sum; see the sender's.
+    fn weighted<'py>(
+        &self,
+        dtype: &Bound<'py, PyAny>,
+        n: usize,
+        planes: usize,
+        shift: u32,
+        message: &[u8],
+    ) -> PyResult<Any<'py>> {
+        fn run<'py, W: Ring>(
+            held: &PyReceiverCots,
+            dtype: Bound<'py, PyArrayDescr>,
+            n: usize,
+            planes: usize,
+            shift: u32,
+            message: &[u8],
+        ) -> PyResult<Any<'py>> {
+            let py = dtype.py();
+            check_length(
+                message,
+                check_weighted::<W>(held.__len__(), n, planes, shift)?,
+            )?;
+            let cots = spend(&held.0)?;
+            let part: Vec<W> = py
+                .detach(|| cots.weighted(n, planes, shift, message))
+                .map_err(raised)?;
+            to_array(py, &part, dtype)
+        }
+        let dtype = PyArrayDescr::new(dtype.py(), dtype)?;
+        by_kind!(
+            kind_of(&dtype)?,
+            run(self, dtype, n, planes, shift, message)
+        )
+    }
+
+    /// Its shares of (g, p) for the planes it chose; see the sender's.
+    fn digits<'py>(
+        &self,
+        py: Python<'py>,
+        size: usize,
+        width: usize,
+        bits: u32,
+        message: &[u8],
+    ) -> PyResult<(Planes<'py>, Planes<'py>)> {
+        check_bits(bits)?;
+        check_count(self.__len__(), width, size)?;
+        check_length(message, digits::digits_len(size, width, bits))?;
+        let cots = spend(&self.0)?;
+        let (g, p) = py
+            .detach(|| cots.digits(size, bits, message))
+            .map_err(raised)?;
+        let rows = width.div_ceil(bits as usize);
+        Ok((to_planes(py, g, rows, size)?, to_planes(py, p, rows, size)?))
+    }
+
+    /// As the mover of `n` rows, whose choices were a `route` of its index: of each column a[index] - b; see the sender's.
+    fn permute<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        kinds: Vec<Given<'py>>,
+        message: &[u8],
+    ) -> PyResult<Vec<Any<'py>>> {
+        let (cots, columns) = (spend(&self.0)?, columns(&kinds));
+        let rows = py
+            .detach(|| cots.permute(n, &columns, message))
+            .map_err(raised)?;
+        to_arrays(py, n, &kinds, rows)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("ReceiverCots({} of them)", self.__len__())
+    }
+}
