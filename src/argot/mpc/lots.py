@@ -128,6 +128,7 @@ class LotOfTwo(Lot):
             p.send(self.peer, message)
             found[False] = g, passes
         if into is not None:
+            await self._hear()
             message = await p.recv(self.peer, ot.digits_bytes(asked, width, bits))
             cost_ns = DIGITS_NS * width * asked
             found[True] = await p.compute(into.digits, asked, width, bits, message, cost_ns=cost_ns)
@@ -135,14 +136,19 @@ class LotOfTwo(Lot):
         g, passes = (np.concatenate([found[part][i] for part in order], axis=1) for i in range(2))
         return Bits(g, self.shape), Bits(passes, self.shape)
 
+    async def _hear(self) -> int:
+        """Where the rest of the peer's range starts; the peer says it in the first message of all."""
+        if self.out is None:
+            self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
+        return self.out
+
     async def _receives(self, n: int) -> ot.ReceiverCots:
         start, self.into = self.into, self.into + n
         return await self.pair.receiver(self.party, start, n)
 
     async def _sends(self, n: int) -> ot.SenderCots:
-        if self.out is None:
-            self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
-        start, self.out = self.out, self.out + n
+        start = await self._hear()
+        self.out = start + n
         return await self.pair.sender(self.party, start, n)
 
     def _none(self) -> Bits:
