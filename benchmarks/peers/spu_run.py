@@ -339,6 +339,7 @@ def in_memory(protocol, works):
     log = os.path.join(tempfile.mkdtemp(prefix="spu_"), "spu.log")
     quiet(log)
     desc = libspu.link.Desc()
+    desc.recv_timeout_ms = 600_000
     for r in range(parties):
         desc.add_party(f"id_{r}", f"thread_{r}")
 

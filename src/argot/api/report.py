@@ -32,7 +32,8 @@ LAST_WORDS = 10.0
 
 @dataclass(frozen=True)
 class NodeCost:
-    """Seconds of the slowest agent, bytes and messages of all, rounds of the longest chain."""
+    """Seconds of the slowest agent, bytes and messages of all, rounds of the longest chain. `bytes_ahead` are those
+    that the agents sent outside of the run since the one before: set-up, and correlations made in bulk."""
 
     node: str
     device: str
@@ -40,6 +41,7 @@ class NodeCost:
     state: str
     seconds: float
     bytes: int
+    bytes_ahead: int
     rounds: int
     messages: int
     packets: int
@@ -108,12 +110,17 @@ class Report:
         return sum(node.bytes for node in self.nodes)
 
     @property
+    def bytes_ahead(self) -> int:
+        return sum(node.bytes_ahead for node in self.nodes)
+
+    @property
     def rounds(self) -> int:
         return sum(node.rounds for node in self.nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists, dicts, numbers and text."""
-        return {**asdict(self), "bytes_total": self.bytes_total, "rounds": self.rounds, "disclosed": self.disclosed}
+        sums = {"bytes_total": self.bytes_total, "bytes_ahead": self.bytes_ahead, "rounds": self.rounds}
+        return {**asdict(self), **sums, "disclosed": self.disclosed}
 
     def sections(self) -> list[tuple[str, list[str]]]:
         """Titles and lines, as both printed forms show them."""
@@ -154,7 +161,8 @@ class Report:
         ]
         memory = [[party, f"{size:.0f} MB"] for party, size in self.peak_memory.items()]
         shown = f" (the {SHOWN} that sent most of {len(self.lines)})" if len(self.lines) > SHOWN else ""
-        total = f"Cost by node (sum: {in_bytes(self.bytes_total)}, {self.rounds} rounds)"
+        ahead = f", and {in_bytes(self.bytes_ahead)} ahead of operations" if self.bytes_ahead else ""
+        total = f"Cost by node (sum: {in_bytes(self.bytes_total)}, {self.rounds} rounds{ahead})"
         return [
             (total, ["node", "device", "seconds", "bytes", "rounds", "packets", "line"], nodes),
             ("Cost by operation", ["operation", "calls", "seconds", "bytes", "rounds"], operations),
@@ -312,6 +320,7 @@ def _node_cost(record: Record) -> NodeCost:
         state=record.state,
         seconds=max((u.seconds for u in usages), default=0.0),
         bytes=sum(u.bytes_sent for u in usages),
+        bytes_ahead=sum(u.bytes_ahead for u in usages),
         rounds=max((u.rounds for u in usages), default=0),
         messages=sum(u.messages for u in usages),
         packets=sum(u.packets for u in usages),
