@@ -6,7 +6,6 @@ use argot_ot::params::Plan;
 use argot_ot::pool::{extension_len, ReceiverPool, SenderPool};
 use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
 use argot_ring::{Ring, Z128};
-use numpy::npyffi;
 use numpy::{
     IntoPyArray, PyArray2, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
     PyUntypedArrayMethods,
