@@ -1,8 +1,9 @@
 //! Correlations as they are handed on: taken from, never copied.
 
-use crate::bits::{bytes_to_words, gather, words_to_bytes};
+use crate::bits::{bytes_to_words, low, low_words, words_to_bytes};
 use crate::error::length;
-use crate::{bits, masked, Error, Session};
+use crate::{masked, Error, Session};
+use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The kind of pads of one or of two messages; those of many have the number of the message.
@@ -67,6 +68,20 @@ impl Run {
 
     pub(crate) fn first(&self) -> u64 {
         self.first + self.used as u64
+    }
+
+    /// `work` on every 64 blocks and their word, on several threads if there are many.
+    fn each_word(&mut self, words: &mut [u64], work: impl Fn(&mut [u128], &mut u64) + Sync) {
+        const WORDS: usize = 64;
+        self.blocks[self.used..]
+            .par_chunks_mut(64 * WORDS)
+            .zip(words.par_chunks_mut(WORDS))
+            .with_min_len(8)
+            .for_each(|(blocks, words)| {
+                for (blocks, word) in blocks.chunks_mut(64).zip(words) {
+                    work(blocks, word);
+                }
+            });
     }
 
     /// All blocks of a run from which none was taken.
@@ -160,13 +175,14 @@ impl SenderCots {
     /// takes the place of `q_i`.
     pub fn follow(mut self, request: &[u8]) -> Result<SenderCots, Error> {
         self.run.random_bits()?;
-        let n = self.len();
-        let flips = bytes_to_words(request, n, "choices")?;
+        let mut flips = bytes_to_words(request, self.len(), "choices")?;
         self.run.chosen = true;
-        let (delta, used) = (*self.delta, self.run.used);
-        for (i, q) in self.run.blocks[used..].iter_mut().enumerate() {
-            *q = (*q ^ masked(delta, 0u64.wrapping_sub(bits::bit(&flips, i)))) & !1;
-        }
+        let delta = *self.delta;
+        self.run.each_word(&mut flips, |blocks, flip| {
+            for (i, q) in blocks.iter_mut().enumerate() {
+                *q = (*q ^ masked(delta, 0u64.wrapping_sub(*flip >> i & 1))) & !1;
+            }
+        });
         Ok(self)
     }
 }
@@ -198,8 +214,8 @@ impl ReceiverCots {
 
     /// The bits `b_i`, 64 a word.
     pub fn choices(&self) -> Vec<u64> {
-        let blocks = self.run.blocks();
-        gather(blocks.len(), |i| blocks[i] as u64)
+        let words = self.run.blocks().chunks(64);
+        words.map(|blocks| low_words::<1>(blocks)[0]).collect()
     }
 
     /// The next `n`, which are no longer in here.
@@ -216,18 +232,17 @@ impl ReceiverCots {
         let n = self.len();
         length("words of choices", choices.len(), n.div_ceil(64))?;
         self.run.chosen = true;
-        let mut flips = self.choices();
-        for (flip, choice) in flips.iter_mut().zip(choices) {
-            *flip ^= choice;
-        }
-        if let (Some(last), 1..) = (flips.last_mut(), n % 64) {
-            *last &= bits::low((n % 64) as u32);
-        }
-        let used = self.run.used;
-        for (i, t) in self.run.blocks[used..].iter_mut().enumerate() {
-            *t = *t & !1 | u128::from(bits::bit(choices, i));
-        }
-        Ok((self, words_to_bytes(&flips, n)))
+        // The choices first, what to send of them after.
+        let mut words = choices.to_vec();
+        self.run.each_word(&mut words, |blocks, word| {
+            let [random] = low_words(blocks);
+            let choices = *word & low(blocks.len() as u32);
+            for (i, t) in blocks.iter_mut().enumerate() {
+                *t = *t & !1 | u128::from(choices >> i & 1);
+            }
+            *word = choices ^ random;
+        });
+        Ok((self, words_to_bytes(&words, n)))
     }
 }
 

@@ -12,7 +12,7 @@
 //!
 //! The receiver sends nothing: the paths of its trees, which are the noise, are the random bits of the correlations that
 //! make them. These bits are used for nothing else, and the sender knows nothing of them. From the sender comes one block
-//! a level of each tree: 16 `t log2(n / t)` bytes, 0.21 bits a correlation for [`crate::Params::LARGE`].
+//! a level of each tree: 16 `t log2(n / t)` bytes, 0.39 bits a correlation for [`crate::Params::LARGE`].
 
 use crate::code::Code;
 use crate::cots::MOST;

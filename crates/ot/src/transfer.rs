@@ -49,8 +49,8 @@ impl SenderCots {
     pub fn messages(self, zero: &[u64], one: &[u64], width: u32) -> Result<Vec<u8>, Error> {
         length("messages for 0", zero.len(), self.len())?;
         length("messages for 1", one.len(), self.len())?;
-        let pads = self.random(width)?;
-        let both = pads[0].iter().zip(&pads[1]).zip(zero.iter().zip(one));
+        let pads = self.random(width)?.map(Zeroizing::new);
+        let both = pads[0].iter().zip(pads[1].iter()).zip(zero.iter().zip(one));
         let hidden: Vec<u64> = both
             .flat_map(|((p0, p1), (m0, m1))| [p0 ^ m0, p1 ^ m1])
             .collect();
@@ -145,8 +145,9 @@ impl ReceiverCots {
             .iter()
             .map(|t| 0u64.wrapping_sub(*t as u64 & 1))
             .collect();
+        let bits = Zeroizing::new(bits);
         let mut words = self.random(width)?;
-        for ((word, correction), bit) in words.iter_mut().zip(corrections).zip(bits) {
+        for ((word, correction), bit) in words.iter_mut().zip(corrections).zip(bits.iter()) {
             *word = word.wrapping_add(correction & bit) & low(width);
         }
         Ok(words)
@@ -166,8 +167,13 @@ impl ReceiverCots {
             .iter()
             .map(|t| 0u64.wrapping_sub(*t as u64 & 1))
             .collect();
+        let bits = Zeroizing::new(bits);
         let mut words = self.random(width)?;
-        for ((word, pair), bit) in words.iter_mut().zip(hidden.as_chunks::<2>().0).zip(bits) {
+        for ((word, pair), bit) in words
+            .iter_mut()
+            .zip(hidden.as_chunks::<2>().0)
+            .zip(bits.iter())
+        {
             *word ^= pair[0] ^ (pair[0] ^ pair[1]) & bit;
         }
         Ok(words)
@@ -192,7 +198,8 @@ impl ReceiverCots {
                 let (at, n) = (part * PART, out.len());
                 let t = &self.run.blocks()[at * bits as usize..(at + n) * bits as usize];
                 let mut pads = sums(t, bits, n);
-                let mut keys = self.run.pad_keys(bits as usize, 0, at, n);
+                let keys = self.run.pad_keys(bits as usize, 0, at, n);
+                let mut keys = Zeroizing::new(keys);
                 let chosen: Vec<u64> = t
                     .chunks_exact(bits as usize)
                     .map(|t| {
@@ -201,7 +208,8 @@ impl ReceiverCots {
                             .fold(0, |c, (j, t)| c | (*t as u64 & 1) << j)
                     })
                     .collect();
-                for (key, c) in keys.iter_mut().zip(&chosen) {
+                let chosen = Zeroizing::new(chosen);
+                for (key, c) in keys.iter_mut().zip(chosen.iter()) {
                     *key ^= u128::from(*c);
                 }
                 hash_each(&keys, [&mut pads]);
