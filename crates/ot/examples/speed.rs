@@ -1,19 +1,27 @@
-//! Millions of correlations a second of each stage, on one core.
+//! Millions of correlations of each stage in a second of processor time, whatever else the machine does.
 //!
 //!     RAYON_NUM_THREADS=1 cargo run --release -p argot-ot --example speed
 
-use argot_ot::network::{route, switches};
 use argot_ot::params::Plan;
-use argot_ot::permute::{Column, Kind};
 use argot_ot::setup::{ReceiverSetup, SenderSetup};
 use argot_ot::soft::{self, Part};
 use argot_ot::{Error, ReceiverCots, SenderCots, Session};
-use std::time::Instant;
+
+/// Seconds of processor time of all threads.
+fn now() -> f64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: fills the structure it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
 
 fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
+    let start = now();
     let result = run();
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = now() - start;
     println!(
         "{name:28} {:8.2} ms {:8.2} M/s",
         seconds * 1e3,
@@ -23,10 +31,7 @@ fn timed<T>(name: &str, n: usize, run: impl FnOnce() -> T) -> T {
 }
 
 /// Half a million correlations each for random words, one of four messages of 2 bits, and triples.
-fn spend(
-    mut sent: SenderCots,
-    mut received: ReceiverCots,
-) -> Result<(SenderCots, ReceiverCots), Error> {
+fn spend(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
     let n = sent.len().min(1 << 19) / 4 * 2;
     let (s, r) = (sent.take(n)?, received.take(n)?);
     timed("  random words, sender", n, || s.random(64))?;
@@ -41,39 +46,39 @@ fn spend(
         timed("  triples, sender", n / 2, || s.triples())?;
         timed("  triples, receiver", n / 2, || r.triples())?;
     }
-    Ok((sent, received))
+    Ok(())
 }
 
-/// A hundred thousand rows of one number of 64 bits, in a random order.
-fn permute(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
-    let (n, column) = (
-        100_000,
-        Column {
-            kind: Kind::U64,
-            per_row: 1,
-        },
-    );
-    let all = switches(n);
-    if sent.len() < all {
-        return Ok(());
+/// All of an extension, on planes of 64 bits.
+fn spend_planes(mut sent: SenderCots, mut received: ReceiverCots) -> Result<(), Error> {
+    let size = sent.len() / 64 / 8;
+    let n = 64 * size;
+    let planes = vec![0x0123_4567_89ab_cdef; 64 * size.div_ceil(64)];
+    let deltas: Vec<u64> = (0..size as u64).collect();
+    for strings in [1, 6] {
+        let (s, r) = (sent.take(n)?, received.take(n)?);
+        let name = |side| format!("  products, {strings} strings, {side}");
+        timed(&name("sender"), n, || s.plane_products(size, strings))?;
+        timed(&name("receiver"), n, || r.plane_products(size, strings))?;
     }
-    let index = argot_prf::permutation(&[1; 16], n);
-    let choices = timed("  permutation, route", n, || route(&index))?;
-    let received = received.take(all)?;
-    let (received, request) = timed("  permutation, choices", n, || received.choose(&choices))?;
-    let sent = sent.take(all)?;
-    let sent = timed("  permutation, following", n, || sent.follow(&request))?;
-    let given = timed("  permutation, giver", n, || sent.permute(n, &[column]))?;
-    let message = &given.message;
-    timed("  permutation, mover", n, || {
-        received.permute(n, &[column], message)
-    })?;
-    println!(
-        "{:28} {all} switches, {} + {} bytes",
-        "",
-        request.len(),
-        message.len()
-    );
+    for bits in 0..=4 {
+        let (s, r) = (sent.take(n)?, received.take(n)?);
+        let (r, request) = timed("  choose", n, || r.choose_planes(&planes, size))?;
+        let s = timed("  follow", n, || s.follow(&request))?;
+        if bits == 0 {
+            let (_, message) = timed("  weighted, sender", n, || s.weighted(&deltas, size, 64, 0))?;
+            timed("  weighted, receiver", n, || {
+                r.weighted::<u64>(size, 64, 0, &message)
+            })?;
+            continue;
+        }
+        let (_, _, message) = timed(&format!("  digits of {bits}, sender"), n, || {
+            s.digits(&planes, size, bits)
+        })?;
+        timed(&format!("  digits of {bits}, receiver"), n, || {
+            r.digits(size, bits, &message)
+        })?;
+    }
     Ok(())
 }
 
@@ -97,14 +102,14 @@ fn main() -> Result<(), Error> {
         ("large", Plan::large()),
     ] {
         let gain = plan.last().gain();
-        let setup = Instant::now();
+        let setup = now();
         let (sender, one) = SenderSetup::begin(session, plan.clone(), 1)?;
         let (receiver, two) = ReceiverSetup::answer(session, plan, 1, &one)?;
         let (mut sender, three) = sender.finish(&two)?;
         let mut receiver = receiver.finish(&three)?;
         println!(
             "{name}: setup of both parties {:.0} ms, {} + {} + {} bytes",
-            setup.elapsed().as_secs_f64() * 1e3,
+            (now() - setup) * 1e3,
             one.len(),
             two.len(),
             three.len()
@@ -120,8 +125,9 @@ fn main() -> Result<(), Error> {
                 "",
                 message.len() as f64 * 8.0 / gain as f64
             );
-            let (sent, received) = spend(sent, received)?;
-            permute(sent, received)?;
+            spend(sent, received)?;
+            let (sent, message) = sender.extend()?;
+            spend_planes(sent, receiver.extend(&message)?)?;
         }
     }
     Ok(())

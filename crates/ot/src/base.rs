@@ -9,6 +9,7 @@
 //! Bytes: 64 a transfer from the receiver, 32 in all from the sender.
 
 use crate::error::length;
+use crate::memory::Blocks;
 use crate::{random, Error, Session};
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -67,7 +68,7 @@ impl Receiver {
     }
 
     /// The chosen key of each transfer.
-    pub fn finish(self, answer: &[u8]) -> Result<Zeroizing<Vec<u128>>, Error> {
+    pub fn finish(self, answer: &[u8]) -> Result<Blocks, Error> {
         length("answer of a base transfer", answer.len(), ANSWER)?;
         let theirs = decode(answer, 0)?;
         let keys = self.scalars.iter().enumerate().map(|(i, scalar)| {
@@ -81,7 +82,7 @@ impl Receiver {
                 &(scalar * theirs),
             )
         });
-        Ok(Zeroizing::new(keys.collect()))
+        Ok(keys.collect())
     }
 }
 

@@ -112,12 +112,6 @@ fn low_words_avx512<const N: usize>(blocks: &[u128; 64]) -> [u64; N] {
     words
 }
 
-/// Bit `i` of packed words.
-#[inline]
-pub(crate) fn bit(words: &[u64], i: usize) -> u64 {
-    words[i / 64] >> (i % 64) & 1
-}
-
 /// Little-endian words of a bit vector as its bytes.
 pub(crate) fn words_to_bytes(words: &[u64], bits: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
@@ -202,7 +196,7 @@ mod tests {
     fn bit_vectors_come_back() {
         for n in [0, 1, 8, 63, 64, 65, 130] {
             let words = gather(n, |i| (i * i % 3) as u64);
-            assert!((0..n).all(|i| bit(&words, i) == (i * i % 3) as u64 & 1));
+            assert!((0..n).all(|i| words[i / 64] >> (i % 64) & 1 == (i * i % 3) as u64 & 1));
             let bytes = words_to_bytes(&words, n);
             assert_eq!(bytes_to_words(&bytes, n, "test").unwrap(), words);
         }

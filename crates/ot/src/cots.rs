@@ -1,8 +1,10 @@
 //! Correlations as they are handed on: taken from, never copied.
 
-use crate::bits::{bytes_to_words, gather, words_to_bytes};
+use crate::bits::{bytes_to_words, low, low_words, words_to_bytes};
 use crate::error::length;
-use crate::{bits, masked, Error, Session};
+use crate::memory::{copied, Blocks};
+use crate::{masked, Error, Session};
+use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The kind of pads of one or of two messages; those of many have the number of the message.
@@ -28,14 +30,14 @@ pub(crate) struct Run {
     /// Of the session, for the pads. Public.
     key: u128,
     first: u64,
-    blocks: Zeroizing<Vec<u128>>,
+    blocks: Blocks,
     used: usize,
     /// Whether the bits are the receiver's choice: then another choice would send the first one in clear.
     chosen: bool,
 }
 
 impl Run {
-    pub(crate) fn new(session: &Session, first: u64, blocks: Zeroizing<Vec<u128>>) -> Run {
+    pub(crate) fn new(session: &Session, first: u64, blocks: Blocks) -> Run {
         assert!(
             first + blocks.len() as u64 <= MOST,
             "a session ends at 2^48 correlations"
@@ -80,8 +82,22 @@ impl Run {
         self.first + self.used as u64
     }
 
+    /// `work` on every 64 blocks and their word, on several threads if there are many.
+    fn each_word(&mut self, words: &mut [u64], work: impl Fn(&mut [u128], &mut u64) + Sync) {
+        const WORDS: usize = 64;
+        self.blocks[self.used..]
+            .par_chunks_mut(64 * WORDS)
+            .zip(words.par_chunks_mut(WORDS))
+            .with_min_len(8)
+            .for_each(|(blocks, words)| {
+                for (blocks, word) in blocks.chunks_mut(64).zip(words) {
+                    work(blocks, word);
+                }
+            });
+    }
+
     /// All blocks of a run from which none was taken.
-    pub(crate) fn into_blocks(self) -> Zeroizing<Vec<u128>> {
+    pub(crate) fn into_blocks(self) -> Blocks {
         assert_eq!(self.used, 0);
         self.blocks
     }
@@ -93,7 +109,7 @@ impl Run {
         }
         let first = self.first();
         let taken = &mut self.blocks[self.used..self.used + n];
-        let blocks = Zeroizing::new(taken.to_vec());
+        let blocks = copied(taken);
         taken.zeroize();
         self.used += n;
         Ok(Run {
@@ -134,12 +150,7 @@ impl Run {
 }
 
 impl SenderCots {
-    pub(crate) fn new(
-        session: &Session,
-        delta: u128,
-        first: u64,
-        blocks: Zeroizing<Vec<u128>>,
-    ) -> SenderCots {
+    pub(crate) fn new(session: &Session, delta: u128, first: u64, blocks: Blocks) -> SenderCots {
         SenderCots {
             delta: Zeroizing::new(delta),
             run: Run::new(session, first, blocks),
@@ -180,19 +191,20 @@ impl SenderCots {
     /// takes the place of `q_i`.
     pub fn follow(mut self, request: &[u8]) -> Result<SenderCots, Error> {
         self.run.random_bits()?;
-        let n = self.len();
-        let flips = bytes_to_words(request, n, "choices")?;
+        let mut flips = bytes_to_words(request, self.len(), "choices")?;
         self.run.chosen = true;
-        let (delta, used) = (*self.delta, self.run.used);
-        for (i, q) in self.run.blocks[used..].iter_mut().enumerate() {
-            *q = (*q ^ masked(delta, 0u64.wrapping_sub(bits::bit(&flips, i)))) & !1;
-        }
+        let delta = *self.delta;
+        self.run.each_word(&mut flips, |blocks, flip| {
+            for (i, q) in blocks.iter_mut().enumerate() {
+                *q = (*q ^ masked(delta, 0u64.wrapping_sub(*flip >> i & 1))) & !1;
+            }
+        });
         Ok(self)
     }
 }
 
 impl ReceiverCots {
-    pub(crate) fn new(session: &Session, first: u64, blocks: Zeroizing<Vec<u128>>) -> ReceiverCots {
+    pub(crate) fn new(session: &Session, first: u64, blocks: Blocks) -> ReceiverCots {
         ReceiverCots {
             run: Run::new(session, first, blocks),
         }
@@ -218,8 +230,8 @@ impl ReceiverCots {
 
     /// The bits `b_i`, 64 a word.
     pub fn choices(&self) -> Vec<u64> {
-        let blocks = self.run.blocks();
-        gather(blocks.len(), |i| blocks[i] as u64)
+        let words = self.run.blocks().chunks(64);
+        words.map(|blocks| low_words::<1>(blocks)[0]).collect()
     }
 
     /// The next `n`, which are no longer in here.
@@ -236,18 +248,17 @@ impl ReceiverCots {
         let n = self.len();
         length("words of choices", choices.len(), n.div_ceil(64))?;
         self.run.chosen = true;
-        let mut flips = self.choices();
-        for (flip, choice) in flips.iter_mut().zip(choices) {
-            *flip ^= choice;
-        }
-        if let (Some(last), 1..) = (flips.last_mut(), n % 64) {
-            *last &= bits::low((n % 64) as u32);
-        }
-        let used = self.run.used;
-        for (i, t) in self.run.blocks[used..].iter_mut().enumerate() {
-            *t = *t & !1 | u128::from(bits::bit(choices, i));
-        }
-        Ok((self, words_to_bytes(&flips, n)))
+        // The choices first, what to send of them after.
+        let mut words = choices.to_vec();
+        self.run.each_word(&mut words, |blocks, word| {
+            let [random] = low_words(blocks);
+            let choices = *word & low(blocks.len() as u32);
+            for (i, t) in blocks.iter_mut().enumerate() {
+                *t = *t & !1 | u128::from(choices >> i & 1);
+            }
+            *word = choices ^ random;
+        });
+        Ok((self, words_to_bytes(&words, n)))
     }
 }
 
@@ -260,7 +271,7 @@ mod tests {
     fn no_key_of_a_pad_comes_twice() {
         let mut keys = Vec::new();
         for rank in 0..2 {
-            let blocks = || Zeroizing::new(vec![0; 300]);
+            let blocks = || Blocks::from(vec![0; 300]);
             let mut runs = [0, 300, MOST - 300]
                 .map(|first| Run::new(&Session::new(&[1; 32], rank), first, blocks()));
             for run in &mut runs {

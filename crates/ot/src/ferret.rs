@@ -12,12 +12,12 @@
 //!
 //! The receiver sends nothing: the paths of its trees, which are the noise, are the random bits of the correlations that
 //! make them. These bits are used for nothing else, and the sender knows nothing of them. From the sender comes one block
-//! a level of each tree: 16 `t log2(n / t)` bytes, 0.21 bits a correlation for [`crate::Params::LARGE`].
+//! a level of each tree: 16 `t log2(n / t)` bytes, 0.39 bits a correlation for [`crate::Params::LARGE`].
 
 use crate::code::Code;
 use crate::cots::MOST;
 use crate::error::length;
-use crate::memory::{split_off, zeros};
+use crate::memory::{split_off, zeros, Blocks};
 use crate::{random, tree, Error, Params, ReceiverCots, SenderCots, Session};
 use argot_prf::Stream;
 use rayon::prelude::*;
@@ -58,11 +58,7 @@ impl Extension {
     }
 
     /// `q` are [`Params::need`] blocks; gives [`Params::n`] new ones, and the message.
-    pub(crate) fn send(
-        &mut self,
-        delta: u128,
-        q: &[u128],
-    ) -> Result<(Zeroizing<Vec<u128>>, Vec<u8>), Error> {
+    pub(crate) fn send(&mut self, delta: u128, q: &[u128]) -> Result<(Blocks, Vec<u8>), Error> {
         let roots = Stream::new(&*random::<16>()?);
         let key = self.next_key();
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
@@ -91,11 +87,7 @@ impl Extension {
     }
 
     /// `t` are [`Params::need`] blocks; gives [`Params::n`] new ones.
-    pub(crate) fn receive(
-        &mut self,
-        t: &[u128],
-        message: &[u8],
-    ) -> Result<Zeroizing<Vec<u128>>, Error> {
+    pub(crate) fn receive(&mut self, t: &[u128], message: &[u8]) -> Result<Blocks, Error> {
         length("Ferret extension", message.len(), self.params.message_len())?;
         let key = self.next_key();
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
@@ -140,7 +132,7 @@ pub struct Sender {
     session: Session,
     delta: Zeroizing<u128>,
     extension: Extension,
-    reserve: Zeroizing<Vec<u128>>,
+    reserve: Blocks,
     made: u64,
 }
 
@@ -148,7 +140,7 @@ pub struct Sender {
 pub struct Receiver {
     session: Session,
     extension: Extension,
-    reserve: Zeroizing<Vec<u128>>,
+    reserve: Blocks,
     made: u64,
 }
 
@@ -158,7 +150,7 @@ impl Sender {
         session: Session,
         delta: u128,
         extension: Extension,
-        mut reserve: Zeroizing<Vec<u128>>,
+        mut reserve: Blocks,
     ) -> Sender {
         reserve.truncate(extension.params.need());
         Sender {
@@ -187,11 +179,7 @@ impl Sender {
 }
 
 impl Receiver {
-    pub(crate) fn new(
-        session: Session,
-        extension: Extension,
-        mut reserve: Zeroizing<Vec<u128>>,
-    ) -> Receiver {
+    pub(crate) fn new(session: Session, extension: Extension, mut reserve: Blocks) -> Receiver {
         reserve.truncate(extension.params.need());
         Receiver {
             session,

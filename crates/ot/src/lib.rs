@@ -7,7 +7,7 @@
 //!
 //! 1. [`base`]: 128 transfers from elliptic curves, once for each pair of parties and direction.
 //! 2. [`soft`]: SoftSpoken extends them, in `128 / k - 1` bits a correlation, without assumptions beyond AES.
-//! 3. [`ferret`]: Ferret extends some hundred thousand of those to ten million, in 0.2 bits each, assuming that
+//! 3. [`ferret`]: Ferret extends some hundred thousand of those to ten million, in 0.4 bits each, assuming that
 //!    parity with noise is hard. [`setup`] runs all three.
 //! 4. [`transfer`] and [`triples`] spend correlations: strings, sums, chosen messages, products of bits.
 //! 5. [`stock`]: correlations made ahead, in a file from which none comes twice; [`pool`]: in memory, taken from at any place.
@@ -48,7 +48,8 @@ pub use params::Params;
 use zeroize::Zeroizing;
 
 /// What names one use of this crate: a run of two parties, and which of them sends. All keys come from it, so that two
-/// sessions, and the two directions of one, have nothing in common.
+/// sessions, and the two directions of one, have nothing in common. From the set-up on it names that set-up, too: so that
+/// correlations of two set-ups with one id are never taken for those of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Session([u8; 32]);
 
@@ -59,6 +60,12 @@ impl Session {
         material[..32].copy_from_slice(id);
         material[32] = sender;
         Session(argot_prf::derive_key("argot 2026 ot: session", &material))
+    }
+
+    /// The session of a set-up, from its first two messages, in which both parties' randomness is.
+    pub(crate) fn of_set_up(&self, messages: &[u8; 32]) -> Session {
+        let material = [self.0, *messages].concat();
+        Session(argot_prf::derive_key("argot 2026 ot: set-up", &material))
     }
 
     /// A session that was written down.

@@ -1,10 +1,86 @@
-//! Room for many blocks.
+//! Room for many blocks, which is wiped when it is given back, and used again.
+//!
+//! An extension needs 32 MB for a moment. Fresh memory of that size is cleared by the system page by page, which takes as
+//! long as the extension itself; so some of it is kept.
 
-use zeroize::Zeroizing;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroize;
 
-/// Zeros. Large ones ask the system for large pages: the code reads its secret all over, and a processor remembers the
-/// places of few small pages (33 ns a row fall to 29); and large pages are faster to get.
-pub(crate) fn zeros(n: usize) -> Zeroizing<Vec<u128>> {
+/// Blocks that are kept for the next who needs room, at most: 256 MB.
+const KEPT: usize = 16 << 20;
+/// Fewer are cheaper to get from the allocator.
+const LEAST: usize = 1 << 12;
+
+static ROOM: Mutex<Vec<Vec<u128>>> = Mutex::new(Vec::new());
+
+/// Secret blocks.
+#[derive(Default)]
+pub struct Blocks(Vec<u128>);
+
+impl From<Vec<u128>> for Blocks {
+    fn from(blocks: Vec<u128>) -> Blocks {
+        Blocks(blocks)
+    }
+}
+
+impl FromIterator<u128> for Blocks {
+    fn from_iter<I: IntoIterator<Item = u128>>(blocks: I) -> Blocks {
+        Blocks(blocks.into_iter().collect())
+    }
+}
+
+impl Deref for Blocks {
+    type Target = Vec<u128>;
+
+    fn deref(&self) -> &Vec<u128> {
+        &self.0
+    }
+}
+
+impl DerefMut for Blocks {
+    fn deref_mut(&mut self) -> &mut Vec<u128> {
+        &mut self.0
+    }
+}
+
+impl Zeroize for Blocks {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.0.zeroize();
+        let room = std::mem::take(&mut self.0);
+        if room.capacity() < LEAST {
+            return;
+        }
+        let mut kept = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().map(Vec::capacity).sum::<usize>() + room.capacity() <= KEPT {
+            kept.push(room);
+        }
+    }
+}
+
+/// Zeros, in the smallest room that is kept and large enough, unless it is more than twice as large. Large fresh ones ask
+/// the system for large pages: the code reads its secret all over, and a processor remembers the places of few small
+/// pages (33 ns a row fall to 29); and large pages are faster to get.
+pub(crate) fn zeros(n: usize) -> Blocks {
+    if n >= LEAST {
+        let mut kept = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |room: &Vec<u128>| (n..=2 * n).contains(&room.capacity());
+        let best = (0..kept.len())
+            .filter(|&i| fits(&kept[i]))
+            .min_by_key(|&i| kept[i].capacity());
+        if let Some(best) = best {
+            let mut room = kept.swap_remove(best);
+            drop(kept);
+            room.resize(n, 0);
+            return Blocks(room);
+        }
+    }
     let blocks = vec![0; n];
     #[cfg(target_os = "linux")]
     {
@@ -20,14 +96,20 @@ pub(crate) fn zeros(n: usize) -> Zeroizing<Vec<u128>> {
             }
         }
     }
-    Zeroizing::new(blocks)
+    Blocks(blocks)
+}
+
+/// A copy of some.
+pub(crate) fn copied(blocks: &[u128]) -> Blocks {
+    let mut out = zeros(blocks.len());
+    out.copy_from_slice(blocks);
+    out
 }
 
 /// The blocks from `at` on, in room of their own.
-pub(crate) fn split_off(blocks: &mut Zeroizing<Vec<u128>>, at: usize) -> Zeroizing<Vec<u128>> {
-    let mut rest = zeros(blocks.len() - at);
-    rest.copy_from_slice(&blocks[at..]);
-    zeroize::Zeroize::zeroize(&mut blocks[at..]);
+pub(crate) fn split_off(blocks: &mut Blocks, at: usize) -> Blocks {
+    let rest = copied(&blocks[at..]);
+    blocks[at..].zeroize();
     blocks.truncate(at);
     rest
 }
@@ -45,6 +127,11 @@ mod tests {
             let rest = split_off(&mut blocks, n / 3);
             assert!(blocks.iter().chain(rest.iter()).copied().eq(0..n as u128));
             assert_eq!(blocks.len(), n / 3);
+            drop((blocks, rest));
+            assert!(
+                zeros(n).iter().all(|b| *b == 0),
+                "room that comes back is wiped"
+            );
         }
     }
 }

@@ -168,14 +168,13 @@ fn set(index: &[u32], crossed: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bits::bit;
     use std::collections::HashSet;
 
     /// What the switches make of the rows 0 to n - 1.
     fn applied(n: usize, crossed: &[u64]) -> Vec<i64> {
         let mut rows: Vec<i64> = (0..n as i64).collect();
         for (k, (i, j)) in pairs(n).enumerate() {
-            if bit(crossed, k) == 1 {
+            if crossed[k / 64] >> (k % 64) & 1 == 1 {
                 rows.swap(i, j);
             }
         }

@@ -27,6 +27,7 @@
 
 use crate::bits::{check_width, low, pack, packed_len, unpack};
 use crate::error::length;
+use crate::memory::Blocks;
 use crate::network::{check_rows, pairs, switches};
 use crate::{masked, random, Error, ReceiverCots, SenderCots};
 use argot_prf::Stream;
@@ -249,7 +250,7 @@ impl Pads {
         &self,
         n: usize,
         room: &mut [u8],
-        blocks: impl Fn(u64, usize, usize) -> [Zeroizing<Vec<u128>>; K] + Sync,
+        blocks: impl Fn(u64, usize, usize) -> [Blocks; K] + Sync,
     ) {
         let step = K * self.size;
         let tasks = room[..n * step].par_chunks_mut(TASK * step).enumerate();

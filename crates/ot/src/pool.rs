@@ -15,7 +15,7 @@
 //! taken meanwhile.
 
 use crate::ferret::{Receiver, Sender};
-use crate::memory::zeros;
+use crate::memory::{zeros, Blocks};
 use crate::params::Plan;
 use crate::setup::{answer_len, last_len, ReceiverSetup, SenderSetup};
 use crate::{error::length, Error, ReceiverCots, SenderCots, Session};
@@ -255,18 +255,18 @@ struct Store {
 
 /// The blocks of one extension.
 struct Segment {
-    blocks: Zeroizing<Vec<u128>>,
+    blocks: Blocks,
     left: usize,
 }
 
 impl Store {
-    fn put(&mut self, blocks: Zeroizing<Vec<u128>>) {
+    fn put(&mut self, blocks: Blocks) {
         let (first, left) = (self.made, blocks.len());
         self.made += left as u64;
         self.segments.insert(first, Segment { blocks, left });
     }
 
-    fn take(&mut self, start: u64, n: usize) -> Result<Zeroizing<Vec<u128>>, Error> {
+    fn take(&mut self, start: u64, n: usize) -> Result<Blocks, Error> {
         let missing = Error::Missing {
             start,
             n,
@@ -386,7 +386,7 @@ mod tests {
     fn what_is_taken_is_wiped_and_whole_segments_are_freed() {
         let mut store = Store::default();
         for first in [0, 100] {
-            store.put(Zeroizing::new((first + 1..first + 101).collect()));
+            store.put((first + 1..first + 101).collect());
         }
         assert!(store.take(90, 20).unwrap().iter().copied().eq(91..111));
         assert!(store.segments[&0].blocks[90..].iter().all(|b| *b == 0));

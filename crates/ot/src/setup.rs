@@ -6,10 +6,14 @@
 //! | 2 | receiver | their answer, trees, and SoftSpoken's correction | 4,128 + 63 bits a correlation = 375 thousand |
 //! | 3 | sender | the first stages of Ferret | 132,192 |
 //!
+//! What follows is keyed by the session id and the first two messages ([`Session`]): two set-ups with one id have nothing in
+//! common.
+//!
 //! The third may go together with the first extension's, which is the sender's too.
 
 use crate::error::length;
 use crate::ferret::{self, Extension};
+use crate::memory::Blocks;
 use crate::params::Plan;
 use crate::soft::{self, Part};
 use crate::{random_delta, Error, Session};
@@ -25,14 +29,16 @@ pub struct SenderSetup {
     threads: usize,
     delta: Zeroizing<u128>,
     soft: soft::Beginning,
+    request: Vec<u8>,
 }
 
 /// The receiver after its message.
 pub struct ReceiverSetup {
+    /// That of this set-up.
     session: Session,
     plan: Plan,
     threads: usize,
-    reserve: Zeroizing<Vec<u128>>,
+    reserve: Blocks,
 }
 
 impl SenderSetup {
@@ -51,6 +57,7 @@ impl SenderSetup {
                 threads,
                 delta,
                 soft,
+                request: message.clone(),
             },
             message,
         ))
@@ -63,13 +70,14 @@ impl SenderSetup {
         let (of_trees, correction) = answer.split_at(soft::ANSWER);
         let mut reserve = self.soft.finish(of_trees)?.extend(first, correction)?;
         let mut message = Vec::new();
-        let (last, before) = stages(&self.plan, self.session, self.threads);
+        let session = self.session.of_set_up(&digest(&self.request, answer));
+        let (last, before) = stages(&self.plan, session, self.threads);
         for mut stage in before {
             let (more, sums) = stage.send(*self.delta, &reserve)?;
             (reserve, message) = (more, [message, sums].concat());
         }
         Ok((
-            ferret::Sender::new(self.session, *self.delta, last, reserve),
+            ferret::Sender::new(session, *self.delta, last, reserve),
             message,
         ))
     }
@@ -86,6 +94,7 @@ impl ReceiverSetup {
         let (mut soft, mut message) = soft::Receiver::answer(session, PART, request)?;
         let (reserve, correction) = soft.extend(plan.stages()[0].need());
         message.extend(correction);
+        let session = session.of_set_up(&digest(request, &message));
         Ok((
             ReceiverSetup {
                 session,
@@ -116,6 +125,13 @@ impl ReceiverSetup {
         }
         Ok(ferret::Receiver::new(self.session, last, reserve))
     }
+}
+
+/// Of messages 1 and 2, the first of which has a fixed length.
+fn digest(request: &[u8], answer: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(request).update(answer);
+    *hasher.finalize().as_bytes()
 }
 
 /// Bytes of message 2.

@@ -11,6 +11,7 @@
 //! correlation: k = 2 is the fastest, k = 8 the shortest.
 
 use crate::error::length;
+use crate::memory::Blocks;
 use crate::{base, masked, random, tree, Error, Session};
 use argot_prf::{transpose, Stream};
 use zeroize::Zeroizing;
@@ -95,13 +96,13 @@ impl Sender {
     }
 
     /// `n` blocks `q_i` with `t_i = q_i ^ b_i * delta`, from the receiver's message.
-    pub fn extend(&mut self, n: usize, message: &[u8]) -> Result<Zeroizing<Vec<u128>>, Error> {
+    pub fn extend(&mut self, n: usize, message: &[u8]) -> Result<Blocks, Error> {
         length(
             "SoftSpoken correction",
             message.len(),
             self.part.message_len(n),
         )?;
-        let mut out = Zeroizing::new(Vec::with_capacity(n.next_multiple_of(RUN)));
+        let mut out = Blocks::from(Vec::with_capacity(n.next_multiple_of(RUN)));
         let mut rows = Zeroizing::new(vec![[0; RUN / 64]; 128]);
         let mut corrections = message.as_chunks::<{ RUN / 8 }>().0.iter();
         for _ in 0..n.div_ceil(RUN) {
@@ -190,8 +191,8 @@ impl Receiver {
     }
 
     /// `n` blocks `t_i`, whose lowest bits are random bits `b_i`, and the message to the sender.
-    pub fn extend(&mut self, n: usize) -> (Zeroizing<Vec<u128>>, Vec<u8>) {
-        let mut out = Zeroizing::new(Vec::with_capacity(n.next_multiple_of(RUN)));
+    pub fn extend(&mut self, n: usize) -> (Blocks, Vec<u8>) {
+        let mut out = Blocks::from(Vec::with_capacity(n.next_multiple_of(RUN)));
         let mut message = Vec::with_capacity(self.part.message_len(n));
         let mut rows = Zeroizing::new(vec![[0; RUN / 64]; 128]);
         for _ in 0..n.div_ceil(RUN) {

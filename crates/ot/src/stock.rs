@@ -5,7 +5,7 @@
 //! | bytes | |
 //! | --- | --- |
 //! | 0..8 | [`MAGIC`], written last: a file without it was never finished |
-//! | 8..40 | the session |
+//! | 8..40 | the session, and of which set-up ([`Session`]) |
 //! | 40 | 0 at the sender, 1 at the receiver |
 //! | 48..64 | `delta`, zero at the receiver |
 //! | 64..72, 72..80 | numbers of the first block and of the one after the last |
@@ -17,12 +17,18 @@
 //! and repeats none. Never put back an old copy: the other party's cursor covers what it took itself, not what was sent
 //! to it before it did. Blocks that are zero, as used ones are, are refused.
 //!
-//! The blocks are secret, and stand in the file as they are, readable by its owner alone. Used ones are overwritten.
+//! Two set-ups of one session id, as after a crash before the first stock was used, give stocks that do not belong together:
+//! the header's session is that of the set-up, of whose messages it is a digest. [`SenderStock::meet`] refuses another's.
+//!
+//! The blocks are secret, and stand in the file as they are, readable by its owner alone. Used ones, and those given up, are
+//! overwritten.
 
 use crate::cots::Run;
 use crate::error::length;
+use crate::memory::Blocks;
 use crate::{Error, ReceiverCots, SenderCots, Session};
 use std::fs::{File, OpenOptions, TryLockError};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -33,6 +39,8 @@ pub const MAGIC: [u8; 8] = *b"argotOT1";
 pub const HELLO: usize = 48;
 /// Where the blocks begin.
 const PAGE: u64 = 4096;
+/// Blocks written at a time.
+const PART: usize = 1 << 16;
 const END: u64 = 72;
 const CURSOR: u64 = 80;
 
@@ -327,13 +335,15 @@ impl Store {
         let [cursor, end] =
             [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|i| numbers[at + i])));
         // A cursor beyond what we have leaves us nothing; it need not go further than that.
-        self.advance(cursor.clamp(self.cursor, self.end.max(self.cursor)))?;
+        let skipped = self.cursor..cursor.clamp(self.cursor, self.end.max(self.cursor));
+        self.advance(skipped.end)?;
+        self.wipe(skipped)?;
         self.shared = self.end.min(end);
         self.met = true;
         Ok(())
     }
 
-    fn take_at(&mut self, position: u64, n: usize) -> Result<Zeroizing<Vec<u128>>, Error> {
+    fn take_at(&mut self, position: u64, n: usize) -> Result<Blocks, Error> {
         if position < self.cursor {
             return Err(Error::AlreadyUsed {
                 position,
@@ -347,12 +357,14 @@ impl Store {
                 want: n,
             });
         }
+        let skipped = self.cursor..position;
         self.advance(position + n as u64)?;
+        self.wipe(skipped)?;
         let mut bytes = Zeroizing::new(vec![0; 16 * n]);
         self.file
             .read_exact_at(&mut bytes, self.at(position))
             .map_err(failure(&self.path))?;
-        let blocks: Vec<u128> = bytes
+        let blocks: Blocks = bytes
             .as_chunks::<16>()
             .0
             .iter()
@@ -365,9 +377,8 @@ impl Store {
                 cursor: self.cursor,
             });
         }
-        // Not waited for: the cursor is what guards them.
-        self.write(&vec![0; 16 * n], self.at(position))?;
-        Ok(Zeroizing::new(blocks))
+        self.wipe(position..position + n as u64)?;
+        Ok(blocks)
     }
 
     /// The cursor, on the disk when this returns.
@@ -380,18 +391,27 @@ impl Store {
         Ok(())
     }
 
+    /// Overwrite blocks that are used or given up. Not waited for: the cursor is what guards them.
+    fn wipe(&self, numbers: Range<u64>) -> Result<(), Error> {
+        let zeros = vec![0; 16 * (numbers.end - numbers.start).min(PART as u64) as usize];
+        for number in numbers.clone().step_by(PART) {
+            let n = (numbers.end - number).min(PART as u64) as usize;
+            self.write(&zeros[..16 * n], self.at(number))?;
+        }
+        Ok(())
+    }
+
     fn at(&self, number: u64) -> u64 {
         PAGE + 16 * (number - self.first)
     }
 
     fn write_blocks(&self, first: u64, blocks: &[u128]) -> Result<(), Error> {
-        for (part, at) in blocks
-            .chunks(1 << 16)
-            .zip((self.at(first)..).step_by(16 << 16))
-        {
-            let bytes: Zeroizing<Vec<u8>> =
-                Zeroizing::new(part.iter().flat_map(|b| b.to_le_bytes()).collect());
-            self.write(&bytes, at)?;
+        let mut bytes = Zeroizing::new(vec![0; 16 * blocks.len().min(PART)]);
+        for (part, number) in blocks.chunks(PART).zip((first..).step_by(PART)) {
+            for (bytes, block) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(part) {
+                *bytes = block.to_le_bytes();
+            }
+            self.write(&bytes[..16 * part.len()], self.at(number))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@
 use crate::bits::{check_width, low, pack, unpack};
 use crate::cots::PLAIN;
 use crate::error::length;
+use crate::memory::{copied, Blocks};
 use crate::{masked, Error, ReceiverCots, SenderCots};
 use argot_prf::hash_each;
 use rayon::prelude::*;
@@ -49,8 +50,8 @@ impl SenderCots {
     pub fn messages(self, zero: &[u64], one: &[u64], width: u32) -> Result<Vec<u8>, Error> {
         length("messages for 0", zero.len(), self.len())?;
         length("messages for 1", one.len(), self.len())?;
-        let pads = self.random(width)?;
-        let both = pads[0].iter().zip(&pads[1]).zip(zero.iter().zip(one));
+        let pads = self.random(width)?.map(Zeroizing::new);
+        let both = pads[0].iter().zip(pads[1].iter()).zip(zero.iter().zip(one));
         let hidden: Vec<u64> = both
             .flat_map(|((p0, p1), (m0, m1))| [p0 ^ m0, p1 ^ m1])
             .collect();
@@ -108,10 +109,11 @@ impl SenderCots {
     }
 
     /// Block number `block` of both pads of `n` correlations from number `at` on.
-    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> [Zeroizing<Vec<u128>>; 2] {
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> [Blocks; 2] {
         let q = &self.run.blocks()[at..at + n];
-        let mut zero = Zeroizing::new(q.to_vec());
-        let mut one = Zeroizing::new(q.iter().map(|q| q ^ *self.delta).collect::<Vec<_>>());
+        let mut zero = copied(q);
+        let mut one = copied(q);
+        one.iter_mut().for_each(|q| *q ^= *self.delta);
         let keys = self.run.block_keys(block, PLAIN, at, n);
         hash_each(&keys, [&mut zero, &mut one]);
         [zero, one]
@@ -136,8 +138,8 @@ impl ReceiverCots {
     }
 
     /// Block number `block` of the pads of its bits of `n` correlations from number `at` on.
-    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> Zeroizing<Vec<u128>> {
-        let mut pads = Zeroizing::new(self.run.blocks()[at..at + n].to_vec());
+    pub(crate) fn pad_blocks(&self, block: u64, at: usize, n: usize) -> Blocks {
+        let mut pads = copied(&self.run.blocks()[at..at + n]);
         hash_each(&self.run.block_keys(block, PLAIN, at, n), [&mut pads]);
         pads
     }
@@ -156,8 +158,9 @@ impl ReceiverCots {
             .iter()
             .map(|t| 0u64.wrapping_sub(*t as u64 & 1))
             .collect();
+        let bits = Zeroizing::new(bits);
         let mut words = self.random(width)?;
-        for ((word, correction), bit) in words.iter_mut().zip(corrections).zip(bits) {
+        for ((word, correction), bit) in words.iter_mut().zip(corrections).zip(bits.iter()) {
             *word = word.wrapping_add(correction & bit) & low(width);
         }
         Ok(words)
@@ -177,8 +180,13 @@ impl ReceiverCots {
             .iter()
             .map(|t| 0u64.wrapping_sub(*t as u64 & 1))
             .collect();
+        let bits = Zeroizing::new(bits);
         let mut words = self.random(width)?;
-        for ((word, pair), bit) in words.iter_mut().zip(hidden.as_chunks::<2>().0).zip(bits) {
+        for ((word, pair), bit) in words
+            .iter_mut()
+            .zip(hidden.as_chunks::<2>().0)
+            .zip(bits.iter())
+        {
             *word ^= pair[0] ^ (pair[0] ^ pair[1]) & bit;
         }
         Ok(words)
@@ -203,7 +211,8 @@ impl ReceiverCots {
                 let (at, n) = (part * PART, out.len());
                 let t = &self.run.blocks()[at * bits as usize..(at + n) * bits as usize];
                 let mut pads = sums(t, bits, n);
-                let mut keys = self.run.pad_keys(bits as usize, 0, at, n);
+                let keys = self.run.pad_keys(bits as usize, 0, at, n);
+                let mut keys = Zeroizing::new(keys);
                 let chosen: Vec<u64> = t
                     .chunks_exact(bits as usize)
                     .map(|t| {
@@ -212,7 +221,8 @@ impl ReceiverCots {
                             .fold(0, |c, (j, t)| c | (*t as u64 & 1) << j)
                     })
                     .collect();
-                for (key, c) in keys.iter_mut().zip(&chosen) {
+                let chosen = Zeroizing::new(chosen);
+                for (key, c) in keys.iter_mut().zip(chosen.iter()) {
                     *key ^= u128::from(*c);
                 }
                 hash_each(&keys, [&mut pads]);
@@ -238,18 +248,16 @@ fn transfers(have: usize, bits: u32) -> Result<usize, Error> {
 }
 
 /// `sum of x^j block_j` over each `bits` blocks.
-fn sums(blocks: &[u128], bits: u32, n: usize) -> Zeroizing<Vec<u128>> {
+fn sums(blocks: &[u128], bits: u32, n: usize) -> Blocks {
     let sums = blocks.chunks_exact(bits as usize).take(n);
     // Horner: the last block has the highest power.
-    Zeroizing::new(
-        sums.map(|blocks| {
-            blocks
-                .iter()
-                .rev()
-                .fold(0, |sum, block| times_x(sum) ^ block)
-        })
-        .collect(),
-    )
+    sums.map(|blocks| {
+        blocks
+            .iter()
+            .rev()
+            .fold(0, |sum, block| times_x(sum) ^ block)
+    })
+    .collect()
 }
 
 /// `v * a` for a polynomial v of degree below 8.

@@ -10,6 +10,7 @@
 
 use crate::{equal, masked};
 use argot_prf::{Cipher, Stream};
+use zeroize::Zeroizing;
 
 /// Bytes that the sender sends for one level.
 pub(crate) const SUM: usize = 16;
@@ -86,7 +87,9 @@ fn double(cipher: &Cipher, level: usize, nodes: &mut [u128]) -> u128 {
 /// The plain tree under `root`: the children of x are the first two blocks of the stream of key x. Gives the leaves
 /// and, for each level, the sums of its left and of its right half.
 pub(crate) fn grow_plain(root: u128, depth: usize) -> (Vec<u128>, Vec<[u128; 2]>) {
-    let mut nodes = vec![root];
+    // Room for all: a vector that grows leaves what it held behind.
+    let mut nodes = Vec::with_capacity(1 << depth);
+    nodes.push(root);
     let sums = (0..depth).map(|_| double_plain(&mut nodes)).collect();
     (nodes, sums)
 }
@@ -94,7 +97,8 @@ pub(crate) fn grow_plain(root: u128, depth: usize) -> (Vec<u128>, Vec<[u128; 2]>
 /// The leaves of the plain tree but for that at `path`, which is a wrong value. `known[l]` is the sum of the half of
 /// level l that the path does not enter.
 pub(crate) fn regrow_plain(path: u64, known: &[u128]) -> Vec<u128> {
-    let mut nodes = vec![0];
+    let mut nodes = Vec::with_capacity(1 << known.len());
+    nodes.push(0);
     for (level, known) in known.iter().enumerate() {
         let [left, right] = double_plain(&mut nodes);
         let aside = 1 ^ path >> level & 1;
@@ -109,17 +113,17 @@ pub(crate) fn regrow_plain(path: u64, known: &[u128]) -> Vec<u128> {
 
 fn double_plain(nodes: &mut Vec<u128>) -> [u128; 2] {
     let mut sums = [0; 2];
-    let mut right = Vec::with_capacity(nodes.len());
+    let mut right = Zeroizing::new(Vec::with_capacity(nodes.len()));
     for node in nodes.iter_mut() {
-        let mut children = [0; 32];
-        Stream::new(&node.to_le_bytes()).fill_at(0, &mut children);
+        let mut children = Zeroizing::new([0; 32]);
+        Stream::new(&node.to_le_bytes()).fill_at(0, &mut children[..]);
         let [a, b] = [0, 16].map(|i| u128::from_le_bytes(std::array::from_fn(|j| children[i + j])));
         *node = a;
         right.push(b);
         sums[0] ^= a;
         sums[1] ^= b;
     }
-    nodes.append(&mut right);
+    nodes.extend_from_slice(&right);
     sums
 }
 

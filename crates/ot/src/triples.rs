@@ -7,6 +7,7 @@
 
 use crate::bits::gather;
 use crate::{Error, ReceiverCots, SenderCots};
+use zeroize::Zeroizing;
 
 /// One party's shares of `a`, `b` and `c`, where `c = a & b` for the sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,10 @@ impl SenderCots {
     /// `(a, u)` for each correlation.
     pub fn products(self) -> (Vec<u64>, Vec<u64>) {
         let n = self.len();
-        let [zero, one] = self.random(1).expect("a width of one bit");
+        let [zero, one] = self
+            .random(1)
+            .expect("a width of one bit")
+            .map(Zeroizing::new);
         let (zero, one) = (gather(n, |i| zero[i]), gather(n, |i| one[i]));
         (sum(&zero, &one), zero)
     }
@@ -43,7 +47,7 @@ impl ReceiverCots {
     /// `(b, v)` for each correlation.
     pub fn products(self) -> (Vec<u64>, Vec<u64>) {
         let (n, choices) = (self.len(), self.choices());
-        let words = self.random(1).expect("a width of one bit");
+        let words = Zeroizing::new(self.random(1).expect("a width of one bit"));
         (choices, gather(n, |i| words[i]))
     }
 

@@ -98,6 +98,52 @@ fn stocks_last_over_openings_and_are_filled_up() {
     );
 }
 
+/// The same session id and direction, set up twice: what the two give is never mixed.
+#[test]
+fn stocks_of_two_set_ups_do_not_meet() {
+    let place = Place::new("set-ups");
+    let (sender, mut receiver, ..) = stocks(&place, 100);
+    drop(sender);
+    std::fs::remove_file(place.sender()).unwrap();
+    let (mut sent, _) = cots(0);
+    let mut sender = SenderStock::create(&place.sender(), sent.take(100).unwrap()).unwrap();
+    for refused in [
+        sender.meet(&receiver.hello()),
+        receiver.meet(&sender.hello()),
+    ] {
+        assert!(
+            matches!(refused, Err(Error::OtherStock { .. })),
+            "{refused:?}"
+        );
+    }
+    let (_, mut received) = cots(0);
+    received.take(100).unwrap();
+    let refused = receiver.put(received.take(10).unwrap());
+    assert!(
+        matches!(refused, Err(Error::OtherStock { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Blocks that are given up are as gone as those that are used.
+#[test]
+fn skipped_blocks_are_wiped() {
+    let place = Place::new("skipped");
+    let (mut sender, receiver, ..) = stocks(&place, 200_000);
+    sender.take_at(150_000, 10).unwrap();
+    let zeros = |path: PathBuf| {
+        let file = std::fs::read(path).unwrap();
+        let blocks = file[4096..].as_chunks::<16>().0;
+        blocks.iter().take_while(|b| **b == [0; 16]).count()
+    };
+    assert_eq!(zeros(place.sender()), 150_010);
+    drop(receiver);
+    let mut receiver = ReceiverStock::open(&place.receiver()).unwrap();
+    assert_eq!(zeros(place.receiver()), 0);
+    receiver.meet(&sender.hello()).unwrap();
+    assert_eq!(zeros(place.receiver()), 150_010);
+}
+
 /// One party took what the other never did: both go on from the later place.
 #[test]
 fn a_party_that_stopped_catches_up() {
