@@ -123,10 +123,10 @@ def test_products(sides: Sides, size: int, width: int, strings: int) -> None:
     (b, u), (a, v) = sent.products(size, strings), received.products(size, strings)
     words = -(-size // 64)
     assert a.shape == (width, words) and b.shape == u.shape == v.shape == (strings * width, words)
-    a, b, u, v = (bits(x, size) for x in (a, b, u, v))
-    assert ((u ^ v) == (np.tile(a, (strings, 1)) & b)).all()
+    of_a, of_b, of_u, of_v = (bits(x, size) for x in (a, b, u, v))
+    assert ((of_u ^ of_v) == (np.tile(of_a, (strings, 1)) & of_b)).all()
     if size == 1000:
-        for x in (a, b, u, v):
+        for x in (of_a, of_b, of_u, of_v):
             assert (abs(x.mean(axis=1) - 0.5) < 0.1).all()
 
 

@@ -22,6 +22,9 @@ use crate::planes::{each, Layout, PART};
 use crate::transfer::{multiple, MOST_BITS};
 use crate::{Error, ReceiverCots, SenderCots};
 
+/// One plane for each digit.
+pub type Planes = Vec<u64>;
+
 /// Bytes of the message for `width` planes of `size` elements.
 pub fn digits_len(size: usize, width: usize, bits: u32) -> usize {
     let (whole, rest) = (width / bits as usize, width % bits as usize);
@@ -47,7 +50,7 @@ impl SenderCots {
         planes: &[u64],
         size: usize,
         bits: u32,
-    ) -> Result<(Vec<u64>, Vec<u64>, Vec<u8>), Error> {
+    ) -> Result<(Planes, Planes, Vec<u8>), Error> {
         check_width(bits, MOST_BITS)?;
         let layout = Layout::new(self.len(), size)?;
         length("words of planes", planes.len(), layout.width * layout.words)?;
@@ -120,12 +123,7 @@ impl SenderCots {
 impl ReceiverCots {
     /// Planes of the shares of g and of p; the planes of c are the bits of the correlations, as
     /// [`ReceiverCots::choose_planes`] makes them.
-    pub fn digits(
-        self,
-        size: usize,
-        bits: u32,
-        message: &[u8],
-    ) -> Result<(Vec<u64>, Vec<u64>), Error> {
+    pub fn digits(self, size: usize, bits: u32, message: &[u8]) -> Result<(Planes, Planes), Error> {
         check_width(bits, MOST_BITS)?;
         let layout = Layout::new(self.len(), size)?;
         length(

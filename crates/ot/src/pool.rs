@@ -52,15 +52,15 @@ pub struct ReceiverPool {
 
 enum SenderStage {
     New,
-    Begun(SenderSetup),
-    Ready(Sender),
+    Begun(Box<SenderSetup>),
+    Ready(Box<Sender>),
     Failed,
 }
 
 enum ReceiverStage {
     New,
-    Answered(ReceiverSetup),
-    Ready(Receiver),
+    Answered(Box<ReceiverSetup>),
+    Ready(Box<Receiver>),
     Failed,
 }
 
@@ -114,7 +114,7 @@ impl SenderPool {
             return Err(out_of_turn("begin", stage.name()));
         };
         let (setup, message) = SenderSetup::begin(self.session, self.plan.clone(), self.threads)?;
-        *stage = SenderStage::Begun(setup);
+        *stage = SenderStage::Begun(Box::new(setup));
         Ok(message)
     }
 
@@ -129,7 +129,7 @@ impl SenderPool {
             unreachable!("the stage is locked");
         };
         let (sender, message) = setup.finish(answer)?;
-        *stage = SenderStage::Ready(sender);
+        *stage = SenderStage::Ready(Box::new(sender));
         Ok(message)
     }
 
@@ -184,7 +184,7 @@ impl ReceiverPool {
         };
         let (setup, message) =
             ReceiverSetup::answer(self.session, self.plan.clone(), self.threads, request)?;
-        *stage = ReceiverStage::Answered(setup);
+        *stage = ReceiverStage::Answered(Box::new(setup));
         Ok(message)
     }
 
@@ -203,7 +203,7 @@ impl ReceiverPool {
         else {
             unreachable!("the stage is locked");
         };
-        *stage = ReceiverStage::Ready(setup.finish(message)?);
+        *stage = ReceiverStage::Ready(Box::new(setup.finish(message)?));
         Ok(())
     }
 

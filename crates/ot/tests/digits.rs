@@ -34,7 +34,9 @@ fn check(from: &mut (SenderCots, ReceiverCots), a: &[u64], c: &[u64], width: usi
     let words = size.div_ceil(64);
     for x in [&g0, &p0, &g1, &p1] {
         assert_eq!(x.len(), digits * words);
-        assert!(size % 64 == 0 || x.chunks(words).all(|x| x[words - 1] >> (size % 64) == 0));
+        assert!(
+            size.is_multiple_of(64) || x.chunks(words).all(|x| x[words - 1] >> (size % 64) == 0)
+        );
     }
     for d in 0..digits {
         let b = (bits as usize).min(width - d * bits as usize);
