@@ -52,44 +52,53 @@ impl Zeroize for Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        self.0.zeroize();
-        let room = std::mem::take(&mut self.0);
-        if room.capacity() < LEAST {
-            return;
-        }
-        let mut kept = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().map(Vec::capacity).sum::<usize>() + room.capacity() <= KEPT {
-            kept.push(room);
-        }
+        // What is beyond the length has held nothing, or was wiped when it was cut off.
+        self.0[..].zeroize();
+        give_back(std::mem::take(&mut self.0));
     }
 }
 
-/// Zeros, in the smallest room that is kept and large enough, unless it is more than twice as large. Large fresh ones ask
-/// the system for large pages: the code reads its secret all over, and a processor remembers the places of few small
-/// pages (33 ns a row fall to 29); and large pages are faster to get.
-pub(crate) fn zeros(n: usize) -> Blocks {
+impl Blocks {
+    /// Drops what holds nothing but zeros.
+    pub(crate) fn give_back_wiped(mut self) {
+        debug_assert!(self.0.iter().all(|block| *block == 0));
+        give_back(std::mem::take(&mut self.0));
+    }
+}
+
+fn give_back(mut room: Vec<u128>) {
+    if room.capacity() < LEAST {
+        return;
+    }
+    room.clear();
+    let mut kept = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.iter().map(Vec::capacity).sum::<usize>() + room.capacity() <= KEPT {
+        kept.push(room);
+    }
+}
+
+/// Room for n blocks and none in it: the smallest that is kept and large enough, unless it is more than twice as large.
+/// Large fresh room asks the system for large pages: the code reads its secret all over, and a processor remembers the
+/// places of few small pages (33 ns a row fall to 29); and large pages are faster to get.
+pub(crate) fn room(n: usize) -> Blocks {
     if n >= LEAST {
         let mut kept = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |room: &Vec<u128>| (n..=2 * n).contains(&room.capacity());
         let best = (0..kept.len())
-            .filter(|&i| fits(&kept[i]))
+            .filter(|&i| (n..=2 * n).contains(&kept[i].capacity()))
             .min_by_key(|&i| kept[i].capacity());
         if let Some(best) = best {
-            let mut room = kept.swap_remove(best);
-            drop(kept);
-            room.resize(n, 0);
-            return Blocks(room);
+            return Blocks(kept.swap_remove(best));
         }
     }
-    let blocks = vec![0; n];
+    let blocks: Vec<u128> = Vec::with_capacity(n);
     #[cfg(target_os = "linux")]
     {
         const PAGE: usize = 4096;
-        let bytes = size_of_val(&blocks[..]);
+        let bytes = n * size_of::<u128>();
         let skipped = blocks.as_ptr().cast::<u8>().align_offset(PAGE);
         if bytes >= 4 << 20 && skipped < PAGE {
             let whole = (bytes - skipped) / PAGE * PAGE;
-            // SAFETY: advice on whole pages inside these blocks; it may be refused, and nothing depends on it.
+            // SAFETY: advice on whole pages inside this room; it may be refused, and nothing depends on it.
             unsafe {
                 let first = blocks.as_ptr().cast::<u8>().add(skipped);
                 libc::madvise(first.cast_mut().cast(), whole, libc::MADV_HUGEPAGE);
@@ -99,10 +108,17 @@ pub(crate) fn zeros(n: usize) -> Blocks {
     Blocks(blocks)
 }
 
+/// Zeros.
+pub(crate) fn zeros(n: usize) -> Blocks {
+    let mut out = room(n);
+    out.resize(n, 0);
+    out
+}
+
 /// A copy of some.
 pub(crate) fn copied(blocks: &[u128]) -> Blocks {
-    let mut out = zeros(blocks.len());
-    out.copy_from_slice(blocks);
+    let mut out = room(blocks.len());
+    out.extend_from_slice(blocks);
     out
 }
 

@@ -15,7 +15,7 @@
 //! taken meanwhile.
 
 use crate::ferret::{Receiver, Sender};
-use crate::memory::{zeros, Blocks};
+use crate::memory::{room, Blocks};
 use crate::params::Plan;
 use crate::setup::{answer_len, last_len, ReceiverSetup, SenderSetup};
 use crate::{error::length, Error, ReceiverCots, SenderCots, Session};
@@ -284,27 +284,25 @@ impl Store {
             });
         }
         self.taken.add(start..end);
-        let mut out = zeros(n);
-        let mut rest = &mut out[..];
+        let mut out = room(n);
         let mut at = start;
-        while !rest.is_empty() {
+        while at < end {
             let (&first, segment) = self
                 .segments
                 .range_mut(..=at)
                 .next_back()
                 .expect("what is made and not taken is in a segment");
             let from = (at - first) as usize;
-            let here = rest.len().min(segment.blocks.len() - from);
-            let (part, after) = rest.split_at_mut(here);
+            let here = ((end - at) as usize).min(segment.blocks.len() - from);
             let blocks = &mut segment.blocks[from..from + here];
-            part.copy_from_slice(blocks);
+            out.extend_from_slice(blocks);
             blocks.zeroize();
             segment.left -= here;
             if segment.left == 0 {
-                self.segments.remove(&first);
+                let segment = self.segments.remove(&first).expect("it was found");
+                segment.blocks.give_back_wiped();
             }
             at += here as u64;
-            rest = after;
         }
         Ok(out)
     }
