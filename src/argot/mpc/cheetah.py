@@ -18,6 +18,7 @@ from ..runtime import cost, gather
 from . import additive_functions as functions
 from . import transfer_costs as costs
 from .bits import Bits
+from .pair import messages_of
 from .protocol import About, Arith, Array, full
 from .sums import U64, Sum, low_bits
 from .transfers import Transfers
@@ -84,11 +85,13 @@ class Cheetah(Transfers, functions.Sums):
         p, peer, n = self.party, 1 - self.party.rank, own.size
         keys = await self._pair(peer).lattice(p, "products", costs.factor_ring(size), size, size)
         up, down = keys.sizes(n)
-        if asks:
-            p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
-            found: Array = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
-            return found
-        answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
+        found: Array
+        with messages_of(peer):
+            if asks:
+                p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
+                found = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
+                return found
+            answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
         p.send(peer, answer, head=rlwe.HEADER)
         return found
 

@@ -21,7 +21,7 @@ import numpy as np
 from .._core import ot
 from ..runtime.party import Party
 from .bits import Bits
-from .pair import START, Pair
+from .pair import START, Pair, messages_of
 from .transfer_costs import halves
 
 Shape = tuple[int, ...]
@@ -123,7 +123,8 @@ class LotOfTwo(Lot):
         found: dict[bool, Any] = {}
         if answered:
             out = await self._sends(width * answered)
-            out.follow(await p.recv(self.peer, -(-width * answered // 8)))
+            with messages_of(self.peer):
+                out.follow(await p.recv(self.peer, -(-width * answered // 8)))
             cost_ns = DIGITS_NS * width * answered
             g, passes, message = await p.compute(out.digits, words[False], answered, bits, cost_ns=cost_ns)
             p.send(self.peer, message)
@@ -131,7 +132,8 @@ class LotOfTwo(Lot):
         if into is not None:
             message = await p.recv(self.peer, ot.digits_bytes(asked, width, bits))
             cost_ns = DIGITS_NS * width * asked
-            found[True] = await p.compute(into.digits, asked, width, bits, message, cost_ns=cost_ns)
+            with messages_of(self.peer):
+                found[True] = await p.compute(into.digits, asked, width, bits, message, cost_ns=cost_ns)
         order = [part for part in ((False, True) if p.rank == 0 else (True, False)) if part in found]
         g, passes = (np.concatenate([found[part][i] for part in order], axis=1) for i in range(2))
         return Bits(g, self.shape), Bits(passes, self.shape)

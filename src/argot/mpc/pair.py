@@ -14,7 +14,9 @@ is lost.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +38,15 @@ _KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matr
 
 
 End = TypeVar("End", ot.Sender, ot.Receiver)
+
+
+@contextmanager
+def messages_of(peer: int) -> Iterator[None]:
+    """FrameError, which names the peer, for a message of its that is no correction, ciphertext or key."""
+    try:
+        yield
+    except (ot.BadMessage, rlwe.BadCiphertext) as error:
+        raise FrameError(f"party {peer} sent what it should not have: {error}") from None
 
 
 class _Row(Generic[End]):
@@ -100,6 +111,9 @@ class Pair(Keepsake):
         Raises:
             FrameError: the peer named a range that it has used before.
         """
+        most = (self._wanted + MOST_AHEAD) * self._out.end.gain
+        if start + n > most:
+            raise FrameError(f"party {self.channel.peer} names correlation {start}", wanted=f"one below {most}")
         await self._reached(party, self._out, start + n)
         try:
             return self._out.end.take(start, n)
@@ -126,11 +140,11 @@ class Pair(Keepsake):
     # ---- the channel ------------------------------------------------------------------------------------------------
 
     def handle(self, message: bytes) -> None:
-        kind, body = message[:1], message[1:]
-        try:
-            self._handle(kind, body)
-        except (ot.BadMessage, rlwe.BadCiphertext) as error:
-            raise FrameError(f"from party {self.channel.peer} on the channel of correlations: {error}") from None
+        with messages_of(self.channel.peer):
+            try:
+                self._handle(message[:1], message[1:])
+            except ot.OutOfTurn as error:
+                raise FrameError(f"party {self.channel.peer} is out of step: {error}") from None
 
     def _handle(self, kind: bytes, body: bytes) -> None:
         match int.from_bytes(kind, "little"):

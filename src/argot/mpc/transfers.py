@@ -18,7 +18,7 @@ import functools
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from math import prod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -31,9 +31,11 @@ from .additive import Column, minus, plus
 from .additive_order import Ordered
 from .bits import Bits
 from .lots import Lot, LotOfMany, LotOfTwo
-from .pair import START, Pair
+from .pair import START, Pair, messages_of
 from .parts import operands, side_by_side
 from .protocol import Arith, Array, Bool, full
+
+T = TypeVar("T")
 
 DIGIT = 3
 """Bits of a comparison's digits. For 40 bits with a tree above: 63 transfers and 290 bits sent; 58 and 443 with 4, 77
@@ -41,6 +43,18 @@ and 270 with 2."""
 
 WIDTH = "max(1, min(l, k))"
 """Bits of the parts that count, of a number with a bound."""
+
+
+def _names_peer(method: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """Messages of the peer that are not what they should be end in an error that names it; the peer is the first
+    argument."""
+
+    @functools.wraps(method)
+    async def named(self: Any, peer: int, *args: Any, **kwargs: Any) -> T:
+        with messages_of(peer):
+            return await method(self, peer, *args, **kwargs)
+
+    return named
 
 
 class Transfers(Ordered):
@@ -61,6 +75,7 @@ class Transfers(Ordered):
 
     # ---- products of private values -------------------------------------------------------------------------------
 
+    @_names_peer
     async def _scaled(
         self,
         peer: int,
@@ -100,6 +115,7 @@ class Transfers(Ordered):
             )
         return total
 
+    @_names_peer
     async def _cross(self, peer: int, x: Array, y: Array) -> Array:
         """This party's part of x y' + x' y, for flat x and y here and x' and y' at the peer."""
         n = x.size
@@ -114,6 +130,7 @@ class Transfers(Ordered):
         theirs = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
         return ring.add(mine, theirs)
 
+    @_names_peer
     async def _one_cross(self, peer: int, x: Array) -> Array:
         """This party's part of 2 x x': one product, which the one of higher rank asks for."""
         n, asks = x.size, self.party.rank > peer
@@ -132,6 +149,7 @@ class Transfers(Ordered):
             p.send(peer, answer, head=rlwe.HEADER)
         return ring.shl(found, 1)
 
+    @_names_peer
     async def _cross_matmul(self, peer: int, x: Array, y: Array) -> Array:
         """This party's part of x @ y' + x' @ y, of two matrices."""
         (m, inner), (_, columns) = x.shape, y.shape
@@ -450,14 +468,16 @@ class Transfers(Ordered):
             p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches), head=START)
             hidden = [await p.recv(peer, column) for column in columns]
             message = await p.recv(peer, ot.permute_bytes(n, kinds))
-            rest = await p.compute(cots.permute, n, kinds, message)
+            with messages_of(peer):
+                rest = await p.compute(cots.permute, n, kinds, message)
             return hidden, _columns(rest, columns)
 
         async def answer() -> list[Column]:
             p = self.party
             request: bytes = await p.recv(mover, START + -(-switches // 8))
             cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
-            cots.follow(request[START:])
+            with messages_of(mover):
+                cots.follow(request[START:])
             masks, new, message = await p.compute(cots.permute, n, kinds)
             for column, mask in zip(columns, _columns(masks, columns), strict=True):
                 p.send(mover, minus(column, mask))
