@@ -76,7 +76,7 @@ def test_runs_on_neighbouring_inputs_differ_like_noise(name: str, form: mpc.Form
     first = transcript(world, OPERATIONS[name], x, y)
     second = transcript(world, OPERATIONS[name], x + np.uint64(1), y)
     assert first.keys() == second.keys()
-    assert len(first) >= 3
+    assert len(first) >= 2
     for message, payload in first.items():
         other = second[message]
         assert len(other) == len(payload) >= N // 8

@@ -133,10 +133,10 @@ async def _shuffled(p, x, b):
 
 async def shared(p, x: int, y: int):
     """Shares of constants, each from an owner of its own."""
-    rank = p.party.rank
+    rank, third = p.party.rank, min(2, p.parties - 1)
     a = await p.share(constant(x) if rank == 0 else None, 0, (N,))
     b = await p.share(constant(y) if rank == 1 else None, 1, (N,))
-    c = await p.share_bits(bits(x, 16) if rank == 2 else None, 2, (N,), 16)
+    c = await p.share_bits(bits(x, 16) if rank == third else None, third, (N,), 16)
     d = await p.share_bits(bits(y, 16) if rank == 1 else None, 1, (N,), 16)
     return a, b, c, d
 
