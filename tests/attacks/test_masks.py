@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import is_alone, is_slow
 
 from argot import mpc
 from argot.mpc import derived
@@ -30,8 +31,11 @@ OPERATIONS: dict[str, Operation] = {
     "sin": lambda p, x, y: derived.sin(p, x),
 }
 
+MARKS: list[Any] = [[], [pytest.mark.slow]]
 CASES = [
-    pytest.param(name, form, id=f"{name}-{form!r}")
+    pytest.param(
+        name, form, id=f"{name}-{form!r}", marks=[pytest.mark.slow] if is_alone(form) and is_slow(form) else []
+    )
     for form in FORMS
     for name in OPERATIONS
     if name != "msb by keys" or (form.dealer and form.parties == 3)

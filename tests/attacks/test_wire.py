@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tampering
+from forms import is_alone, is_slow
 from tampering import DEPTHS, LENGTHS, NAMES, SIZES, Operation, drop, replay, swap
 
 from argot.errors import ArgotError, Deadlock, FrameError, ProgramMismatch
@@ -17,7 +18,7 @@ from argot.errors import ArgotError, Deadlock, FrameError, ProgramMismatch
 REMAKE = "run: PYTHONPATH=tests/conformance python tests/attacks/tampering.py > docs/reference/tampering.md"
 SOME, ALL = tampering.MOST, 1 << 30
 OPERATIONS = [
-    pytest.param(form, name, id=f"{name}-{form!r}", marks=[pytest.mark.slow] if form.parties > 3 else [])
+    pytest.param(form, name, id=f"{name}-{form!r}", marks=[pytest.mark.slow] if is_slow(form) or is_alone(form) else [])
     for form in tampering.hiding()
     for name in tampering.operations(form)
 ]

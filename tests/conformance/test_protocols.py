@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import is_alone, is_slow
 
 from argot import mpc
 from argot.errors import ProgramError
@@ -26,7 +27,11 @@ from argot.runtime.link import Link
 from argot.runtime.world import Delivery, World
 
 N = 192
-PROTOCOLS = list(mpc.forms())
+PROTOCOLS = [
+    pytest.param(form, marks=[pytest.mark.slow] if is_alone(form) and is_slow(form) else []) for form in mpc.forms()
+]
+LARGE = [pytest.param(form, marks=[pytest.mark.slow] if is_alone(form) else []) for form in mpc.forms()]
+"""Forms for tests of large arrays."""
 RING_BITS = [32, 64, 128]
 ORDERS = ["shuffle", "order", "take", "place"]
 RANDOM = ["cross_product", "split", "join", "shuffle"]  # or their results depend on how the input is shared
@@ -320,7 +325,7 @@ def test_declared_costs_are_what_is_measured(protocol, k, size):
     assert {"less_than", "select", "or_", "mul_public_trunc", "general exp", "general argmax"} < measured
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
+@pytest.mark.parametrize("protocol", LARGE, ids=repr)
 def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
@@ -340,7 +345,7 @@ def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_a_protocol_declares_its_own_functions(name):
     """Else the costs of the general ones would be taken for theirs."""
-    for protocol in PROTOCOLS:
+    for protocol in mpc.forms():
         assert not hasattr(protocol, name) or name in operations_of(protocol.protocol)
 
 

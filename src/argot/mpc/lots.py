@@ -91,8 +91,8 @@ class LotOfTwo(Lot):
 
     async def _received(self, width: int, strings: int) -> tuple[Bits, Bits]:
         """Bits of this party's, and parts of their products with `strings` bits each of the peer's."""
-        if width == 0:
-            return self._none(), self._none()
+        if width * self.n == 0:
+            return self._none(width), self._none(strings * width)
         cots = await self._receives(width * self.n)
         cost_ns = PRODUCTS_NS * width * self.n
         found = await self.party.compute(cots.products, self.n, strings, cost_ns=cost_ns)
@@ -100,8 +100,8 @@ class LotOfTwo(Lot):
 
     async def _sent(self, width: int, strings: int) -> tuple[Bits, Bits]:
         """`strings` bits of this party's for each, and parts of their products with those of the peer."""
-        if width == 0:
-            return self._none(), self._none()
+        if width * self.n == 0:
+            return self._none(strings * width), self._none(strings * width)
         cots = await self._sends(width * self.n)
         cost_ns = 2 * PRODUCTS_NS * width * self.n
         found = await self.party.compute(cots.products, self.n, strings, cost_ns=cost_ns)
@@ -111,6 +111,8 @@ class LotOfTwo(Lot):
         """Parts of G and P of digits of `bits` bits: the first half of the elements asked for by party 1, the rest by
         party 0."""
         p, width = self.party, own.width
+        if self.n == 0:
+            return self._none(-(-width // bits)), self._none(-(-width // bits))
         asked, answered = self.asks
         mine, theirs = (
             (slice(answered, self.n), slice(0, answered)) if p.rank == 0 else (slice(0, asked), slice(asked, self.n))
@@ -153,8 +155,8 @@ class LotOfTwo(Lot):
             self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
         return self.out
 
-    def _none(self) -> Bits:
-        return Bits.zeros(self.shape, 0)
+    def _none(self, width: int) -> Bits:
+        return Bits.zeros(self.shape, width)
 
 
 class LotOfMany(Lot):
@@ -171,6 +173,8 @@ class LotOfMany(Lot):
 
     async def begin(self) -> LotOfMany:
         """All products with all others."""
+        if prod(self.shape) == 0:
+            return self
         p, n = self.party, prod(self.shape)
         count, into = self.width * n, {}
         for peer in self.others:

@@ -97,6 +97,8 @@ class Transfers(Ordered):
         """
         dtype = self.dtype if dtype is None else dtype
         p, pair, total = self.party, self._pair(peer), full(0, (n,), dtype)
+        if n == 0:
+            return total
         if bits is not None:
             start = pair.allot(width * n)
             into = await pair.receiver(p, start, width * n)
@@ -458,6 +460,8 @@ class Transfers(Ordered):
         """
         n, own = columns[0].shape[0], list(columns)
         kinds = [kind for column in columns for kind in _kinds(column)]
+        if n == 0:
+            return own
         switches = ot.switches(n)
         choices = np.zeros((1, 0), np.uint64) if index is None else ot.route(index)
 
