@@ -14,7 +14,8 @@ from argot.errors import FrameError
 from argot.mpc import adder
 from argot.mpc.dealer import key_bits
 from argot.mpc.few import FEW, few
-from argot.mpc.semi2k import Semi2k, few_signs
+from argot.mpc.semi2k import Semi2k
+from argot.mpc.semi2k_dealer import few_signs
 from argot.runtime.link import Link
 from argot.runtime.world import World
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -77,3 +78,11 @@ def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
     assert kind.about is not None
     why = "a dealer was named" if dealer else "no dealer was named, and none is needed"
     return name, f"{name}: {parties} parties, {adversary}; {why}; {kind.about.threshold}"
+
+
+def seated(protocol: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that a device of a protocol needs, "NAME" or "NAME+dealer", in their order; all of them where
+    there is no such protocol."""
+    name, dealt, _ = protocol.partition("+dealer")
+    found = hiding().get(name)
+    return tuple(names if found is None else names[: found.parties + bool(dealt)])

@@ -10,7 +10,7 @@ from typing import Any
 from ..api.calls import device as at
 from ..api.handles import Handle
 from ..api.places import MpcDevice
-from ..api.protocols import hiding
+from ..api.protocols import seated
 from .arguments import addend
 
 NAMES = ("alice", "bob", "carol")
@@ -111,5 +111,4 @@ def less(x: Any, y: Any) -> Any:
 
 def names(protocol: str) -> tuple[str, ...]:
     """Those of the agents that a device of `protocol` needs: of all three where there is no such protocol."""
-    name, dealt, _ = protocol.partition("+dealer")
-    return NAMES[: hiding()[name].parties + bool(dealt)] if name in hiding() else NAMES
+    return seated(protocol, NAMES)

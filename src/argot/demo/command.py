@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..api.local import local
+from ..api.protocols import seated
 from ..api.report import text_table
 from ..errors import InputError
 from ..stats import metrics
@@ -65,7 +66,7 @@ def demo(
     html_file: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Run the job with three agents on this machine; returns the figures that `--json` writes.
+    """Run the job with as many agents on this machine as the protocol needs; returns the figures that `--json` writes.
 
     Args:
         rows: None for the breast cancer files that ship, else the size of a synthetic credit case.
@@ -84,19 +85,20 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="argot-demo-") as folder:
         case = breast_cancer() if rows is None else credit(rows, Path(folder))
         console.print(f"\n[bold]{case.title}[/]")
+        names = seated(protocol, ("alice", "bob", "carol"))
+        helps = "carol helps, without data" if len(names) > 2 else "there is nobody else"
         console.print(
-            f"  alice has {case.alice.name}, bob has {case.bob.name} with the label; carol helps, without data\n",
-            soft_wrap=True,
+            f"  alice has {case.alice.name}, bob has {case.bob.name} with the label; {helps}\n", soft_wrap=True
         )
         start = time.perf_counter()
-        with local("alice", "bob", "carol") as federation:
-            alice, bob, carol = federation.parties
+        with local(*names) as federation:
+            bob = federation["bob"]
             device = federation.seat(protocol)
-            ready = job.Step("start three agents", time.perf_counter() - start)
+            ready = job.Step(f"start {len(names)} agents", time.perf_counter() - start)
             screen = Screen(console, quiet)
             screen.done(ready, "one process a party, TLS between them")
             tables = (str(case.alice), str(case.bob))
-            out = job.run(federation, device, (alice, bob, carol), case, screen, tables, epochs, batch_size)
+            out = job.run(federation, device, federation.parties, case, screen, tables, epochs, batch_size)
             seconds, nodes = time.perf_counter() - begin, len(federation.graph)
             screen.step("check only")
             found = job.check(federation, out, case, reveal_to=bob)

@@ -7,7 +7,7 @@ tables, and is no part of the protocol.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +79,7 @@ class Watch:
 def run(
     federation: Federation,
     device: MpcDevice,
-    parties: tuple[Party, Party, Party],
+    parties: Sequence[Party],
     case: Case,
     watch: Watch,
     tables: tuple[str, str],
@@ -89,10 +89,10 @@ def run(
     """The job on two tables.
 
     Args:
-        parties: the owner of the first table, the owner of the second and the label, and the helper.
+        parties: the owner of the first table, the owner of the second and the label, and a helper if there is one.
         tables: the tables' names, or paths, as their agents see them.
     """
-    alice, bob, carol = parties
+    alice, bob, *others = parties
     out = Outcome()
 
     @contextmanager
@@ -109,7 +109,7 @@ def run(
         right = read(bob, tables[1], [case.key, *case.bob_columns, case.label], text=[case.key])
         note(f"{left.shape[0]:,} rows at {alice.name}, {right.shape[0]:,} at {bob.name}")
     with step("join by private set intersection") as note:
-        joined = join(left, right, on=case.key, helper=carol, progress=watch.progress)
+        joined = join(left, right, on=case.key, helper=others[0] if others else None, progress=watch.progress)
         out.intersection = joined.shape[0]
         note(f"{out.intersection:,} rows in both")
     with step("split") as note:
