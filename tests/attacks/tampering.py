@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import numpy as np
 import test_protocols
+from forms import on_pages
 from test_protocols import cases, has, opened, signed
 
 from argot import mpc
@@ -342,7 +343,7 @@ def hiding() -> list[Any]:
 
 def table(cells: Callable[[Any, str], str] = measure) -> str:
     """The table; `cells(form, operation)` is what stands in it."""
-    forms = hiding()
+    forms = [form for form in on_pages() if form.parties > 1]
     lines = [f"| operation | {' | '.join(map(repr, forms))} |", "| --- " * (1 + len(forms)) + "|"]
     for name in cases(24, 5, 6):
         lines.append(f"| `{name}` | {' | '.join(cells(form, name) for form in forms)} |")

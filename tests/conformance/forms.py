@@ -24,6 +24,11 @@ def is_slow(form: Any) -> bool:
     return form.parties > 3 or (is_alone(form) and form.protocol.__name__ == "Semi2k")
 
 
+def on_pages() -> list[Any]:
+    """The forms that pages have a column of: Semi2k alone does what Cheetah does, but for products and own functions."""
+    return [form for form in mpc.forms() if not (is_alone(form) and is_slow(form))]
+
+
 def is_alone(form: Any) -> bool:
     """Whether its correlations come from transfers between pairs of parties."""
     return not form.repeats

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from forms import on_pages
 from functions import FUNCTIONS, MISSING, SECTIONS, Array, Function, Missing
 
 from argot import mpc
@@ -132,7 +133,7 @@ def kinds(function: Function) -> str:
 
 def table(cells: Any = lambda function, protocol: shown(measure(function, protocol))) -> str:
     """The tables; `cells(function, protocol)` is what stands below a protocol."""
-    protocols = list(mpc.forms())
+    protocols = on_pages()
     lines = []
     for title, functions in SECTIONS.items():
         lines += [f"## {title}", "", f"| function | dtypes | {' | '.join(map(repr, protocols))} | note |"]

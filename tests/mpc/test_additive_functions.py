@@ -10,10 +10,10 @@ from test_derived import FRACTION, OF_ANY_SIGN, TRUTH, check, evaluate, general,
 
 from argot import mpc
 from argot.mpc import additive_functions, derived
-from argot.mpc.semi2k import Semi2k
+from argot.mpc.semi2k_dealer import Semi2kDealer
 from argot.runtime.world import Delivery, World
 
-FORMS = [mpc.Form(Semi2k, n + 1, dealer=True) for n in (2, 3, 4, 8)]
+FORMS = [mpc.Form(mpc.load("semi2k"), n + 1, dealer=True) for n in (2, 3, 4, 8)]
 TWO, FOUR = FORMS[0], FORMS[2]
 
 # What docs/reference/accuracy.md says, for 64 bits: (arguments, grid steps, relative error).
@@ -41,7 +41,7 @@ def test_errors_are_as_documented(name, x, steps, relative, form):
 @pytest.mark.parametrize("name", OF_ANY_SIGN)
 def test_they_are_not_the_general_ones(name):
     x = grid(np.linspace(-4, 4, 500))
-    assert getattr(Semi2k, name) is getattr(additive_functions, name)
+    assert getattr(Semi2kDealer, name) is getattr(additive_functions, name)
     assert evaluate(own(name), x, protocol=TWO).tolist() != evaluate(general(name), x, protocol=TWO).tolist()
 
 
