@@ -25,7 +25,7 @@ def is_slow(form: Any) -> bool:
 
 
 def on_pages() -> list[Any]:
-    """The forms that pages have a column of: Semi2k alone does what Cheetah does, but for products and own functions."""
+    """The forms that pages have a column of: Semi2k alone does what Cheetah does, but for products."""
     return [form for form in mpc.forms() if not (is_alone(form) and is_slow(form))]
 
 
