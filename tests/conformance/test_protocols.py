@@ -346,7 +346,7 @@ def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
 def test_a_protocol_declares_its_own_functions(name):
     """Else the costs of the general ones would be taken for theirs."""
     for protocol in mpc.forms():
-        assert not hasattr(protocol, name) or name in operations_of(protocol.protocol)
+        assert not hasattr(protocol, name) or name in operations_of(protocol.kind)
 
 
 def test_an_operation_without_a_cost_is_an_error():
