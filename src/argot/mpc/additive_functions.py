@@ -74,7 +74,7 @@ class Sums(Additive):
 
     @abstractmethod
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:
-        """[z / 2^drop], off by less than 1, from addends of z in Z_2^width, |z| < 2^(width-2)."""
+        """[z / 2^drop], off by at most 1, from addends of z in Z_2^width, |z| < 2^(width-2)."""
 
 
 async def _in_parts(operation: Callable[[Arith], Coroutine[Any, Any, Arith]], x: Arith) -> Arith:

@@ -35,7 +35,7 @@ class Cheetah(Transfers, functions.Sums):
         adversary="semi-honest: follow the program and analyse what they see",
         threshold="safe against either party",
         assumes="ring-LWE and parity with noise at 128 bits, Diffie-Hellman on ristretto255; authenticated channels,"
-        " AES-128 and BLAKE3 as pseudo-random functions",
+        " AES-128 as an ideal cipher, BLAKE3 as a pseudo-random function",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/transfers.md",
     )

@@ -31,10 +31,17 @@ START = 8
 _BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
 """The first byte of a message."""
 
-MOST_AHEAD = 1 << 12
-"""Extensions that a peer may ask for beyond those that there are: more than any operation needs at a time."""
+MOST_AHEAD = 1 << 8
+"""Extensions that a peer may ask for beyond those that there are: half a billion correlations, 8 GB of them."""
 
 _KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
+
+KNOWN = {
+    *(("products", str(k), str(k), str(k)) for k in (32, 64)),
+    *(("products", str(2 * s), str(s), str(s)) for s in (16, 20, 28)),
+    *(("matrices", str(k), str(k)) for k in (32, 64)),
+}
+"""Kinds and widths that operations use: a peer's key of any other is refused."""
 
 
 End = TypeVar("End", ot.Sender, ot.Receiver)
@@ -131,11 +138,15 @@ class Pair(Keepsake):
 
     async def _reached(self, party: Party, row: _Row[Any], stop: int) -> None:
         with self._lock:
-            if self._error is not None:
-                raise self._error
+            self._check()
             future = None if row.end.made >= stop else row.reached(stop)
         if future is not None:
             await party.settled(future)
+
+    def _check(self) -> None:
+        """Raise what has ended the channel."""
+        if self._error is not None:
+            raise self._error.with_traceback(None)
 
     # ---- the channel ------------------------------------------------------------------------------------------------
 
@@ -155,7 +166,6 @@ class Pair(Keepsake):
             case 1:  # _ANSWER
                 self._tell(_FINISH, self._out.end.finish(body))
                 self._ready = True
-                self._extend()
             case 2:  # _FINISH
                 self._into.end.finish(body)
             case 3:  # _MORE
@@ -169,9 +179,9 @@ class Pair(Keepsake):
                 if not self._begun:
                     self._begun = True
                     self._tell(_BEGIN, self._out.end.begin())
-                elif self._ready:
-                    self._extend()
             case 4:  # _EXTENSION
+                if self._into.end.made >= self._asked * self._into.end.gain:
+                    raise FrameError(f"party {self.channel.peer} sent an extension that nobody asked for")
                 self._into.end.extend(body)
                 self._settle(self._into)
             case 5:  # _KEY
@@ -179,11 +189,14 @@ class Pair(Keepsake):
             case other:
                 raise FrameError(f"message {other} of party {self.channel.peer} on the channel of correlations")
 
-    def _extend(self) -> None:
-        while self._extended < self._wanted:
-            self._extended += 1
-            self._tell(_EXTENSION, self._out.end.extend())
-            self._settle(self._out)
+    def work(self) -> bool:
+        """One extension that the peer has asked for."""
+        if not self._ready or self._extended >= self._wanted:
+            return False
+        self._extended += 1
+        self._tell(_EXTENSION, self._out.end.extend())
+        self._settle(self._out)
+        return True
 
     def _tell(self, kind: int, body: bytes) -> None:
         self.channel.send(bytes([kind]) + body)
@@ -198,9 +211,11 @@ class Pair(Keepsake):
         with self._lock:
             self._error = error
             waiting = [future for row in (self._into, self._out) for _, future in row.waiting]
-            waiting += [lattice.met for lattice in self._lattices.values() if not lattice.met.done()]
+            waiting += [lattice.met for lattice in self._lattices.values()]
+            self._into.waiting, self._out.waiting = [], []
         for future in waiting:
-            future.set_exception(error)
+            if not future.done():
+                future.set_exception(error)
 
     # ---- keys of lattice encryption -------------------------------------------------------------------------------
 
@@ -212,8 +227,7 @@ class Pair(Keepsake):
             new = found is None
             if found is None:
                 found = self._lattices[name] = Lattice(kind, widths)
-            if self._error is not None:
-                raise self._error
+            self._check()
         if new:
             text = ",".join(map(str, (kind, *map(int, widths)))).encode()
             self._tell(_KEY, bytes([len(text)]) + text + found.keys.public_key())
@@ -222,17 +236,16 @@ class Pair(Keepsake):
     def _meet(self, body: bytes) -> None:
         length = body[0] if body else 0
         kind, *widths = body[1 : 1 + length].decode("ascii", "replace").split(",")
-        if kind not in _KINDS or len(widths) > 4 or not all(width.isdigit() and len(width) < 4 for width in widths):
+        if (kind, *widths) not in KNOWN:
             raise FrameError(
-                f"party {self.channel.peer} sent a key of another kind", wanted="one of " + ", ".join(_KINDS)
+                f"party {self.channel.peer} sent a key of a kind that no operation uses",
+                wanted="one of " + ", ".join("-".join(name) for name in sorted(KNOWN)),
             )
-        try:
-            found = self._lattice(kind, tuple(map(int, widths)))
-        except (ValueError, TypeError) as error:
-            raise FrameError(f"party {self.channel.peer} sent a key of widths {widths}: {error}") from None
+        found = self._lattice(kind, tuple(map(int, widths)))
+        if found.met.done():
+            raise FrameError(f"party {self.channel.peer} sent a second key of one kind")
         found.keys.meet(body[1 + length :])
-        if not found.met.done():
-            found.met.set_result(None)
+        found.met.set_result(None)
 
 
 class Lattice:

@@ -7,6 +7,7 @@ it, so that memory is bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ Places = tuple[Any, ...]
 Operation = Callable[..., Coroutine[Any, Any, Any]]
 
 
+SHORT = 1 << 12
+"""A rest of fewer elements joins the part before it: few elements may have a form of their own."""
+
+
+def starts(n: int, size: int) -> list[int]:
+    """Where the parts of n elements begin, of `size` each but the last."""
+    found = list(range(0, n, size))
+    return found[:-1] if len(found) > 1 and n - found[-1] < SHORT else found
+
+
 async def side_by_side(
     operation: Operation, shares: Sequence[Arith | Bool], limit: int, size: int, dtype: np.dtype[Any] | None = None
 ) -> Any:
@@ -33,13 +44,14 @@ async def side_by_side(
     flat = [s.reshape((n,)) for s in shares]
     whole = _Whole(n, dtype)
 
-    async def piece(start: int) -> None:
-        stop = min(start + size, n)
+    begins = starts(n, size)
+
+    async def piece(start: int, stop: int) -> None:
         pieces = [_piece(s, start, stop) for s in flat]
         made = await (operation(*pieces) if dtype is None else operation(*pieces, whole.places(start, stop)))
         whole.put(start, stop, made)
 
-    await gather(*(piece(start) for start in range(0, n, size)), limit=limit)
+    await gather(*(piece(*ends) for ends in pairwise([*begins, n])), limit=limit)
     return whole.share.reshape(shape)
 
 

@@ -36,7 +36,7 @@ class Semi2k(Transfers):
         adversary="semi-honest: follow the program, join and analyse what they see",
         threshold="safe against all parties but one",
         assumes="ring-LWE and parity with noise at 128 bits, Diffie-Hellman on ristretto255; authenticated channels,"
-        " AES-128 and BLAKE3 as pseudo-random functions",
+        " AES-128 as an ideal cipher, BLAKE3 as a pseudo-random function",
         leaks="program, shapes, bounds; what is revealed; of a revealed truncated value one bit on what was dropped",
         note="src/argot/mpc/transfers.md",
     )

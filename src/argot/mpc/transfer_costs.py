@@ -14,6 +14,7 @@ from math import isqrt
 from .._core import ot, rlwe
 from ..runtime.meter import Chains
 from . import adder
+from .parts import starts
 
 PART = 1 << 14
 """Elements of a part of a large array: two ciphertexts, and some million transfers for a comparison."""
@@ -131,14 +132,16 @@ def order_rounds(w: int, n: int, m: int) -> Chains:
 
 
 def _count(n: int) -> int:
-    return -(-int(n) // PART)
+    return len(starts(int(n), PART))
 
 
 def _over_parts(n: int, cost: Callable[[int], int]) -> int:
     """The cost of all parts of n elements."""
-    n = int(n)
-    full, rest = divmod(n, PART)
-    return full * cost(PART) + (cost(rest) if rest else 0)
+    begins = starts(int(n), PART)
+    if not begins:
+        return 0
+    last = cost(int(n) - begins[-1])
+    return (len(begins) - 1) * cost(PART) + last if len(begins) > 1 else last
 
 
 def scaled_bytes(k: int, n: int, width: int, shift: int) -> int:

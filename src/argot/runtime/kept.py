@@ -22,6 +22,9 @@ from ..errors import ArgotError, PartyError, PartyLost
 
 K = TypeVar("K", bound="Keepsake")
 
+_QUEUED = 4  # messages without room above which no more are made
+_STUCK_SECONDS = 0.01  # after which a channel looks for room again
+
 
 class Channel(Protocol):
     """To one peer, for one kind of object."""
@@ -48,6 +51,11 @@ class Keepsake(ABC):
     @abstractmethod
     def handle(self, message: bytes) -> None:
         """A message of the peer. What it raises ends everything that waits, by `fail`."""
+
+    def work(self) -> bool:
+        """Do one piece of what messages have asked for; whether there was any. Between two of them what was sent
+        leaves, and what came is handled."""
+        return False
 
     @abstractmethod
     def fail(self, error: ArgotError) -> None:
@@ -144,11 +152,14 @@ class _LinkChannel:
         assert self._made is not None
         try:
             while not self._closed:
-                while self._outgoing:
-                    message = self._outgoing.popleft()
-                    self.sent += len(message)  # before anybody can have it, and end a run for that
-                    self._link.send(self._name, self._address, [message])
-                for _, message in self._inbox.take(None):
+                # What there is no room for waits here, and what comes is taken meanwhile: else two threads that both
+                # send much could wait for each other.
+                while self._outgoing and self._link.room(self._name, self._address):
+                    outgoing = self._outgoing.popleft()
+                    self.sent += len(outgoing)  # before anybody can have it, and end a run for that
+                    self._link.send(self._name, self._address, [outgoing])
+                working = len(self._outgoing) < _QUEUED and self._made.work()
+                for _, message in self._inbox.take(0.0 if working else _STUCK_SECONDS if self._outgoing else None):
                     if message is None:
                         raise PartyLost(f"{self._name} is gone", party=self._name)
                     self._made.handle(bytes(message))

@@ -415,7 +415,10 @@ class _WorldKept(Kept):
         try:
             while self.mail:
                 sender, receiver, kind, message = self.mail.popleft()
-                self.every[receiver].get(sender, kind).handle(message)
+                keepsake = self.every[receiver].get(sender, kind)
+                keepsake.handle(message)
+                while keepsake.work():
+                    pass
         finally:
             first.delivering = False
 
