@@ -175,6 +175,23 @@ class Additive(Protocol):
         for rank in sorted(ranks - {self.party.rank}):
             self.party.send(rank, part)
 
+    # ---- products that are truncated ------------------------------------------------------------------------------
+
+    @cost("mul() + trunc()")
+    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """[floor(x y / 2^d)] + {0, 1}"""
+        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
+
+    @cost("square() + trunc()")
+    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        return await self.trunc(await self.square(x), self.fraction_bits if d is None else d)
+
+    @cost("matmul() + trunc()")
+    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
+
     # ---- products of bits, and what is made of them ---------------------------------------------------------------
 
     @abstractmethod

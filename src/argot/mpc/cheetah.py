@@ -13,12 +13,11 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from .._core import ring, rlwe
+from .._core import ring
 from ..runtime import cost, gather
 from . import additive_functions as functions
 from . import transfer_costs as costs
 from .bits import Bits
-from .pair import messages_of
 from .protocol import About, Arith, Array, full
 from .sums import U64, Sum, low_bits
 from .transfers import Transfers
@@ -75,25 +74,12 @@ class Cheetah(Transfers, functions.Sums):
             return ring.sub(found, rest)
         cut = costs.halves(n)[0]
         asks = p.rank == 1
+        widths = costs.factor_ring(size), size, size
         parts = await gather(
-            self._factors_one_way(lifted[:cut], size, asks), self._factors_one_way(lifted[cut:], size, not asks)
+            self._encrypted_products(peer, lifted[:cut], asks, *widths),
+            self._encrypted_products(peer, lifted[cut:], not asks, *widths),
         )
         return ring.sub(np.concatenate(parts), rest)
-
-    async def _factors_one_way(self, own: Array, size: int, asks: bool) -> Array:
-        """Products of numbers below 2^size, by lattice encryption, of which one party asks for all."""
-        p, peer, n = self.party, 1 - self.party.rank, own.size
-        keys = await self._pair(peer).lattice(p, "products", costs.factor_ring(size), size, size)
-        up, down = keys.sizes(n)
-        found: Array
-        with messages_of(peer):
-            if asks:
-                p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
-                found = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
-                return found
-            answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
-        p.send(peer, answer, head=rlwe.HEADER)
-        return found
 
     @cost(rounds="costs.asked(2)", bits="costs.scaled_bits(k, n, 1, width - drop)")
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:

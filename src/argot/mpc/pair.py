@@ -17,7 +17,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from .._core import ot, rlwe
@@ -252,10 +251,5 @@ class Lattice:
     """Keys of one kind, and whether the peer's public key is here."""
 
     def __init__(self, kind: str, widths: tuple[Any, ...]) -> None:
-        self.kind, self.widths = kind, widths
+        self.keys: Any = _KINDS[kind](*widths)
         self.met: Future[None] = Future()
-        self.keys  # noqa: B018  # widths that cannot be are refused here
-
-    @cached_property
-    def keys(self) -> Any:
-        return _KINDS[self.kind](*self.widths)

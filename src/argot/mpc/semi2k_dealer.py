@@ -121,21 +121,6 @@ class Semi2kDealer(Ordered, functions.Sums):
         z = await p.compute(ring.cross_matmul, a, e, b, ring.sub(f, b), cost_ns=work / 10)
         return Arith((ring.add(await product(), z),))
 
-    @cost("mul() + trunc()")
-    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """[floor(x y / 2^d)] + {0, 1}"""
-        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
-
-    @cost("square() + trunc()")
-    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.square(x), self.fraction_bits if d is None else d)
-
-    @cost("matmul() + trunc()")
-    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
-
     # ---- truncation -----------------------------------------------------------------------------------------------
 
     @cost(rounds="1 if d else 0", bits=f"(2 + d * dealt if members == 2 else {OPENED} + (k + d) * dealt) if d else 0")

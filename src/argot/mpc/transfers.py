@@ -4,7 +4,7 @@ What every pair of parties has between runs is `Pair`: a long row of correlated 
 On them stand three kinds of product of what one party knows and what another knows, as parts that add up to it:
 
 * `_scaled`    bits of one times numbers of the other: a correlated transfer a bit (Gilboa, CRYPTO 1999)
-* `_met`       bits times bits, of random ones: no message (triples from the pads of transfers)
+* `lots.py`    bits times bits, of random ones: no message (triples from the pads of transfers)
 * `_cross`     numbers times numbers: many by lattice encryption, few by `_scaled`, bit by bit
 
 A product of shared values is the sum of such products over all ordered pairs, and of what each party computes alone.
@@ -140,16 +140,22 @@ class Transfers(Ordered):
             width = self.k - 1
             bits = Bits.from_ring(x, width) if asks else None
             return await self._scaled(peer, bits, None if asks else x, width, 1, n)
+        return ring.shl(await self._encrypted_products(peer, x, asks, self.k, self.k, self.k), 1)
+
+    @_names_peer
+    async def _encrypted_products(self, peer: int, own: Array, asks: bool, *widths: int) -> Array:
+        """This party's part of x x', by lattice encryption of these widths: one of the two asks for all products."""
         p = self.party
-        keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
-        up, down = keys.sizes(n)
+        keys = await self._pair(peer).lattice(p, "products", *widths)
+        up, down = keys.sizes(own.size)
+        found: Array
         if asks:
-            p.send(peer, await p.compute(keys.request, x), head=rlwe.HEADER)
-            found = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
+            p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
+            found = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
         else:
-            answer, found = await p.compute(keys.answer, await p.recv(peer, up), x)
+            answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
             p.send(peer, answer, head=rlwe.HEADER)
-        return ring.shl(found, 1)
+        return found
 
     @_names_peer
     async def _cross_matmul(self, peer: int, x: Array, y: Array) -> Array:
@@ -224,21 +230,6 @@ class Transfers(Ordered):
         if len(found) == 1:
             return found[0].reshape((*lead, m, columns))
         return Arith((np.stack([z.parts[0] for z in found]).reshape((*lead, m, columns)),))
-
-    @cost("mul() + trunc()")
-    async def mul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """[floor(x y / 2^d)] + {0, 1}"""
-        return await self.trunc(await self.mul(x, y), self.fraction_bits if d is None else d)
-
-    @cost("square() + trunc()")
-    async def square_trunc(self, x: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.square(x), self.fraction_bits if d is None else d)
-
-    @cost("matmul() + trunc()")
-    async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
-        """As `mul_trunc`."""
-        return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
 
     # ---- truncation -----------------------------------------------------------------------------------------------
 
