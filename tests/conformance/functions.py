@@ -813,7 +813,7 @@ def batch_norm(x: Any, scale: Any, shift: Any) -> Any:
 ACTIVATIONS: list[tuple[Callable[..., Any], float]] = [
     (nn.relu, 0.0), (nn.relu6, 0.0), (nn.sigmoid, 1e-4), (nn.softplus, 1e-4), (nn.log_sigmoid, 1e-4), (nn.silu, 5e-4),
     (nn.elu, 1e-4), (nn.selu, 1e-4), (nn.celu, 1e-4), (nn.leaky_relu, FEW), (nn.hard_tanh, 0.0), (nn.hard_sigmoid, FEW),
-    (nn.hard_silu, FEW), (nn.soft_sign, FEW), (nn.squareplus, 1e-4), (nn.mish, 1e-3), (nn.sparse_plus, 1e-4),
+    (nn.hard_silu, FEW), (nn.soft_sign, 2 * FEW), (nn.squareplus, 1e-4), (nn.mish, 1e-3), (nn.sparse_plus, 1e-4),
     (nn.sparse_sigmoid, FEW),
 ]  # fmt: skip
 
