@@ -17,7 +17,9 @@ from forms import is_alone, is_slow
 from argot import mpc
 from argot.errors import ProgramError
 from argot.mpc import derived
+from argot.mpc import transfer_costs as costs
 from argot.mpc.bits import Bits
+from argot.mpc.cheetah import Cheetah
 from argot.mpc.few import few
 from argot.mpc.plain import Plain
 from argot.mpc.protocol import RINGS, Arith, Bool, Protocol, index_bits
@@ -330,6 +332,12 @@ def test_declared_costs_of_large_arrays(protocol, monkeypatch):
     """Above sizes at which operations take another form or run in parts."""
     monkeypatch.setitem(globals(), "N", (1 << 17) + 64)
     check_all(protocol, 64, 30, 18, 20, 3)
+
+
+def test_declared_costs_of_long_signs(monkeypatch):
+    """Of all that compares, where signs are made bit by bit."""
+    monkeypatch.setattr(costs, "LONG", 1)
+    check_all(Cheetah, 64, 30, 18, 20, 3)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)

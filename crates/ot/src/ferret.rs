@@ -17,7 +17,8 @@
 use crate::code::Code;
 use crate::cots::MOST;
 use crate::error::length;
-use crate::memory::{split_off, zeros, Blocks};
+use crate::memory::{cut, split_off, zeros, Blocks};
+use crate::words::{Hashes, WORD};
 use crate::{random, tree, Error, Params, ReceiverCots, SenderCots, Session};
 use argot_prf::Stream;
 use rayon::prelude::*;
@@ -59,54 +60,171 @@ impl Extension {
 
     /// `q` are [`Params::need`] blocks; gives [`Params::n`] new ones, and the message.
     pub(crate) fn send(&mut self, delta: u128, q: &[u128]) -> Result<(Blocks, Vec<u8>), Error> {
-        let roots = Stream::new(&*random::<16>()?);
         let key = self.next_key();
+        let trees = self.growing(key, delta, q)?;
         let (leaves, depth) = (self.params.leaves(), self.params.depth());
-        let (secret, of_trees) = q.split_at(self.params.k());
         let mut out = zeros(self.params.n());
         let mut message = vec![0; self.params.message_len()];
-        let trees = out
+        let rows = out
             .par_chunks_exact_mut(leaves)
-            .zip(message.par_chunks_exact_mut(depth * tree::SUM))
-            .zip(of_trees.par_chunks_exact(depth));
-        each(self.threads, trees, |i, ((out, sums), q)| {
-            let mut root = Zeroizing::new([0; 16]);
-            roots.fill_at(16 * i as u64, &mut root[..]);
-            tree::grow(
-                key,
-                i as u64,
-                delta,
-                u128::from_le_bytes(*root),
-                q,
-                sums,
-                out,
-            );
-            self.code.add(secret, (i * leaves) as u64, out);
+            .zip(message.par_chunks_exact_mut(depth * tree::SUM));
+        each(self.threads, rows, |i, (rows, sums)| {
+            trees.grow(i, sums, rows)
         });
         Ok((out, message))
+    }
+
+    /// As [`Extension::send`], but the rows of all trees except the last ones, number `first` and on, become products in
+    /// the cache: gives [`Params::word_gain`] blocks of them, and the rows of [`Params::kept_trees`].
+    pub(crate) fn send_words(
+        &mut self,
+        delta: u128,
+        q: &[u128],
+        first: u64,
+    ) -> Result<(Blocks, Blocks, Vec<u8>), Error> {
+        let hashes = Hashes::new(&self.session);
+        let key = self.next_key();
+        let trees = self.growing(key, delta, q)?;
+        let (leaves, depth) = (self.params.leaves(), self.params.depth());
+        let mut message = vec![0; self.params.message_len()];
+        let (of_words, of_kept) = message.split_at_mut(self.hashed() * depth * tree::SUM);
+        let mut words = zeros(self.params.word_gain());
+        let parts = words
+            .par_chunks_exact_mut(leaves / WORD)
+            .zip(of_words.par_chunks_exact_mut(depth * tree::SUM));
+        each_with(self.threads, leaves, parts, |i, rows, (words, sums)| {
+            trees.grow(i, sums, rows);
+            hashes.of_sender(delta, first + (i * leaves) as u64, rows, words);
+        });
+        let mut kept = zeros(self.params.kept_trees() * leaves);
+        let parts = kept
+            .par_chunks_exact_mut(leaves)
+            .zip(of_kept.par_chunks_exact_mut(depth * tree::SUM));
+        each(self.threads, parts, |i, (rows, sums)| {
+            trees.grow(self.hashed() + i, sums, rows);
+        });
+        Ok((words, kept, message))
     }
 
     /// `t` are [`Params::need`] blocks; gives [`Params::n`] new ones.
     pub(crate) fn receive(&mut self, t: &[u128], message: &[u8]) -> Result<Blocks, Error> {
         length("Ferret extension", message.len(), self.params.message_len())?;
         let key = self.next_key();
-        let (leaves, depth) = (self.params.leaves(), self.params.depth());
-        let (secret, of_trees) = t.split_at(self.params.k());
+        let trees = self.growing_again(key, t, message);
         let mut out = zeros(self.params.n());
-        let trees = out
-            .par_chunks_exact_mut(leaves)
-            .zip(message.par_chunks_exact(depth * tree::SUM))
-            .zip(of_trees.par_chunks_exact(depth));
-        each(self.threads, trees, |i, ((out, sums), t)| {
-            tree::regrow(key, i as u64, t, sums, out);
-            self.code.add(secret, (i * leaves) as u64, out);
-        });
+        let rows = out.par_chunks_exact_mut(self.params.leaves());
+        each(self.threads, rows, |i, rows| trees.grow(i, rows));
         Ok(out)
+    }
+
+    /// As [`Extension::send_words`].
+    pub(crate) fn receive_words(
+        &mut self,
+        t: &[u128],
+        message: &[u8],
+        first: u64,
+    ) -> Result<(Blocks, Blocks), Error> {
+        let hashes = Hashes::new(&self.session);
+        length("Ferret extension", message.len(), self.params.message_len())?;
+        let key = self.next_key();
+        let trees = self.growing_again(key, t, message);
+        let leaves = self.params.leaves();
+        let mut words = zeros(self.params.word_gain());
+        let parts = words.par_chunks_exact_mut(leaves / WORD);
+        each_with(self.threads, leaves, parts, |i, rows, words| {
+            trees.grow(i, rows);
+            hashes.of_receiver(first + (i * leaves) as u64, rows, words);
+        });
+        let mut kept = zeros(self.params.kept_trees() * leaves);
+        let parts = kept.par_chunks_exact_mut(leaves);
+        each(self.threads, parts, |i, rows| {
+            trees.grow(self.hashed() + i, rows);
+        });
+        Ok((words, kept))
+    }
+
+    /// Trees of which products are made.
+    fn hashed(&self) -> usize {
+        self.params.t() - self.params.kept_trees()
+    }
+
+    fn growing<'a>(&'a self, key: u128, delta: u128, q: &'a [u128]) -> Result<Growing<'a>, Error> {
+        let roots = Stream::new(&*random::<16>()?);
+        let (secret, of_trees) = q.split_at(self.params.k());
+        Ok(Growing {
+            key,
+            code: &self.code,
+            roots,
+            delta,
+            secret,
+            of_trees,
+            depth: self.params.depth(),
+        })
+    }
+
+    fn growing_again<'a>(
+        &'a self,
+        key: u128,
+        t: &'a [u128],
+        message: &'a [u8],
+    ) -> GrowingAgain<'a> {
+        let (secret, of_trees) = t.split_at(self.params.k());
+        GrowingAgain {
+            key,
+            code: &self.code,
+            message,
+            secret,
+            of_trees,
+            depth: self.params.depth(),
+        }
     }
 }
 
-/// `work` on every tree with its number, on one thread or on as many of the pool's as given. A tree and its
-/// part of the code are done together, while its leaves are in cache.
+/// The sender's trees of one extension. A tree and its part of the code are done together, while its leaves are in cache.
+struct Growing<'a> {
+    key: u128,
+    code: &'a Code,
+    roots: Stream,
+    delta: u128,
+    secret: &'a [u128],
+    of_trees: &'a [u128],
+    depth: usize,
+}
+
+impl Growing<'_> {
+    /// Tree `i`: what the receiver needs of it, and its rows.
+    fn grow(&self, i: usize, sums: &mut [u8], rows: &mut [u128]) {
+        let mut root = Zeroizing::new([0; 16]);
+        self.roots.fill_at(16 * i as u64, &mut root[..]);
+        let q = &self.of_trees[i * self.depth..(i + 1) * self.depth];
+        let root = u128::from_le_bytes(*root);
+        tree::grow(self.key, i as u64, self.delta, root, q, sums, rows);
+        self.code.add(self.secret, (i * rows.len()) as u64, rows);
+    }
+}
+
+/// The receiver's.
+struct GrowingAgain<'a> {
+    key: u128,
+    code: &'a Code,
+    message: &'a [u8],
+    secret: &'a [u128],
+    of_trees: &'a [u128],
+    depth: usize,
+}
+
+impl GrowingAgain<'_> {
+    /// Tree `i`: its rows.
+    fn grow(&self, i: usize, rows: &mut [u128]) {
+        let t = &self.of_trees[i * self.depth..(i + 1) * self.depth];
+        let length = self.depth * tree::SUM;
+        let sums = &self.message[i * length..(i + 1) * length];
+        tree::regrow(self.key, i as u64, t, sums, rows);
+        self.code.add(self.secret, (i * rows.len()) as u64, rows);
+    }
+}
+
+/// `work` on every tree with its number, on one thread or on as many of the pool's as given.
 fn each<T: Send>(
     threads: usize,
     trees: impl IndexedParallelIterator<Item = T>,
@@ -119,9 +237,23 @@ fn each<T: Send>(
         .for_each(|(i, tree)| work(i, tree));
 }
 
+/// As [`each`], with room for the rows of a tree, which is wiped at the end.
+fn each_with<T: Send>(
+    threads: usize,
+    leaves: usize,
+    trees: impl IndexedParallelIterator<Item = T>,
+    work: impl Fn(usize, &mut [u128], T) + Sync + Send,
+) {
+    let count = trees.len();
+    trees
+        .enumerate()
+        .with_min_len(count.div_ceil(threads.max(1)))
+        .for_each_init(|| zeros(leaves), |rows, (i, tree)| work(i, rows, tree));
+}
+
 /// Refused where one more extension would pass the last number of a session.
-fn room_for(made: u64, params: &Params) -> Result<(), Error> {
-    if made + params.gain() as u64 > MOST {
+fn room_for(made: u64, gain: usize) -> Result<(), Error> {
+    if made + gain as u64 > MOST {
         return Err(Error::Exhausted { made });
     }
     Ok(())
@@ -168,13 +300,30 @@ impl Sender {
 
     /// [`Params::gain`] more correlations, and the message to the receiver.
     pub fn extend(&mut self) -> Result<(SenderCots, Vec<u8>), Error> {
-        room_for(self.made, self.params())?;
+        room_for(self.made, self.params().gain())?;
         let (mut all, message) = self.extension.send(*self.delta, &self.reserve)?;
         let gain = self.params().gain();
         self.reserve = split_off(&mut all, gain);
         let cots = SenderCots::new(&self.session, *self.delta, self.made, all);
         self.made += gain as u64;
         Ok((cots, message))
+    }
+
+    /// [`Params::word_gain`] blocks of products ([`crate::words`]), and the message to the receiver.
+    pub(crate) fn extend_words(&mut self) -> Result<(Blocks, Vec<u8>), Error> {
+        let gain = self.params().word_gain() * WORD;
+        room_for(self.made, gain)?;
+        let (words, reserve, message) =
+            self.extension
+                .send_words(*self.delta, &self.reserve, self.made)?;
+        self.keep(reserve);
+        self.made += gain as u64;
+        Ok((words, message))
+    }
+
+    fn keep(&mut self, mut reserve: Blocks) {
+        cut(&mut reserve, self.params().need());
+        self.reserve = reserve;
     }
 }
 
@@ -195,12 +344,29 @@ impl Receiver {
 
     /// The other side of the same correlations, from the sender's message.
     pub fn extend(&mut self, message: &[u8]) -> Result<ReceiverCots, Error> {
-        room_for(self.made, self.params())?;
+        room_for(self.made, self.params().gain())?;
         let mut all = self.extension.receive(&self.reserve, message)?;
         let gain = self.params().gain();
         self.reserve = split_off(&mut all, gain);
         let cots = ReceiverCots::new(&self.session, self.made, all);
         self.made += gain as u64;
         Ok(cots)
+    }
+
+    /// As [`Sender::extend_words`].
+    pub(crate) fn extend_words(&mut self, message: &[u8]) -> Result<Blocks, Error> {
+        let gain = self.params().word_gain() * WORD;
+        room_for(self.made, gain)?;
+        let (words, reserve) = self
+            .extension
+            .receive_words(&self.reserve, message, self.made)?;
+        self.keep(reserve);
+        self.made += gain as u64;
+        Ok(words)
+    }
+
+    fn keep(&mut self, mut reserve: Blocks) {
+        cut(&mut reserve, self.params().need());
+        self.reserve = reserve;
     }
 }

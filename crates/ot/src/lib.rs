@@ -12,7 +12,8 @@
 //! 4. [`transfer`] and [`triples`] spend correlations: strings, sums, chosen messages, products of bits.
 //! 5. [`stock`]: correlations made ahead, in a file from which none comes twice; [`pool`]: in memory, taken from at any place.
 //! 6. [`planes`] and [`digits`] spend correlations on arrays: products of bits, bits times numbers, leaves of comparisons.
-//! 7. [`permute`] spends one on each switch of a [`network`]: rows in an order that one party chose.
+//! 7. [`words`]: products of bits alone, of which 64 take the room of one correlation; a pool makes either.
+//! 8. [`permute`] spends one on each switch of a [`network`]: rows in an order that one party chose.
 //!
 //! The lowest bit of `delta` is 1 and that of every `q_i` is 0, so that `b_i` is the lowest bit of `t_i` and needs no
 //! memory of its own. It leaves 127 secret bits in `delta`; to search them takes 2^127 calls of AES.
@@ -40,6 +41,7 @@ pub mod stock;
 pub mod transfer;
 mod tree;
 pub mod triples;
+pub mod words;
 
 pub use cots::{ReceiverCots, SenderCots};
 pub use error::Error;

@@ -130,6 +130,12 @@ pub(crate) fn split_off(blocks: &mut Blocks, at: usize) -> Blocks {
     rest
 }
 
+/// The first `n` blocks alone; the others are wiped.
+pub(crate) fn cut(blocks: &mut Blocks, n: usize) {
+    blocks[n..].zeroize();
+    blocks.truncate(n);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Sizes of Ferret's extensions.
 
 use crate::estimate::Estimate;
+use crate::words::WORD;
 use crate::Error;
 
 /// What every size must withstand: operations, as a base 2 logarithm.
@@ -40,14 +41,14 @@ impl Params {
         t: 918,
     };
 
-    /// `n / t` must be a power of two, 32 at least. Sizes for which an attack of less than 2^128 operations is published, or
+    /// `n / t` must be a power of two, 64 at least. Sizes for which an attack of less than 2^128 operations is published, or
     /// conceivable ([`Estimate::pooled`]), are refused.
     pub fn new(n: usize, k: usize, t: usize) -> Result<Params, Error> {
         let params = Params { n, k, t };
-        let fits = t > 0 && n.is_multiple_of(t) && (n / t).is_power_of_two() && n / t >= 32;
+        let fits = t > 0 && n.is_multiple_of(t) && (n / t).is_power_of_two() && n / t >= WORD;
         if !fits || n >= 1 << 31 {
             return Err(Error::Shape(format!(
-                "n = {n}, t = {t}: n must be t times a power of two, 32 at least, and below 2^31"
+                "n = {n}, t = {t}: n must be t times a power of two, 64 at least, and below 2^31"
             )));
         }
         if k <= t || k >= n || params.need() >= n {
@@ -95,6 +96,16 @@ impl Params {
     /// Correlations that it gives, beside those for the next.
     pub fn gain(&self) -> usize {
         self.n - self.need()
+    }
+
+    /// Whole trees that the next extension starts from, where the rest becomes products at once.
+    pub(crate) fn kept_trees(&self) -> usize {
+        self.need().div_ceil(self.leaves())
+    }
+
+    /// Blocks of 64 products that it gives where it makes products ([`crate::words`]).
+    pub fn word_gain(&self) -> usize {
+        (self.t - self.kept_trees()) * self.leaves() / WORD
     }
 
     /// Bytes of the sender's message, the only one.

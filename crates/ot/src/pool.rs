@@ -18,6 +18,7 @@ use crate::ferret::{Receiver, Sender};
 use crate::memory::{room, Blocks};
 use crate::params::Plan;
 use crate::setup::{answer_len, last_len, ReceiverSetup, SenderSetup};
+use crate::words::halves;
 use crate::{error::length, Error, ReceiverCots, SenderCots, Session};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,11 +33,40 @@ pub fn extension_len(plan: &Plan) -> usize {
     NUMBER + plan.last().message_len()
 }
 
+/// What extensions of a pool become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Makes {
+    /// Blocks, one for each correlation.
+    Correlations,
+    /// Products of bits, one block for each 64 ([`crate::words`]): numbers count these blocks.
+    Products,
+}
+
+impl Makes {
+    /// What an extension adds.
+    fn gain(self, plan: &Plan) -> usize {
+        match self {
+            Makes::Correlations => plan.last().gain(),
+            Makes::Products => plan.last().word_gain(),
+        }
+    }
+
+    fn check(self, want: Makes) -> Result<(), Error> {
+        if self == want {
+            return Ok(());
+        }
+        Err(Error::Shape(format!(
+            "a pool of {self:?}; wanted one of {want:?}"
+        )))
+    }
+}
+
 /// The side that holds `delta`.
 pub struct SenderPool {
     session: Session,
     plan: Plan,
     threads: usize,
+    makes: Makes,
     stage: Mutex<SenderStage>,
     store: Mutex<Store>,
 }
@@ -46,6 +76,7 @@ pub struct ReceiverPool {
     session: Session,
     plan: Plan,
     threads: usize,
+    makes: Makes,
     stage: Mutex<ReceiverStage>,
     store: Mutex<Store>,
 }
@@ -88,11 +119,12 @@ impl ReceiverStage {
 
 impl SenderPool {
     /// `threads` are those that extensions take of the pool of threads.
-    pub fn new(session: Session, plan: Plan, threads: usize) -> SenderPool {
+    pub fn new(session: Session, plan: Plan, threads: usize, makes: Makes) -> SenderPool {
         SenderPool {
             session,
             plan,
             threads,
+            makes,
             stage: Mutex::new(SenderStage::New),
             store: Mutex::default(),
         }
@@ -102,7 +134,12 @@ impl SenderPool {
         &self.plan
     }
 
-    /// Correlations made so far, taken or not.
+    /// What an extension adds to [`SenderPool::made`].
+    pub fn gain(&self) -> usize {
+        self.makes.gain(&self.plan)
+    }
+
+    /// Correlations, or blocks of products, made so far, taken or not.
     pub fn made(&self) -> u64 {
         lock(&self.store).made
     }
@@ -139,29 +176,41 @@ impl SenderPool {
         let SenderStage::Ready(sender) = &mut *stage else {
             return Err(out_of_turn("extend", stage.name()));
         };
-        let (cots, sums) = sender.extend()?;
-        let first = cots.first();
-        let mut store = lock(&self.store);
-        store.delta = cots.delta;
-        store.put(cots.run.into_blocks());
+        let (blocks, sums) = match self.makes {
+            Makes::Correlations => {
+                let (cots, sums) = sender.extend()?;
+                lock(&self.store).delta = cots.delta;
+                (cots.run.into_blocks(), sums)
+            }
+            Makes::Products => sender.extend_words()?,
+        };
+        let first = lock(&self.store).put(blocks);
         Ok([&first.to_le_bytes()[..], &sums].concat())
     }
 
     /// Correlations number `start` to `start + n`, over any number of extensions.
     pub fn take(&self, start: u64, n: usize) -> Result<SenderCots, Error> {
+        self.makes.check(Makes::Correlations)?;
         let mut store = lock(&self.store);
         let blocks = store.take(start, n)?;
         Ok(SenderCots::new(&self.session, *store.delta, start, blocks))
+    }
+
+    /// Of blocks `start` to `start + n` of products the words `(b, u)`, over any number of extensions.
+    pub fn take_words(&self, start: u64, n: usize) -> Result<(Vec<u64>, Vec<u64>), Error> {
+        self.makes.check(Makes::Products)?;
+        Ok(halves(&lock(&self.store).take(start, n)?))
     }
 }
 
 impl ReceiverPool {
     /// As [`SenderPool::new`].
-    pub fn new(session: Session, plan: Plan, threads: usize) -> ReceiverPool {
+    pub fn new(session: Session, plan: Plan, threads: usize, makes: Makes) -> ReceiverPool {
         ReceiverPool {
             session,
             plan,
             threads,
+            makes,
             stage: Mutex::new(ReceiverStage::New),
             store: Mutex::default(),
         }
@@ -169,6 +218,11 @@ impl ReceiverPool {
 
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// As [`SenderPool::gain`].
+    pub fn gain(&self) -> usize {
+        self.makes.gain(&self.plan)
     }
 
     /// As [`SenderPool::made`].
@@ -221,15 +275,25 @@ impl ReceiverPool {
         if got != want {
             return Err(Error::OutOfOrder { got, want });
         }
-        let cots = receiver.extend(sums)?;
-        lock(&self.store).put(cots.run.into_blocks());
+        let blocks = match self.makes {
+            Makes::Correlations => receiver.extend(sums)?.run.into_blocks(),
+            Makes::Products => receiver.extend_words(sums)?,
+        };
+        lock(&self.store).put(blocks);
         Ok(())
     }
 
     /// As [`SenderPool::take`].
     pub fn take(&self, start: u64, n: usize) -> Result<ReceiverCots, Error> {
+        self.makes.check(Makes::Correlations)?;
         let blocks = lock(&self.store).take(start, n)?;
         Ok(ReceiverCots::new(&self.session, start, blocks))
+    }
+
+    /// As [`SenderPool::take_words`], `(a, v)` with `u ^ v = a & b`.
+    pub fn take_words(&self, start: u64, n: usize) -> Result<(Vec<u64>, Vec<u64>), Error> {
+        self.makes.check(Makes::Products)?;
+        Ok(halves(&lock(&self.store).take(start, n)?))
     }
 }
 
@@ -260,10 +324,12 @@ struct Segment {
 }
 
 impl Store {
-    fn put(&mut self, blocks: Blocks) {
+    /// Gives the number of the first.
+    fn put(&mut self, blocks: Blocks) -> u64 {
         let (first, left) = (self.made, blocks.len());
         self.made += left as u64;
         self.segments.insert(first, Segment { blocks, left });
+        first
     }
 
     fn take(&mut self, start: u64, n: usize) -> Result<Blocks, Error> {

@@ -1,13 +1,17 @@
 //! A pool on each side: set-up, extensions, and correlations taken at any place.
 
 use argot_ot::params::Plan;
-use argot_ot::pool::{extension_len, ReceiverPool, SenderPool};
+use argot_ot::pool::{extension_len, Makes, ReceiverPool, SenderPool};
 use argot_ot::{Error, Session};
 
 fn sides(plan: Plan) -> (SenderPool, ReceiverPool) {
+    sides_of(plan, Makes::Correlations)
+}
+
+fn sides_of(plan: Plan, makes: Makes) -> (SenderPool, ReceiverPool) {
     let session = Session::new(&[3; 32], 1);
-    let sender = SenderPool::new(session, plan.clone(), 2);
-    let receiver = ReceiverPool::new(session, plan, 2);
+    let sender = SenderPool::new(session, plan.clone(), 2, makes);
+    let receiver = ReceiverPool::new(session, plan, 2, makes);
     let answer = receiver.answer(&sender.begin().unwrap()).unwrap();
     receiver.finish(&sender.finish(&answer).unwrap()).unwrap();
     (sender, receiver)
@@ -96,8 +100,8 @@ fn none_is_taken_twice_or_before_it_is_made() {
 fn steps_out_of_turn_and_wrong_lengths_are_refused() {
     let plan = Plan::large();
     let session = Session::new(&[3; 32], 1);
-    let sender = SenderPool::new(session, plan.clone(), 1);
-    let receiver = ReceiverPool::new(session, plan.clone(), 1);
+    let sender = SenderPool::new(session, plan.clone(), 1, Makes::Correlations);
+    let receiver = ReceiverPool::new(session, plan.clone(), 1, Makes::Correlations);
     let refused =
         |error: Option<Error>| assert!(matches!(error, Some(Error::OutOfTurn { .. })), "{error:?}");
     let short =
@@ -135,8 +139,8 @@ fn steps_out_of_turn_and_wrong_lengths_are_refused() {
 #[test]
 fn a_set_up_with_bytes_that_are_no_points_fails_for_good() {
     let session = Session::new(&[4; 32], 0);
-    let receiver = ReceiverPool::new(session, Plan::small(), 1);
-    let sender = SenderPool::new(session, Plan::small(), 1);
+    let receiver = ReceiverPool::new(session, Plan::small(), 1, Makes::Correlations);
+    let sender = SenderPool::new(session, Plan::small(), 1, Makes::Correlations);
     let request = sender.begin().unwrap();
     let error = receiver.answer(&vec![0xff; request.len()]).err();
     assert!(matches!(error, Some(Error::NotAPoint { .. })), "{error:?}");
@@ -171,4 +175,44 @@ fn several_threads_take_while_others_extend() {
     });
     assert!(first > 300_000 && sender.made() == 4 * first);
     assert!(matches!(sender.take(0, 300_000), Err(Error::Reused { .. })));
+}
+
+#[test]
+fn products_hold_wherever_they_are_taken() {
+    for plan in [Plan::small(), Plan::large()] {
+        let (sender, receiver) = sides_of(plan, Makes::Products);
+        for _ in 0..2 {
+            extended(&sender, &receiver);
+        }
+        let gain = sender.gain() as u64;
+        assert_eq!((sender.made(), receiver.made()), (2 * gain, 2 * gain));
+        let params = sender.plan().last();
+        let lost = params.gain() - 64 * gain as usize;
+        assert!(lost < params.leaves(), "less than a tree: {lost}");
+        let (mut ones, mut bits) = ([0u64; 4], 0);
+        for (start, n) in [(gain - 3, 70), (0, 500), (2 * gain - 1, 1), (1000, 0)] {
+            let (b, u) = sender.take_words(start, n).unwrap();
+            let (a, v) = receiver.take_words(start, n).unwrap();
+            assert!([&a, &b, &u, &v].iter().all(|words| words.len() == n));
+            for i in 0..n {
+                assert_eq!(u[i] ^ v[i], a[i] & b[i]);
+                for (ones, word) in ones.iter_mut().zip([a[i], b[i], u[i], v[i]]) {
+                    *ones += u64::from(word.count_ones());
+                }
+            }
+            bits += 64 * n as u64;
+        }
+        // 2 ones - bits has a deviation of the root of bits, which are 36,544.
+        for ones in ones {
+            assert!((2 * ones).abs_diff(bits) < 7 * 192, "{ones} of {bits}");
+        }
+        for again in [sender.take_words(0, 1), receiver.take_words(gain - 3, 1)] {
+            assert!(matches!(again, Err(Error::Reused { .. })), "{again:?}");
+        }
+        let early = sender.take_words(2 * gain, 1);
+        assert!(matches!(early, Err(Error::Missing { .. })), "{early:?}");
+        assert!(matches!(sender.take(1000, 1), Err(Error::Shape(_))));
+    }
+    let (sender, _) = sides(Plan::small());
+    assert!(matches!(sender.take_words(0, 1), Err(Error::Shape(_))));
 }

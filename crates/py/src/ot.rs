@@ -4,7 +4,7 @@ use crate::array::{empty, text, Array, Kind};
 use crate::permute::{columns, to_arrays, Given};
 use crate::prf::exactly;
 use argot_ot::params::Plan;
-use argot_ot::pool::{extension_len, ReceiverPool, SenderPool};
+use argot_ot::pool::{extension_len, Makes, ReceiverPool, SenderPool};
 use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
 use argot_ring::{Ring, Z128};
 use numpy::{
@@ -88,17 +88,47 @@ fn plan(size: &str) -> PyResult<Plan> {
     }
 }
 
+fn makes(products: bool) -> Makes {
+    if products {
+        Makes::Products
+    } else {
+        Makes::Correlations
+    }
+}
+
+/// Two arrays of planes, (width, words).
+fn two_planes<'py>(
+    py: Python<'py>,
+    (first, second): (Vec<u64>, Vec<u64>),
+    width: usize,
+    words: usize,
+) -> PyResult<(Planes<'py>, Planes<'py>)> {
+    let shape = [width, words];
+    Ok((
+        first.into_pyarray(py).reshape(shape)?,
+        second.into_pyarray(py).reshape(shape)?,
+    ))
+}
+
 /// The side of a pool that holds the secret difference.
 #[pyclass(frozen, module = "argot._core.ot")]
 struct Sender(SenderPool);
 
 #[pymethods]
 impl Sender {
+    /// With `products`, of products of bits instead of correlations: `made` and `gain` then count words of 64.
     #[new]
-    #[pyo3(signature = (session, sender, size = "medium", threads = 1))]
-    fn new(session: &[u8], sender: u8, size: &str, threads: usize) -> PyResult<Sender> {
-        let session = self::session(session, sender)?;
-        Ok(Sender(SenderPool::new(session, plan(size)?, threads)))
+    #[pyo3(signature = (session, sender, size = "medium", threads = 1, products = false))]
+    fn new(
+        session: &[u8],
+        sender: u8,
+        size: &str,
+        threads: usize,
+        products: bool,
+    ) -> PyResult<Sender> {
+        let (session, plan) = (self::session(session, sender)?, plan(size)?);
+        let pool = SenderPool::new(session, plan, threads, makes(products));
+        Ok(Sender(pool))
     }
 
     /// Message 1 of the set-up.
@@ -125,6 +155,19 @@ impl Sender {
         Ok(PySenderCots(Mutex::new(Some(cots))))
     }
 
+    /// Products of words start..start + width * words: planes (b, u) of shape (width, words); with the receiver's (a, v),
+    /// u ^ v = a & b. Raises Reused or Missing.
+    fn products<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        width: usize,
+        words: usize,
+    ) -> PyResult<(Planes<'py>, Planes<'py>)> {
+        let taken = py.detach(|| self.0.take_words(start, width * words));
+        two_planes(py, taken.map_err(raised)?, width, words)
+    }
+
     #[getter]
     fn made(&self) -> u64 {
         self.0.made()
@@ -132,7 +175,7 @@ impl Sender {
 
     #[getter]
     fn gain(&self) -> usize {
-        self.0.plan().last().gain()
+        self.0.gain()
     }
 
     #[getter]
@@ -151,11 +194,19 @@ struct Receiver(ReceiverPool);
 
 #[pymethods]
 impl Receiver {
+    /// With `products`, of products of bits instead of correlations: `made` and `gain` then count words of 64.
     #[new]
-    #[pyo3(signature = (session, sender, size = "medium", threads = 1))]
-    fn new(session: &[u8], sender: u8, size: &str, threads: usize) -> PyResult<Receiver> {
-        let session = self::session(session, sender)?;
-        Ok(Receiver(ReceiverPool::new(session, plan(size)?, threads)))
+    #[pyo3(signature = (session, sender, size = "medium", threads = 1, products = false))]
+    fn new(
+        session: &[u8],
+        sender: u8,
+        size: &str,
+        threads: usize,
+        products: bool,
+    ) -> PyResult<Receiver> {
+        let (session, plan) = (self::session(session, sender)?, plan(size)?);
+        let pool = ReceiverPool::new(session, plan, threads, makes(products));
+        Ok(Receiver(pool))
     }
 
     /// Message 2, from message 1.
@@ -180,6 +231,18 @@ impl Receiver {
         Ok(PyReceiverCots(Mutex::new(Some(cots))))
     }
 
+    /// The (a, v) of the sender's.
+    fn products<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        width: usize,
+        words: usize,
+    ) -> PyResult<(Planes<'py>, Planes<'py>)> {
+        let taken = py.detach(|| self.0.take_words(start, width * words));
+        two_planes(py, taken.map_err(raised)?, width, words)
+    }
+
     #[getter]
     fn made(&self) -> u64 {
         self.0.made()
@@ -187,7 +250,7 @@ impl Receiver {
 
     #[getter]
     fn gain(&self) -> usize {
-        self.0.plan().last().gain()
+        self.0.gain()
     }
 
     #[getter]

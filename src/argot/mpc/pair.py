@@ -1,5 +1,5 @@
-"""What two parties without a dealer keep with each other: correlations from oblivious transfer, and keys of lattice
-encryption.
+"""What two parties without a dealer keep with each other: correlations from oblivious transfer, products of random bits
+made of them, and keys of lattice encryption.
 
 For each direction there is a long row of correlations (`crates/ot`): the sender of a direction has `delta` and blocks,
 the receiver bits and blocks. The *receiver allots* ranges of its direction to operations, and tells the sender where
@@ -14,15 +14,17 @@ is lost.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from .._core import ot, rlwe
 from ..errors import ArgotError, FrameError
 from ..runtime.kept import Channel, Keepsake
 from ..runtime.party import Party
+from .protocol import Array
 
 START = 8
 """Bytes that say where a range starts."""
@@ -32,6 +34,9 @@ _BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
 
 MOST_AHEAD = 1 << 8
 """Extensions that a peer may ask for beyond those that there are: half a billion correlations, 8 GB of them."""
+
+MOST_STOCK = 1 << 21
+"""Words of products made ahead at most: 134 million products, which signs of a million numbers take, in 33 MB."""
 
 _KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
 
@@ -44,6 +49,7 @@ KNOWN = {
 
 
 End = TypeVar("End", ot.Sender, ot.Receiver)
+T = TypeVar("T")
 
 
 @contextmanager
@@ -76,64 +82,58 @@ class _Row(Generic[End]):
         return done
 
 
-class Pair(Keepsake):
-    """One party's side."""
+class _Rows(Keepsake):
+    """One party's side of a row in each direction: the set-up of both, and more of them when they are needed."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, size: Literal["medium", "large"], products: bool) -> None:
         self.channel = channel
         self._lock = threading.Lock()
-        self._into = _Row(ot.Receiver(channel.key, channel.peer))
-        self._out = _Row(ot.Sender(channel.key, channel.rank))
+        self._into = _Row(ot.Receiver(channel.key, channel.peer, size, products=products))
+        self._out = _Row(ot.Sender(channel.key, channel.rank, size, products=products))
         self._allotted = 0  # correlations of `into` that operations have
         self._asked = 0  # extensions of `into`
         self._begun = self._ready = False  # of `out`
         self._wanted = 0  # extensions of `out` that the peer asked for
         self._extended = 0
-        self._lattices: dict[tuple[Any, ...], Lattice] = {}
         self._error: ArgotError | None = None
+
+    @abstractmethod
+    def _ahead(self) -> int:
+        """How many more than are allotted there should be, so that the next operations need not wait."""
 
     # ---- for operations ---------------------------------------------------------------------------------------------
 
     def allot(self, n: int) -> int:
-        """Where a range of n correlations starts in which this party receives. More are asked for if need be."""
+        """Where a range of n begins in which this party receives. More are asked for if need be."""
         with self._lock:
             start, self._allotted = self._allotted, self._allotted + n
-            gain = self._into.end.gain
-            # With half an extension more than is needed the next operations will not wait.
-            wanted = -(-(self._allotted + (gain // 2 if self.channel.ahead else 0)) // gain)
+            wanted = -(-(self._allotted + (self._ahead() if self.channel.ahead else 0)) // self._into.end.gain)
             asks, self._asked = wanted > self._asked, max(wanted, self._asked)
         if asks:
             self.channel.send(bytes([_MORE]) + wanted.to_bytes(4, "little"))
         return start
 
-    async def receiver(self, party: Party, start: int, n: int) -> ot.ReceiverCots:
-        """The correlations of a range in which this party receives."""
-        await self._reached(party, self._into, start + n)
-        return self._into.end.take(start, n)
+    async def _received(self, party: Party, stop: int) -> ot.Receiver:
+        """The end that receives, once it has what is before `stop`."""
+        await self._reached(party, self._into, stop)
+        return self._into.end
 
-    async def sender(self, party: Party, start: int, n: int) -> ot.SenderCots:
-        """The correlations of a range in which this party sends; the peer said where it starts.
+    async def _sent(self, party: Party, start: int, stop: int, take: Callable[[ot.Sender], T]) -> T:
+        """What `take` takes of the end that sends, once it has what is before `stop`; the peer said where it starts.
 
         Raises:
             FrameError: the peer named a range that it has used before.
         """
         most = (self._wanted + MOST_AHEAD) * self._out.end.gain
-        if start + n > most:
+        if stop > most:
             raise FrameError(f"party {self.channel.peer} names correlation {start}", wanted=f"one below {most}")
-        await self._reached(party, self._out, start + n)
+        await self._reached(party, self._out, stop)
         try:
-            return self._out.end.take(start, n)
+            return take(self._out.end)
         except ot.Reused as error:
             raise FrameError(
                 f"party {self.channel.peer} names correlations again: {error}", wanted="fresh ones"
             ) from None
-
-    async def lattice(self, party: Party, kind: str, *widths: Any) -> Any:
-        """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products` or `rlwe.Matrices`
-        with these arguments."""
-        found = self._lattice(kind, widths)
-        await party.settled(found.met)
-        return found.keys
 
     async def _reached(self, party: Party, row: _Row[Any], stop: int) -> None:
         with self._lock:
@@ -183,10 +183,11 @@ class Pair(Keepsake):
                     raise FrameError(f"party {self.channel.peer} sent an extension that nobody asked for")
                 self._into.end.extend(body)
                 self._settle(self._into)
-            case 5:  # _KEY
-                self._meet(body)
             case other:
-                raise FrameError(f"message {other} of party {self.channel.peer} on the channel of correlations")
+                self._handle_other(other, body)
+
+    def _handle_other(self, kind: int, body: bytes) -> None:
+        raise FrameError(f"message {kind} of party {self.channel.peer} on the channel of correlations")
 
     def work(self) -> bool:
         """One extension that the peer has asked for."""
@@ -209,12 +210,80 @@ class Pair(Keepsake):
     def fail(self, error: ArgotError) -> None:
         with self._lock:
             self._error = error
-            waiting = [future for row in (self._into, self._out) for _, future in row.waiting]
-            waiting += [lattice.met for lattice in self._lattices.values()]
+            waiting = self._unmet()
             self._into.waiting, self._out.waiting = [], []
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
+
+    def _unmet(self) -> list[Future[None]]:
+        """All that somebody waits for."""
+        return [future for row in (self._into, self._out) for _, future in row.waiting]
+
+
+class Products(_Rows):
+    """Products of random bits, for signs of long arrays: ranges count words of 64.
+
+    As many as were used so far are made ahead, `MOST_STOCK` at most, while nothing else is to be done: who computes
+    again finds ready what the last time took.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel, "large", products=True)
+
+    def _ahead(self) -> int:
+        return min(self._allotted, MOST_STOCK)
+
+    async def receiver(self, party: Party, start: int, width: int, words: int) -> tuple[Array, Array]:
+        """Planes (a, v), of shape (width, words), of a range in which this party receives."""
+        end = await self._received(party, start + width * words)
+        return end.products(start, width, words)
+
+    async def sender(self, party: Party, start: int, width: int, words: int) -> tuple[Array, Array]:
+        """Planes (b, u) with u ^ v = a & b; the peer said where the range starts.
+
+        Raises:
+            FrameError: the peer named a range that it has used before.
+        """
+        return await self._sent(party, start, start + width * words, lambda end: end.products(start, width, words))
+
+
+class Pair(_Rows):
+    """Correlations, and keys of lattice encryption."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel, "medium", products=False)
+        self._lattices: dict[tuple[Any, ...], Lattice] = {}
+
+    def _ahead(self) -> int:
+        return int(self._into.end.gain) // 2
+
+    async def receiver(self, party: Party, start: int, n: int) -> ot.ReceiverCots:
+        """The correlations of a range in which this party receives."""
+        return (await self._received(party, start + n)).take(start, n)
+
+    async def sender(self, party: Party, start: int, n: int) -> ot.SenderCots:
+        """The correlations of a range in which this party sends; the peer said where it starts.
+
+        Raises:
+            FrameError: the peer named a range that it has used before.
+        """
+        return await self._sent(party, start, start + n, lambda end: end.take(start, n))
+
+    async def lattice(self, party: Party, kind: str, *widths: Any) -> Any:
+        """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products` or `rlwe.Matrices`
+        with these arguments."""
+        found = self._lattice(kind, widths)
+        await party.settled(found.met)
+        return found.keys
+
+    def _handle_other(self, kind: int, body: bytes) -> None:
+        if kind != _KEY:
+            super()._handle_other(kind, body)
+        self._meet(body)
+
+    def _unmet(self) -> list[Future[None]]:
+        return super()._unmet() + [lattice.met for lattice in self._lattices.values()]
 
     # ---- keys of lattice encryption -------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from .._core import ot, prf, ring, rlwe
 from ..runtime import cost, gather
-from . import adder, chains
+from . import adder, chains, ripple
 from . import additive_order as orders
 from . import transfer_costs as costs
 from .additive import Column, minus, plus
@@ -328,12 +328,14 @@ class Transfers(Ordered):
         return await self._parts(part, x)
 
     @cost(
-        rounds=f"costs.waves(n) * costs.sign_rounds(n, {WIDTH}, members, digit)",
+        rounds=f"costs.sign_rounds(n, {WIDTH}, members, digit)",
         bits=f"costs.sign_bits(n, {WIDTH}, members, digit)",
     )
     async def msb(self, x: Arith, bound: int | None = None) -> Bool:
-        """See `Additive.msb`."""
+        """See `Additive.msb`; of long arrays of two parties as in `ripple.py`."""
         w = self._width(x, bound)
+        if costs.ripples(x.size, w, self.n):
+            return await self._parts(lambda part: self._rippled(part, w), x, size=costs.LONG_PART)
         joins, leaves = adder.top_joins(w, self.n), adder.leaf_count(w, self.n)
         if self.digit > 1:
             joins, leaves = max(-(-(w - 1) // self.digit) - 1, 0), 0
@@ -343,6 +345,11 @@ class Transfers(Ordered):
             return await adder.sign(await self._stocked(x.shape, joins, leaves, digits=digits), x, w)
 
         return await self._parts(part, x)
+
+    async def _rippled(self, x: Arith, w: int) -> Bool:
+        own = self.addend(x, w)
+        carry = await ripple.carry(self.party, own.planes_at(0, w - 1).reshape(x.shape))
+        return Bool((own.planes_at(w - 1, w) ^ carry,))
 
     @cost(
         rounds=f"costs.waves(n) * costs.circuit_rounds(adder.zero_rounds({WIDTH}, members), members)",
@@ -510,10 +517,12 @@ class Transfers(Ordered):
     def _pair(self, peer: int) -> Pair:
         return self.party.kept(peer, Pair)
 
-    def _parts(self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Any) -> Coroutine[Any, Any, Any]:
+    def _parts(
+        self, operation: Callable[..., Coroutine[Any, Any, Any]], *shares: Any, size: int = costs.PART
+    ) -> Coroutine[Any, Any, Any]:
         """Apply an elementwise operation in parts, if there are many elements."""
-        found, whole = operands(shares, costs.PART)
-        return operation(*found) if whole else side_by_side(operation, found, costs.IN_FLIGHT, costs.PART)
+        found, whole = operands(shares, size)
+        return operation(*found) if whole else side_by_side(operation, found, costs.IN_FLIGHT, size)
 
     async def _over_pairs(
         self, own: Array, shape: tuple[int, ...], product: Callable[[int], Coroutine[Any, Any, Array]]
