@@ -119,12 +119,15 @@ def bench_mpc(
     ring: Annotated[int, typer.Option(help="32, 64 or 128 bits.")] = 64,
     reps: Reps = 5,
     bounds: Annotated[str | None, typer.Option(help="A promise: LIMIT for |x| < LIMIT, or LOW,HIGH.")] = None,
+    rest: Annotated[
+        float, typer.Option(min=0, help="Seconds before each run in which parties may make correlations ahead.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """An operation on secrets. Relative errors are those of values above 1e-3 in magnitude, and of 1e-3 below."""
     from .bench.mpc import bench as run
 
-    _print(run(protocol, op, n, reps, bounds, ring), as_json)
+    _print(run(protocol, op, n, reps, bounds, ring, rest), as_json)
 
 
 @bench.command("psi")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,11 +49,12 @@ def cost(handle: Handle) -> Cost:
     return Cost(seconds, seconds, sum(sent), ahead, max(sent), max(u.rounds for u in usages))
 
 
-def median(call: Callable[[], Handle], reps: int) -> tuple[Cost, Handle]:
-    """The median over `reps` runs after one that does not count, and the last result."""
+def median(call: Callable[[], Handle], reps: int, rest: float = 0.0) -> tuple[Cost, Handle]:
+    """The median over `reps` runs after one that does not count, each after `rest` seconds, and the last result."""
     cost(call())
     costs = []
     for _ in range(reps):
+        time.sleep(rest)
         handle = call()
         costs.append(cost(handle))
     seconds = [c.seconds for c in costs]

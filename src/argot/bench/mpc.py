@@ -94,6 +94,7 @@ def bench(
     reps: int = 5,
     bounds: str | None = None,
     ring: int = 64,
+    rest: float = 0.0,
     agents: Federation | None = None,
 ) -> dict[str, Any]:
     """Run one operation with as many agents as the protocol needs, one process each, over TLS.
@@ -102,6 +103,7 @@ def bench(
         op: a name of `operations`.
         n: number of elements; M,K,N for matmul.
         bounds: a promise about the inputs, "LIMIT" for |x| < LIMIT or "LOW,HIGH"; none by default.
+        rest: seconds before each run, in which parties may make correlations ahead.
         agents: those of alice, bob and carol, where the driver acts for alice; by default ones of this machine, started
             for this run.
 
@@ -120,7 +122,7 @@ def bench(
         made = set_up(device)
         secret = [_secret(device, alice, bob, argument, i) for i, argument in enumerate(arguments)]
         run = at(device)(_declared(operation.run, declared) if declared else operation.run)
-        measured, result = median(lambda: run(*secret), reps)
+        measured, result = median(lambda: run(*secret), reps, rest)
         got = np.asarray(federation.reveal(result, to=alice).value(), dtype=np.float64)
     values = [value(*argument, number=i) for i, argument in enumerate(arguments)]
     want = np.asarray(operation.exact(*values), dtype=np.float64)
