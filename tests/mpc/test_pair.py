@@ -23,7 +23,7 @@ N = 3000
 class Line:
     """A channel whose messages are kept."""
 
-    ahead = False
+    ahead, directory = False, None
 
     def __init__(self, rank: int, key: bytes) -> None:
         self.key, self.rank, self.peer = key, rank, 1 - rank

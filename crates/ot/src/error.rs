@@ -26,8 +26,8 @@ pub enum Error {
     WeakParameters { bits: f64, want: f64 },
     /// More correlations were asked for than there are.
     TooFew { got: usize, want: usize },
-    /// These correlations were handed out before.
-    AlreadyUsed { position: u64, cursor: u64 },
+    /// An extension that is not in the stock, by name: it was used or given up, or never made here; or that is there already.
+    AlreadyUsed(String),
     /// Some of these correlations, those of the interval `before`, were taken from the pool before.
     Reused {
         start: u64,
@@ -45,11 +45,9 @@ pub enum Error {
     OutOfOrder { got: u64, want: u64 },
     /// A session has given all correlations that it may.
     Exhausted { made: u64 },
-    /// The two stocks were not made together.
-    OtherStock { ours: String, theirs: String },
     /// A stock's file is not one, or was cut.
     NotAStock(String),
-    /// Another process has this stock open.
+    /// Somebody else has this stock open.
     StockInUse(String),
     /// Reading or writing a stock failed.
     File(String, std::io::Error),
@@ -81,9 +79,9 @@ impl fmt::Display for Error {
             Error::TooFew { got, want } => {
                 write!(f, "correlations: got {got}; want {want}: extend first")
             }
-            Error::AlreadyUsed { position, cursor } => write!(
+            Error::AlreadyUsed(id) => write!(
                 f,
-                "correlations from {position} on were asked for, but all below {cursor} are used: none is handed out twice"
+                "extension {id} is not in the stock or was put there before: it was used or given up, and none is handed out twice"
             ),
             Error::Reused { start, n, before: (from, to) } => write!(
                 f,
@@ -105,11 +103,8 @@ impl fmt::Display for Error {
                 f,
                 "{made} correlations were made: a session gives no more than 2^48, begin another one"
             ),
-            Error::OtherStock { ours, theirs } => {
-                write!(f, "this stock belongs to session {ours}, the peer's to {theirs}: make new ones together")
-            }
-            Error::NotAStock(why) => write!(f, "not a stock of correlations: {why}"),
-            Error::StockInUse(path) => write!(f, "{path} is open in another process"),
+            Error::NotAStock(why) => write!(f, "not a stock of products: {why}"),
+            Error::StockInUse(path) => write!(f, "{path} is in use"),
             Error::File(path, error) => write!(f, "{path}: {error}"),
             Error::NoRandomness => write!(f, "the operating system has no randomness to give"),
         }

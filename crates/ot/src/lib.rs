@@ -10,7 +10,7 @@
 //! 3. [`ferret`]: Ferret extends some hundred thousand of those to ten million, in 0.4 bits each, assuming that
 //!    parity with noise is hard. [`setup`] runs all three.
 //! 4. [`transfer`] and [`triples`] spend correlations: strings, sums, chosen messages, products of bits.
-//! 5. [`stock`]: correlations made ahead, in a file from which none comes twice; [`pool`]: in memory, taken from at any place.
+//! 5. [`pool`]: correlations taken from at any place, none twice; [`stock`]: what was made ahead of use, on the disk.
 //! 6. [`planes`] and [`digits`] spend correlations on arrays: products of bits, bits times numbers, leaves of comparisons.
 //! 7. [`words`]: products of bits alone, of which 64 take the room of one correlation; a pool makes either.
 //! 8. [`permute`] spends one on each switch of a [`network`]: rows in an order that one party chose.
@@ -68,11 +68,6 @@ impl Session {
     pub(crate) fn of_set_up(&self, messages: &[u8; 32]) -> Session {
         let material = [self.0, *messages].concat();
         Session(argot_prf::derive_key("argot 2026 ot: set-up", &material))
-    }
-
-    /// A session that was written down.
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Session {
-        Session(bytes)
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {

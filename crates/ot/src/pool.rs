@@ -11,6 +11,8 @@
 //! | [`SenderPool::finish`] | sender | first stages of Ferret | 132,192 for [`Plan::large`], else 0 |
 //! | [`SenderPool::extend`] | sender | number of the first correlation, then Ferret's message | [`extension_len`] |
 //!
+//! A pool of products may be extended into a [`Stock`] instead, and take an extension from there.
+//!
 //! Each side may be used from several threads: extensions come one after the other, and correlations that are there are
 //! taken meanwhile.
 
@@ -18,6 +20,7 @@ use crate::ferret::{Receiver, Sender};
 use crate::memory::{room, Blocks};
 use crate::params::Plan;
 use crate::setup::{answer_len, last_len, ReceiverSetup, SenderSetup};
+use crate::stock::{self, Id, Side, Stock};
 use crate::words::halves;
 use crate::{error::length, Error, ReceiverCots, SenderCots, Session};
 use std::collections::BTreeMap;
@@ -188,6 +191,26 @@ impl SenderPool {
         Ok([&first.to_le_bytes()[..], &sums].concat())
     }
 
+    /// An extension for later: its products go into the stock, under the name that is given back before the message.
+    pub fn extend_into(&self, stock: &Stock) -> Result<(Id, Vec<u8>), Error> {
+        self.makes.check(Makes::Products)?;
+        let mut stage = lock(&self.stage);
+        let SenderStage::Ready(sender) = &mut *stage else {
+            return Err(out_of_turn("extend_into", stage.name()));
+        };
+        let (blocks, message) = sender.extend_words()?;
+        let id = stock::id(&message);
+        stock.put(Side::Sender, &id, &blocks)?;
+        Ok((id, message))
+    }
+
+    /// The products of an extension that was made before, instead of a new one.
+    pub fn load(&self, stock: &Stock, id: &Id) -> Result<(), Error> {
+        self.makes.check(Makes::Products)?;
+        lock(&self.store).put(stock.take(Side::Sender, id)?);
+        Ok(())
+    }
+
     /// Correlations number `start` to `start + n`, over any number of extensions.
     pub fn take(&self, start: u64, n: usize) -> Result<SenderCots, Error> {
         self.makes.check(Makes::Correlations)?;
@@ -280,6 +303,26 @@ impl ReceiverPool {
             Makes::Products => receiver.extend_words(sums)?,
         };
         lock(&self.store).put(blocks);
+        Ok(())
+    }
+
+    /// The other side of [`SenderPool::extend_into`].
+    pub fn extend_into(&self, stock: &Stock, message: &[u8]) -> Result<Id, Error> {
+        self.makes.check(Makes::Products)?;
+        let mut stage = lock(&self.stage);
+        let ReceiverStage::Ready(receiver) = &mut *stage else {
+            return Err(out_of_turn("extend_into", stage.name()));
+        };
+        let blocks = receiver.extend_words(message)?;
+        let id = stock::id(message);
+        stock.put(Side::Receiver, &id, &blocks)?;
+        Ok(id)
+    }
+
+    /// As [`SenderPool::load`].
+    pub fn load(&self, stock: &Stock, id: &Id) -> Result<(), Error> {
+        self.makes.check(Makes::Products)?;
+        lock(&self.store).put(stock.take(Side::Receiver, id)?);
         Ok(())
     }
 

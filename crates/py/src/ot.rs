@@ -5,6 +5,7 @@ use crate::permute::{columns, to_arrays, Given};
 use crate::prf::exactly;
 use argot_ot::params::Plan;
 use argot_ot::pool::{extension_len, Makes, ReceiverPool, SenderPool};
+use argot_ot::stock::{Id, Side, Stock};
 use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
 use argot_ring::{Ring, Z128};
 use numpy::{
@@ -41,6 +42,13 @@ pyo3::create_exception!(
     "A step of a pool that is not its next."
 );
 
+pyo3::create_exception!(
+    argot._core.ot,
+    InUse,
+    PyOSError,
+    "A stock that somebody else has open."
+);
+
 type Planes<'py> = Bound<'py, PyArray2<u64>>;
 type Any<'py> = Bound<'py, PyUntypedArray>;
 
@@ -50,6 +58,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("Missing", py.get_type::<Missing>())?;
     m.add("BadMessage", py.get_type::<BadMessage>())?;
     m.add("OutOfTurn", py.get_type::<OutOfTurn>())?;
+    m.add("InUse", py.get_type::<InUse>())?;
+    m.add_class::<PyStock>()?;
     m.add_class::<Sender>()?;
     m.add_class::<Receiver>()?;
     m.add_class::<PySenderCots>()?;
@@ -62,13 +72,14 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 pub fn raised(error: Error) -> PyErr {
     let what = error.to_string();
     match error {
-        Error::Reused { .. } => Reused::new_err(what),
+        Error::Reused { .. } | Error::AlreadyUsed(_) => Reused::new_err(what),
         Error::Missing { .. } => Missing::new_err(what),
         Error::OutOfTurn { .. } => OutOfTurn::new_err(what),
         Error::Length { .. } | Error::NotAPoint { .. } | Error::OutOfOrder { .. } => {
             BadMessage::new_err(what)
         }
-        Error::NoRandomness => PyOSError::new_err(what),
+        Error::StockInUse(_) => InUse::new_err(what),
+        Error::NoRandomness | Error::File(..) | Error::NotAStock(_) => PyOSError::new_err(what),
         _ => PyValueError::new_err(what),
     }
 }
@@ -85,6 +96,38 @@ fn plan(size: &str) -> PyResult<Plan> {
         _ => Err(PyValueError::new_err(format!(
             "size {size:?}; wanted \"small\", \"medium\" or \"large\""
         ))),
+    }
+}
+
+/// Products made ahead, in a directory of one pair of parties: see crates/ot/src/stock.rs.
+#[pyclass(name = "Stock", frozen, module = "argot._core.ot")]
+struct PyStock(Stock);
+
+fn side(sent: bool) -> Side {
+    if sent {
+        Side::Sender
+    } else {
+        Side::Receiver
+    }
+}
+
+#[pymethods]
+impl PyStock {
+    /// Raises OSError if it is in use, or others may read it.
+    #[new]
+    fn new(directory: std::path::PathBuf) -> PyResult<PyStock> {
+        Ok(PyStock(Stock::open(&directory).map_err(raised)?))
+    }
+
+    /// Names of the extensions of the direction in which this party sends, or receives.
+    fn ids<'py>(&self, py: Python<'py>, sent: bool) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let ids = self.0.ids(side(sent)).map_err(raised)?;
+        Ok(ids.iter().map(|id| PyBytes::new(py, id)).collect())
+    }
+
+    /// Give up all but these.
+    fn keep(&self, py: Python<'_>, sent: bool, ids: Vec<Id>) -> PyResult<()> {
+        py.detach(|| self.0.keep(side(sent), &ids)).map_err(raised)
     }
 }
 
@@ -147,6 +190,22 @@ impl Sender {
     fn extend<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let message = py.detach(|| self.0.extend()).map_err(raised)?;
         Ok(PyBytes::new(py, &message))
+    }
+
+    /// An extension of products for later: its name in the stock, and the message.
+    fn extend_into<'py>(
+        &self,
+        py: Python<'py>,
+        stock: &PyStock,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let made = py.detach(|| self.0.extend_into(&stock.0));
+        let (id, message) = made.map_err(raised)?;
+        Ok((PyBytes::new(py, &id), PyBytes::new(py, &message)))
+    }
+
+    /// Take an extension from the stock instead of making one. Raises Reused if it is not there.
+    fn load(&self, py: Python<'_>, stock: &PyStock, id: Id) -> PyResult<()> {
+        py.detach(|| self.0.load(&stock.0, &id)).map_err(raised)
     }
 
     /// Correlations start..start + n of the session. Raises Reused or Missing.
@@ -223,6 +282,22 @@ impl Receiver {
     /// The other side of what the sender extended by.
     fn extend(&self, py: Python<'_>, message: &[u8]) -> PyResult<()> {
         py.detach(|| self.0.extend(message)).map_err(raised)
+    }
+
+    /// The other side of what the sender extended into its stock.
+    fn extend_into<'py>(
+        &self,
+        py: Python<'py>,
+        stock: &PyStock,
+        message: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let made = py.detach(|| self.0.extend_into(&stock.0, message));
+        Ok(PyBytes::new(py, &made.map_err(raised)?))
+    }
+
+    /// As that of Sender.
+    fn load(&self, py: Python<'_>, stock: &PyStock, id: Id) -> PyResult<()> {
+        py.detach(|| self.0.load(&stock.0, &id)).map_err(raised)
     }
 
     /// As that of Sender.

@@ -1,5 +1,5 @@
-"""What two parties without a dealer keep with each other: correlations from oblivious transfer, products of random bits
-made of them, and keys of lattice encryption.
+"""What two parties without a dealer keep with each other: correlations from oblivious transfer, and keys of lattice
+encryption. `stock.py` is the same for products of random bits.
 
 For each direction there is a long row of correlations (`crates/ot`): the sender of a direction has `delta` and blocks,
 the receiver bits and blocks. The *receiver allots* ranges of its direction to operations, and tells the sender where
@@ -18,13 +18,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .._core import ot, rlwe
 from ..errors import ArgotError, FrameError
 from ..runtime.kept import Channel, Keepsake
 from ..runtime.party import Party
-from .protocol import Array
 
 START = 8
 """Bytes that say where a range starts."""
@@ -34,9 +33,6 @@ _BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
 
 MOST_AHEAD = 1 << 8
 """Extensions that a peer may ask for beyond those that there are: half a billion correlations, 8 GB of them."""
-
-MOST_STOCK = 1 << 21
-"""Words of products made ahead at most: 134 million products, which signs of a million numbers take, in 33 MB."""
 
 _KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
 
@@ -82,10 +78,10 @@ class _Row(Generic[End]):
         return done
 
 
-class _Rows(Keepsake):
+class Rows(Keepsake):
     """One party's side of a row in each direction: the set-up of both, and more of them when they are needed."""
 
-    def __init__(self, channel: Channel, size: Literal["medium", "large"], products: bool) -> None:
+    def __init__(self, channel: Channel, size: ot.Size, products: bool) -> None:
         self.channel = channel
         self._lock = threading.Lock()
         self._into = _Row(ot.Receiver(channel.key, channel.peer, size, products=products))
@@ -177,14 +173,17 @@ class _Rows(Keepsake):
                 self._wanted = max(self._wanted, wanted)
                 if not self._begun:
                     self._begun = True
-                    self._tell(_BEGIN, self._out.end.begin())
+                    self._begin()
             case 4:  # _EXTENSION
-                if self._into.end.made >= self._asked * self._into.end.gain:
-                    raise FrameError(f"party {self.channel.peer} sent an extension that nobody asked for")
+                self._expect()
                 self._into.end.extend(body)
                 self._settle(self._into)
             case other:
                 self._handle_other(other, body)
+
+    def _begin(self) -> None:
+        """The peer has asked for the first time."""
+        self._tell(_BEGIN, self._out.end.begin())
 
     def _handle_other(self, kind: int, body: bytes) -> None:
         raise FrameError(f"message {kind} of party {self.channel.peer} on the channel of correlations")
@@ -197,6 +196,11 @@ class _Rows(Keepsake):
         self._tell(_EXTENSION, self._out.end.extend())
         self._settle(self._out)
         return True
+
+    def _expect(self) -> None:
+        """FrameError if no more extensions of `into` were asked for."""
+        if self._into.end.made >= self._asked * self._into.end.gain:
+            raise FrameError(f"party {self.channel.peer} sent an extension that nobody asked for")
 
     def _tell(self, kind: int, body: bytes) -> None:
         self.channel.send(bytes([kind]) + body)
@@ -221,34 +225,7 @@ class _Rows(Keepsake):
         return [future for row in (self._into, self._out) for _, future in row.waiting]
 
 
-class Products(_Rows):
-    """Products of random bits, for signs of long arrays: ranges count words of 64.
-
-    As many as were used so far are made ahead, `MOST_STOCK` at most, while nothing else is to be done: who computes
-    again finds ready what the last time took.
-    """
-
-    def __init__(self, channel: Channel) -> None:
-        super().__init__(channel, "large", products=True)
-
-    def _ahead(self) -> int:
-        return min(self._allotted, MOST_STOCK)
-
-    async def receiver(self, party: Party, start: int, width: int, words: int) -> tuple[Array, Array]:
-        """Planes (a, v), of shape (width, words), of a range in which this party receives."""
-        end = await self._received(party, start + width * words)
-        return end.products(start, width, words)
-
-    async def sender(self, party: Party, start: int, width: int, words: int) -> tuple[Array, Array]:
-        """Planes (b, u) with u ^ v = a & b; the peer said where the range starts.
-
-        Raises:
-            FrameError: the peer named a range that it has used before.
-        """
-        return await self._sent(party, start, start + width * words, lambda end: end.products(start, width, words))
-
-
-class Pair(_Rows):
+class Pair(Rows):
     """Correlations, and keys of lattice encryption."""
 
     def __init__(self, channel: Channel) -> None:

@@ -22,7 +22,8 @@ import numpy as np
 
 from ..runtime.party import Party
 from .bits import Bits
-from .pair import START, Products
+from .pair import START
+from .stock import Products
 
 
 async def carry(party: Party, own: Bits) -> Bits:

@@ -15,7 +15,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from .._core import prf
 from ..errors import ArgotError, PartyError, PartyLost
@@ -37,6 +39,9 @@ class Channel(Protocol):
 
     ahead: bool
     """Whether messages are handled beside the runs, so that work for later may be done now."""
+
+    directory: Path | None
+    """Where on its disk this member may keep things for later devices with the peer; None if nowhere."""
 
     def send(self, message: bytes) -> None:
         """From any thread; does not wait."""
@@ -91,9 +96,11 @@ def channel_key(pair_key: bytes, kind: type[Keepsake]) -> bytes:
 class LinkKept(Kept):
     """Over the link of an agent, for one device."""
 
-    def __init__(self, link: Any, members: Sequence[str], rank: int, session_id: bytes, keys: Any) -> None:
+    def __init__(
+        self, link: Any, members: Sequence[str], rank: int, session_id: bytes, keys: Any, directory: Path | None = None
+    ) -> None:
         super().__init__()
-        self.link, self.members, self.rank = link, members, rank
+        self.link, self.members, self.rank, self.directory = link, members, rank, directory
         self.session_id, self.keys = session_id, keys
         self._channels: list[_LinkChannel] = []
         self._told = 0
@@ -127,6 +134,7 @@ class _LinkChannel:
     def __init__(self, kept: LinkKept, peer: int, key: bytes) -> None:
         self.key, self.rank, self.peer = key, kept.rank, peer
         self._link, self._name = kept.link, kept.members[peer]
+        self.directory = kept.directory and kept.directory / ("with-" + quote(self._name, safe=""))
         material = kept.session_id + key  # both sides know the key; others cannot tell which channel it is
         self._address: bytes = prf.derive_key("argot 2026-11 link session of a channel", material)[:16]
         self._inbox = self._link.open(self._address, {self._name})

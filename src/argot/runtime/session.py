@@ -44,6 +44,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, Protocol, TypeVar
@@ -333,6 +334,7 @@ class Session:
         keys: from `agree_keys`.
         workers: threads for heavy kernels.
         debug: the checks of `Party`.
+        directory: for what the members keep for later devices; nothing is kept without one.
 
     `network` is what is known of the connections between members; whoever opens the device sets it, the same at all.
     """
@@ -347,12 +349,13 @@ class Session:
         *,
         workers: int = 2,
         debug: bool = False,
+        directory: Path | None = None,
     ) -> None:
         self.link, self.me, self.members = link, me, tuple(members)
         self.rank, self.n = self.members.index(me), len(members)
         self.session_id, self.keys, self.debug = session_id, dict(keys), debug
         self.network: Network | None = None
-        self.kept = LinkKept(link, self.members, self.rank, session_id, self.keys)
+        self.kept = LinkKept(link, self.members, self.rank, session_id, self.keys, directory)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel")
         self._lock = threading.Lock()
         self._running: dict[bytes, _Run] = {}

@@ -29,6 +29,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
+from pathlib import Path
 from struct import unpack_from
 from typing import Any
 
@@ -425,6 +426,7 @@ class _WorldKept(Kept):
 
 class _WorldChannel:
     ahead = False
+    directory: Path | None = None
 
     def __init__(self, kept: _WorldKept, peer: int, kind: type[Keepsake]) -> None:
         self.kept, self.rank, self.peer, self.kind = kept, kept.rank, peer, kind

@@ -28,7 +28,9 @@ def execute(context: Context) -> Results:
     spec, start = context.node.device, time.perf_counter()
     device_id = context.node.digest()
     keys = agree_keys(context.link, context.me, spec.parties, device_id)
-    session = context.sessions[spec.name] = Session(context.link, context.me, spec.parties, device_id, keys)
+    session = context.sessions[spec.name] = Session(
+        context.link, context.me, spec.parties, device_id, keys, directory=context.directory / "kept"
+    )
     session.network = spec.link
     if spec.kind == "mpc" and spec.link is None and len(spec.parties) > 1:
         session.network, _ = session.run(
