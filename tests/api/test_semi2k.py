@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,11 +91,14 @@ def test_the_error_says_which_protocols_fit(federation):
 def test_auto_takes_what_fits_and_says_why(federation, capsys):
     alice, bob, carol, dave = federation.parties
     assert federation.mpc(alice, bob, carol, protocol="auto").spec.protocol == "aby3"
-    assert "aby3: 3 parties" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert re.match(r"aby3: 3 parties, .*; on .* what products and comparisons .* takes aby3 .* s, semi2k .* s", told)
     assert federation.mpc(alice, bob, protocol="auto", dealer=dave).spec.protocol == "semi2k"
     assert "a dealer was named" in capsys.readouterr().out
     assert federation.mpc(alice, bob, protocol="auto").spec.protocol == "cheetah"
     assert "cheetah: 2 parties" in capsys.readouterr().out
+    slow = federation.mpc(alice, bob, protocol="auto", link=argot.Link(1e6, 1.0))
+    assert slow.spec.protocol == "cheetah" and "on 1 Mbit/s, 2e+03 ms" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="for 1 parties"):
         federation.mpc(alice, protocol="auto")
     with pytest.raises(ConfigError, match="deviate"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..devices import plain
 from ..devices.schema import Tensor
@@ -138,6 +140,39 @@ def explain(
     refs = [_ref(value, place.spec) for value in found]
     program = lower(frozen, title(function), refs, place.spec, returns, place.general).program
     return _explained(title(function), program, place, links or LINKS)
+
+
+WEIGHED = 10_000
+"""Products and comparisons of as many numbers stand for a program that is not known yet."""
+
+
+def weigh(place: MpcDevice, protocols: Iterable[str]) -> dict[str, float]:
+    """Seconds that the rounds and bytes of a product, a comparison and a choice of `WEIGHED` numbers take over the link
+    of a device, under each of these protocols on its parties. Waits until the device is open."""
+
+    def sample(x: Any, y: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.where(x < y, x * y, x)
+
+    secret, link, found = Tensor("float64", (WEIGHED,)), place.link, {}
+    for name in protocols:
+        device = msgspec.structs.replace(place.spec, protocol=name)
+        refs = [_ref(secret, device), _ref(secret, device)]
+        arguments = plain.freeze(sample, slots(((secret, secret), {}), [], sample, (Handle, Tensor)))
+        program = lower(arguments, "sample", refs, device, None).program
+        costs = estimate(program, device.form(), device.ring, device.fraction_bits, link)
+        found[name] = link.seconds(costs.rounds, max(costs.sent), 0.0)
+    return found
+
+
+def over_link(place: MpcDevice, seconds: Mapping[str, float]) -> list[str]:
+    """What `weigh` has found, in words; nothing of one protocol."""
+    if len(seconds) == 1:
+        return []
+    ranked = sorted(seconds.items(), key=lambda item: item[1])
+    times = ", ".join(f"{name} {in_seconds(found)} s" for name, found in ranked)
+    return [f"on {place.link} what products and comparisons of {WEIGHED:,} send takes {times}"]
 
 
 def _of_run(handle: Handle, links: Mapping[str, Link]) -> Explanation:

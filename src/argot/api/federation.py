@@ -21,10 +21,10 @@ from ..runtime.link import Link
 from ..vm.lower import GENERAL_FUNCTIONS
 from . import moves
 from .client import Client
-from .explain import Explanation, explain
+from .explain import Explanation, explain, over_link, weigh
 from .handles import Handle
 from .places import MpcDevice, Party
-from .protocols import choose, hiding
+from .protocols import fitting, hiding, reason
 from .report import Report, make_report
 from .trace import write_trace
 
@@ -77,7 +77,8 @@ class Federation:
         Args:
             parties: in the order of their ranks.
             protocol: a file of `argot/mpc`, such as "aby3"; `argot.protocols()` lists them. "auto" takes the one that
-                fits the parties, the dealer and the adversary, and prints why.
+                fits the parties, the dealer and the adversary, of several the fastest over the link, for which it
+                waits; and prints why.
             dealer: a further party that computes nothing and hands out what is random, for "semi2k". It learns nothing
                 by itself, and is trusted not to join what it has with what a party sees; the report says so.
             adversary: whom "auto" shall be safe against: "semi-honest" parties, who follow the program. There is no
@@ -110,10 +111,9 @@ class Federation:
         names = tuple(self.name_of(party) for party in (*parties, *(() if dealer is None else (dealer,))))
         if len(set(names)) != len(names):
             raise ConfigError(f"a device of {', '.join(names)}", wanted="each party once")
-        if protocol == "auto":
-            protocol, why = choose(len(parties), dealer is not None, adversary)
-            print(why)
-        elif protocol not in hiding():
+        fit = fitting(len(parties), dealer is not None, adversary) if protocol == "auto" else None
+        protocol = protocol if fit is None else next(iter(fit))
+        if protocol not in hiding():
             raise UnknownNameError(f"protocol {protocol!r}", wanted=f"one of {', '.join(hiding())}, or auto")
         chosen = frozenset([general] if isinstance(general, str) else general)
         if unknown := sorted(chosen - set(GENERAL_FUNCTIONS)):
@@ -127,7 +127,17 @@ class Federation:
         spec = DeviceSpec("mpc", name, names, protocol, bits, fraction, link=known, dealer=dealer is not None)
         device = MpcDevice(self, spec, self._open(spec), check, chosen)
         self._devices[name] = device
-        return device
+        if fit is None:
+            return device
+        seconds = weigh(device, fit) if len(fit) > 1 else {protocol: 0.0}
+        best = min(seconds, key=seconds.__getitem__)
+        print(
+            reason(best, fit[best], len(parties), dealer is not None, adversary), *over_link(device, seconds), sep="; "
+        )
+        if best == protocol:
+            return device
+        options: dict[str, Any] = {"ring": bits, "fraction_bits": fraction, "check": check, "general": general}
+        return self.mpc(*parties, protocol=best, dealer=dealer, name=f"{name}-{best}", link=device.link, **options)
 
     def seat(self, protocol: str, **options: Any) -> MpcDevice:
         """The device of a protocol on this federation's parties in their order: as many as it needs to compute, and

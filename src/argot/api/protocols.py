@@ -51,8 +51,8 @@ def hiding() -> dict[str, type[Protocol]]:
     return {name: protocol for name in mpc.names() if (protocol := mpc.load(name)).about is not None}
 
 
-def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
-    """(protocol, why) for so many parties that compute.
+def fitting(parties: int, dealer: bool, adversary: str) -> dict[str, type[Protocol]]:
+    """The protocols for so many parties that compute.
 
     Raises:
         ConfigError: none fits; says what would.
@@ -67,17 +67,21 @@ def choose(parties: int, dealer: bool, adversary: str) -> tuple[str, str]:
             todo="no protocol here checks what others do; SECURITY.md says what that means",
         )
     kinds = {name: p.dealt() if dealer else p for name, p in known.items()}
-    fitting = {name: kind for name, kind in kinds.items() if kind is not None and kind.fits(parties)}
-    if not fitting:
+    found = {name: kind for name, kind in kinds.items() if kind is not None and kind.fits(parties)}
+    if not found:
         raise ConfigError(
             f"a protocol for {parties} parties{' and a dealer' if dealer else ''}",
             wanted=", ".join(f"{name}: {p.parties_wanted()}" for name, p in known.items()),
             todo="name other parties",
         )
-    name, kind = next(iter(fitting.items()))
+    return found
+
+
+def reason(name: str, kind: type[Protocol], parties: int, dealer: bool, adversary: str) -> str:
+    """Why a protocol was taken, but for its speed."""
     assert kind.about is not None
     why = "a dealer was named" if dealer else "no dealer was named, and none is needed"
-    return name, f"{name}: {parties} parties, {adversary}; {why}; {kind.about.threshold}"
+    return f"{name}: {parties} parties, {adversary}; {why}; {kind.about.threshold}"
 
 
 def seated(protocol: str, names: Sequence[str]) -> tuple[str, ...]:
