@@ -13,10 +13,11 @@ import pytest
 
 from argot._core import ot
 from argot.errors import FrameError, PartyError
-from argot.mpc import stock
+from argot.mpc import ripple, stock
+from argot.mpc.bits import Bits
 from argot.mpc.stock import Products
 
-HAVE, SHARE, ALONE, KEEP, STOCKED = range(16, 21)
+HAVE, SHARE, ALONE, KEEP, LOST, STOCKED = range(16, 22)
 
 
 class Line:
@@ -185,9 +186,41 @@ def test_one_device_at_a_time_has_it(device: Callable[..., Two]) -> None:
 
 def test_a_peer_without_a_place_makes_none(tmp_path: Path) -> None:
     two = Two(tmp_path)
-    two.lines[0].directory = None
+    two.sides[0] = Products(Line(0, bytes(32), None))
+    two.lines[0] = two.sides[0].channel
     two.use(two.gain)
     assert ALONE in two.kinds and KEEP not in two.kinds
+    assert two.sides[0]._into.end.made == 2 * two.gain, "in memory instead"
+    Products(Line(1, bytes(32), tmp_path / "bob"))  # the stock is free
+
+
+def test_a_range_is_named_only_when_one_has_its_products(device: Callable[..., Two], tmp_path: Path) -> None:
+    """Else the peer could hide something under products of which this party's disk still has its own, which an old copy
+    at the peer would bring back."""
+    asked: list[str] = []
+
+    class Told(Settled):
+        rank = 0
+
+        def kept(self, peer: int, kind: type) -> Any:
+            return self
+
+        def send(self, peer: int, message: Any, head: int = 0) -> None:
+            asked.append("sent")
+
+        def allot(self, n: int) -> int:
+            return 0
+
+        async def receiver(self, *args: Any) -> Any:
+            asked.append("taken")
+            return np.zeros((3, 1), np.uint64), np.zeros((3, 1), np.uint64)
+
+        async def recv(self, peer: int, like: Any) -> Any:
+            raise StopAsyncIteration
+
+    with pytest.raises(StopAsyncIteration):
+        done(ripple.carry(Told(), Bits.zeros((5,), 3)))
+    assert asked == ["taken", "sent", "sent"]
 
 
 def test_without_a_place_they_are_made_ahead_in_memory() -> None:
@@ -200,8 +233,9 @@ def test_without_a_place_they_are_made_ahead_in_memory() -> None:
     ("message", "match"),
     [
         (bytes([HAVE]) + b"odd", "3 bytes of names"),
+        (bytes([HAVE]) + bytes(32), "each once"),
         (bytes([SHARE]) + bytes(16), "message 17"),
-        (bytes([KEEP]), "for a stock that is full, or is none"),
+        (bytes([KEEP]), "out of step"),
         (bytes([STOCKED]) + bytes(16), "nobody asked for"),
         (b"\x05", "message 5"),
     ],
@@ -219,9 +253,29 @@ def test_names_of_others_are_refused(device: Callable[..., Two]) -> None:
         two.sides[1].handle(bytes([SHARE]) + bytes(16))
 
 
-def test_a_disk_that_fails_is_named(device: Callable[..., Two], tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["alice", "bob"])
+def test_a_disk_that_fails_ends_the_making_ahead_alone(device: Callable[..., Two], tmp_path: Path, lost: str) -> None:
     two = device()
     two.use(two.gain, idle=False)
-    shutil.rmtree(tmp_path / "bob")
-    with pytest.raises(PartyError, match=r"cannot be kept on the disk: .*bob.*No such file"):
+    shutil.rmtree(tmp_path / lost)
+    two.use(two.gain)
+    made = two.kinds.count(KEEP)
+    assert made >= 1 and two.kinds.count(LOST) == (made if lost == "alice" else 0)
+    two.use(3 * two.gain)
+    assert two.kinds.count(KEEP) == made, "no more of them"
+
+
+def test_a_place_that_others_see_is_named(tmp_path: Path) -> None:
+    (tmp_path / "alice").mkdir(mode=0o755)
+    with pytest.raises(PartyError, match=r"alice: others may read or write it"):
+        Two(tmp_path)
+
+
+def test_a_file_that_was_deleted_is_named(device: Callable[..., Two], tmp_path: Path) -> None:
+    two = device()
+    two.use(two.gain)
+    for name in extensions(tmp_path / "bob"):
+        (tmp_path / "bob" / name).unlink()
+    two.sides[0].allot(two.gain)
+    with pytest.raises(PartyError, match="is not in the stock"):
         two.carry()

@@ -191,8 +191,9 @@ impl SenderPool {
         Ok([&first.to_le_bytes()[..], &sums].concat())
     }
 
-    /// An extension for later: its products go into the stock, under the name that is given back before the message.
-    pub fn extend_into(&self, stock: &Stock) -> Result<(Id, Vec<u8>), Error> {
+    /// An extension for later: the message, and whether its products are in the stock. Where they are not, they are lost, but
+    /// the receiver must have the message all the same: the next extension starts from this one.
+    pub fn extend_into(&self, stock: &Stock) -> Result<(Vec<u8>, Result<Id, Error>), Error> {
         self.makes.check(Makes::Products)?;
         let mut stage = lock(&self.stage);
         let SenderStage::Ready(sender) = &mut *stage else {
@@ -200,14 +201,15 @@ impl SenderPool {
         };
         let (blocks, message) = sender.extend_words()?;
         let id = stock::id(&message);
-        stock.put(Side::Sender, &id, &blocks)?;
-        Ok((id, message))
+        let put = stock.put(Side::Sender, &id, &blocks).map(|()| id);
+        Ok((message, put))
     }
 
     /// The products of an extension that was made before, instead of a new one.
     pub fn load(&self, stock: &Stock, id: &Id) -> Result<(), Error> {
         self.makes.check(Makes::Products)?;
-        lock(&self.store).put(stock.take(Side::Sender, id)?);
+        let blocks = stock.take(Side::Sender, id)?;
+        lock(&self.store).put(blocks);
         Ok(())
     }
 
@@ -306,8 +308,8 @@ impl ReceiverPool {
         Ok(())
     }
 
-    /// The other side of [`SenderPool::extend_into`].
-    pub fn extend_into(&self, stock: &Stock, message: &[u8]) -> Result<Id, Error> {
+    /// The other side of [`SenderPool::extend_into`]: whether its products are in the stock.
+    pub fn extend_into(&self, stock: &Stock, message: &[u8]) -> Result<Result<Id, Error>, Error> {
         self.makes.check(Makes::Products)?;
         let mut stage = lock(&self.stage);
         let ReceiverStage::Ready(receiver) = &mut *stage else {
@@ -315,14 +317,14 @@ impl ReceiverPool {
         };
         let blocks = receiver.extend_words(message)?;
         let id = stock::id(message);
-        stock.put(Side::Receiver, &id, &blocks)?;
-        Ok(id)
+        Ok(stock.put(Side::Receiver, &id, &blocks).map(|()| id))
     }
 
     /// As [`SenderPool::load`].
     pub fn load(&self, stock: &Stock, id: &Id) -> Result<(), Error> {
         self.makes.check(Makes::Products)?;
-        lock(&self.store).put(stock.take(Side::Receiver, id)?);
+        let blocks = stock.take(Side::Receiver, id)?;
+        lock(&self.store).put(blocks);
         Ok(())
     }
 

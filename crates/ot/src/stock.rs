@@ -7,7 +7,8 @@
 //! one gives up when they meet ([`Stock::keep`]), so that an old copy put back at one of them comes to nothing; never put
 //! back old copies at both.
 //!
-//! Products are secret, and stand in the files as they are, readable by their owner alone. Used ones are overwritten.
+//! Products are secret, and stand in the files as they are, readable by their owner alone. Used ones are overwritten, as far
+//! as the file system writes in place.
 
 use crate::memory::Blocks;
 use crate::Error;
@@ -46,19 +47,21 @@ impl Side {
     }
 }
 
-/// A directory of one pair of parties, which is locked while this lives.
+/// A directory of one pair of parties, which is locked until it is closed.
 pub struct Stock {
     directory: PathBuf,
-    _lock: File,
+    /// Bytes of a file.
+    length: u64,
+    lock: File,
 }
 
 impl Stock {
-    /// The stock in this directory, which is made if there is none.
+    /// The stock in this directory, which is made if there is none, of extensions of so many blocks.
     ///
     /// # Errors
     ///
     /// [`Error::StockInUse`] if it is open; [`Error::NotAStock`] if others may read it.
-    pub fn open(directory: &Path) -> Result<Stock, Error> {
+    pub fn open(directory: &Path, blocks: usize) -> Result<Stock, Error> {
         let fails = failure(directory);
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -79,7 +82,8 @@ impl Stock {
         })?;
         let stock = Stock {
             directory: directory.into(),
-            _lock: lock,
+            length: (MAGIC.len() + 16 * blocks) as u64,
+            lock,
         };
         for path in stock.paths(PARTIAL)? {
             std::fs::remove_file(&path).map_err(failure(&path))?;
@@ -87,11 +91,20 @@ impl Stock {
         Ok(stock)
     }
 
-    /// The extensions of a side, in an order of their names.
+    /// Lets others open it: also where somebody still holds this, or a child process its file.
+    pub fn close(&self) {
+        let _ = self.lock.unlock();
+    }
+
+    /// The extensions of a side, in an order of their names. Files of another length, as of another release, do not count.
     pub fn ids(&self, side: Side) -> Result<Vec<Id>, Error> {
         let mut ids: Vec<Id> = self
             .paths(side.suffix())?
             .iter()
+            .filter(|path| {
+                path.metadata()
+                    .is_ok_and(|about| about.len() == self.length)
+            })
             .filter_map(|path| unhex(path.file_stem()?.to_str()?))
             .collect();
         ids.sort_unstable();
@@ -104,17 +117,15 @@ impl Stock {
         if path.exists() {
             return Err(Error::AlreadyUsed(hex(id)));
         }
-        let partial = path.with_extension(PARTIAL);
-        let fails = failure(&partial);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&partial).map_err(&fails)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(16 + 16 * blocks.len()));
         bytes.extend(MAGIC);
         bytes.extend(blocks.iter().flat_map(|block| block.to_le_bytes()));
-        file.write_all(&bytes).map_err(&fails)?;
-        file.sync_all().map_err(&fails)?;
-        std::fs::rename(&partial, &path).map_err(&fails)?;
+        let partial = path.with_extension(PARTIAL);
+        let written = write_new(&partial, &bytes).and_then(|()| std::fs::rename(&partial, &path));
+        if let Err(error) = written {
+            let _ = std::fs::remove_file(&partial);
+            return Err(failure(&partial)(error));
+        }
         self.sync()
     }
 
@@ -142,7 +153,7 @@ impl Stock {
         file.read_to_end(&mut bytes).map_err(&fails)?;
         wipe(&file, bytes.len());
         match bytes.strip_prefix(&MAGIC) {
-            Some(body) if body.len().is_multiple_of(16) => {
+            Some(body) if bytes.len() as u64 == self.length => {
                 let blocks = body.as_chunks::<16>().0;
                 Ok(blocks.iter().map(|b| u128::from_le_bytes(*b)).collect())
             }
@@ -155,17 +166,20 @@ impl Stock {
 
     /// Give up all extensions of a side but these.
     pub fn keep(&self, side: Side, ids: &[Id]) -> Result<(), Error> {
-        for id in self.ids(side)? {
-            if !ids.contains(&id) {
-                let path = self.path(side, &id);
+        let kept: Vec<PathBuf> = ids.iter().map(|id| self.path(side, id)).collect();
+        let mut given_up = Vec::new();
+        for path in self.paths(side.suffix())? {
+            if !kept.contains(&path) {
                 let fails = failure(&path);
-                let file = OpenOptions::new().write(true).open(&path).map_err(&fails)?;
-                let length = file.metadata().map_err(&fails)?.len();
+                given_up.push(OpenOptions::new().write(true).open(&path).map_err(&fails)?);
                 std::fs::remove_file(&path).map_err(&fails)?;
-                wipe(&file, length as usize);
             }
         }
-        self.sync()
+        self.sync()?;
+        for file in given_up {
+            wipe(&file, self.length as usize);
+        }
+        Ok(())
     }
 
     fn path(&self, side: Side, id: &Id) -> PathBuf {
@@ -194,10 +208,21 @@ impl Stock {
     }
 }
 
-/// Overwrite a file that has no name any more. Not waited for, nor needed: that it has none is what guards it.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Overwrite a file that has no name any more, on the disk: else the system would forget what was written with the file.
+/// That it has no name is what guards it; so a failure is none of the caller's.
 fn wipe(file: &File, length: usize) {
     use std::os::unix::fs::FileExt;
-    let _ = file.write_all_at(&vec![0; length], 0);
+    let _ = file
+        .write_all_at(&vec![0; length], 0)
+        .and_then(|()| file.sync_data());
 }
 
 fn failure(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
@@ -216,5 +241,5 @@ fn unhex(text: &str) -> Option<Id> {
     for (i, byte) in id.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
     }
-    Some(id)
+    (hex(&id) == text).then_some(id)
 }

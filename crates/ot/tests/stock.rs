@@ -2,7 +2,7 @@
 
 use argot_ot::params::Plan;
 use argot_ot::pool::{Makes, ReceiverPool, SenderPool};
-use argot_ot::stock::{id, Id, Side, Stock};
+use argot_ot::stock::{id as stock_id, Id, Side, Stock};
 use argot_ot::{Error, Session};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ impl Place {
     }
 
     fn stock(&self, party: &str) -> Stock {
-        Stock::open(&self.0.join(party)).unwrap()
+        Stock::open(&self.0.join(party), gain()).unwrap()
     }
 
     fn files(&self, party: &str) -> Vec<PathBuf> {
@@ -35,6 +35,10 @@ impl Drop for Place {
     }
 }
 
+fn gain() -> usize {
+    Plan::small().last().word_gain()
+}
+
 fn pools() -> (SenderPool, ReceiverPool) {
     let session = Session::new(&[5; 32], 0);
     let sender = SenderPool::new(session, Plan::small(), 1, Makes::Products);
@@ -49,8 +53,10 @@ fn filled(place: &Place, n: usize) -> (Stock, Stock, Vec<Id>) {
     let (one, other) = (place.stock("one"), place.stock("other"));
     let (sender, receiver) = pools();
     let made = (0..n).map(|_| {
-        let (id, message) = sender.extend_into(&one).unwrap();
-        assert_eq!(receiver.extend_into(&other, &message).unwrap(), id);
+        let (message, put) = sender.extend_into(&one).unwrap();
+        let id = put.unwrap();
+        let theirs = receiver.extend_into(&other, &message).unwrap();
+        assert_eq!((theirs.unwrap(), stock_id(&message)), (id, id));
         id
     });
     let ids = made.collect();
@@ -130,21 +136,50 @@ fn what_was_not_finished_is_not_there() {
 }
 
 #[test]
-fn files_that_are_none_are_refused() {
+fn files_that_are_none_are_refused_and_given_up() {
     let place = Place::new("files");
     let (_one, other, ids) = filled(&place, 2);
-    let whole = std::fs::read(place.files("other").pop().unwrap()).unwrap();
-    for bytes in [&whole[..whole.len() - 1], &[0; 32]] {
-        let path = place.files("other").pop().unwrap();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        std::fs::write(&path, bytes).unwrap();
-        let id = ids.iter().find(|id| {
-            let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            hex == name
-        });
-        let refused = other.take(Side::Receiver, id.unwrap()).err();
+    let path = |id: &Id| {
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        place.0.join("other").join(format!("{hex}.received"))
+    };
+    let whole = std::fs::read(path(&ids[0])).unwrap();
+    std::fs::write(path(&ids[0]), &whole[..whole.len() - 16]).unwrap();
+    std::fs::write(path(&ids[1]), vec![0; whole.len()]).unwrap();
+    // A cut one does not count; one of the right length is looked into.
+    assert_eq!(other.ids(Side::Receiver).unwrap(), [ids[1]]);
+    for id in &ids {
+        let refused = other.take(Side::Receiver, id).err();
         assert!(matches!(refused, Some(Error::NotAStock(_))), "{refused:?}");
     }
+    std::fs::write(path(&ids[0]), &whole[..100]).unwrap();
+    std::fs::write(place.0.join("other").join("stray.received"), b"").unwrap();
+    other.keep(Side::Receiver, &ids[1..]).unwrap();
+    assert!(place.files("other").is_empty());
+}
+
+/// Else the next extension of the two would not fit.
+#[test]
+fn the_message_goes_out_where_the_disk_does_not_do() {
+    let place = Place::new("full");
+    let (one, other) = (place.stock("one"), place.stock("other"));
+    let (sender, receiver) = pools();
+    std::fs::remove_dir_all(place.0.join("one")).unwrap();
+    let (message, put) = sender.extend_into(&one).unwrap();
+    assert!(matches!(put, Err(Error::File(..))), "{put:?}");
+    std::fs::remove_dir_all(place.0.join("other")).unwrap();
+    let put = receiver.extend_into(&other, &message).unwrap();
+    assert!(matches!(put, Err(Error::File(..))), "{put:?}");
+    receiver.extend(&sender.extend().unwrap()).unwrap();
+    hold(&sender, &receiver, 0, 100);
+}
+
+#[test]
+fn a_closed_stock_is_free_whoever_holds_it() {
+    let place = Place::new("closed");
+    let held = place.stock("one");
+    held.close();
+    place.stock("one");
 }
 
 #[test]
@@ -159,12 +194,12 @@ fn files_are_their_owners_alone_and_named_by_the_message() {
         one.put(Side::Sender, &ids[0], &[1]),
         Err(Error::AlreadyUsed(_))
     ));
-    assert_ne!(id(b"one"), id(b"other"));
-    let second = Stock::open(&place.0.join("one")).err();
+    assert_ne!(stock_id(b"one"), stock_id(b"other"));
+    let second = Stock::open(&place.0.join("one"), gain()).err();
     assert!(matches!(second, Some(Error::StockInUse(_))), "{second:?}");
     drop(one);
     let open = std::fs::Permissions::from_mode(0o750);
     std::fs::set_permissions(place.0.join("one"), open).unwrap();
-    let seen = Stock::open(&place.0.join("one")).err();
+    let seen = Stock::open(&place.0.join("one"), gain()).err();
     assert!(matches!(seen, Some(Error::NotAStock(_))), "{seen:?}");
 }

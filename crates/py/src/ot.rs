@@ -64,6 +64,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Receiver>()?;
     m.add_class::<PySenderCots>()?;
     m.add_class::<PyReceiverCots>()?;
+    m.add_function(wrap_pyfunction!(name_of, m)?)?;
     m.add_function(wrap_pyfunction!(weighted_bytes, m)?)?;
     m.add_function(wrap_pyfunction!(digits_bytes, m)?)?;
     crate::permute::register(m)
@@ -103,6 +104,15 @@ fn plan(size: &str) -> PyResult<Plan> {
 #[pyclass(name = "Stock", frozen, module = "argot._core.ot")]
 struct PyStock(Stock);
 
+/// The name of what was put, or the error of a disk.
+fn put_or_not(py: Python<'_>, put: Result<Id, Error>) -> PyResult<Bound<'_, PyAny>> {
+    match put {
+        Ok(id) => Ok(PyBytes::new(py, &id).into_any()),
+        Err(error @ Error::File(..)) => Ok(raised(error).into_value(py).into_bound(py).into_any()),
+        Err(error) => Err(raised(error)),
+    }
+}
+
 fn side(sent: bool) -> Side {
     if sent {
         Side::Sender
@@ -113,10 +123,16 @@ fn side(sent: bool) -> Side {
 
 #[pymethods]
 impl PyStock {
-    /// Raises OSError if it is in use, or others may read it.
+    /// Of extensions of `gain` words. Raises InUse, or OSError if others may read it.
     #[new]
-    fn new(directory: std::path::PathBuf) -> PyResult<PyStock> {
-        Ok(PyStock(Stock::open(&directory).map_err(raised)?))
+    fn new(py: Python<'_>, directory: std::path::PathBuf, gain: usize) -> PyResult<PyStock> {
+        let opened = py.detach(|| Stock::open(&directory, gain));
+        Ok(PyStock(opened.map_err(raised)?))
+    }
+
+    /// Let others open it.
+    fn close(&self) {
+        self.0.close();
     }
 
     /// Names of the extensions of the direction in which this party sends, or receives.
@@ -192,15 +208,15 @@ impl Sender {
         Ok(PyBytes::new(py, &message))
     }
 
-    /// An extension of products for later: its name in the stock, and the message.
+    /// An extension of products for later: the message, and its name in the stock, or why it is not there (OSError).
     fn extend_into<'py>(
         &self,
         py: Python<'py>,
         stock: &PyStock,
-    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyAny>)> {
         let made = py.detach(|| self.0.extend_into(&stock.0));
-        let (id, message) = made.map_err(raised)?;
-        Ok((PyBytes::new(py, &id), PyBytes::new(py, &message)))
+        let (message, put) = made.map_err(raised)?;
+        Ok((PyBytes::new(py, &message), put_or_not(py, put)?))
     }
 
     /// Take an extension from the stock instead of making one. Raises Reused if it is not there.
@@ -284,15 +300,15 @@ impl Receiver {
         py.detach(|| self.0.extend(message)).map_err(raised)
     }
 
-    /// The other side of what the sender extended into its stock.
+    /// The other side of what the sender extended into its stock: its name there, or why it is not there.
     fn extend_into<'py>(
         &self,
         py: Python<'py>,
         stock: &PyStock,
         message: &[u8],
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let made = py.detach(|| self.0.extend_into(&stock.0, message));
-        Ok(PyBytes::new(py, &made.map_err(raised)?))
+        put_or_not(py, made.map_err(raised)?)
     }
 
     /// As that of Sender.
@@ -450,6 +466,12 @@ fn kind_of(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<Kind> {
             "numbers of {dtype}; wanted uint32, uint64 or ring.Z128"
         ))
     })
+}
+
+/// What an extension is called in a stock: of its message.
+#[pyfunction]
+fn name_of<'py>(py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &argot_ot::stock::id(message))
 }
 
 /// Bytes of the message of `weighted` for n elements.

@@ -31,8 +31,9 @@ async def carry(party: Party, own: Bits) -> Bits:
     peer, n, width = 1 - party.rank, own.size, own.width
     products, words = party.kept(peer, Products), own.planes.shape[1]
     start = products.allot(width * words)
-    party.send(peer, start.to_bytes(START, "little"), head=START)
     a, v = _whole(own, *await products.receiver(party, start, width, words))
+    # Only now: before this party has taken its own, the peer's must hide nothing (`stock.py`).
+    party.send(peer, start.to_bytes(START, "little"), head=START)
     party.send(peer, Bits(own.planes ^ a, (n,)))
     start = int.from_bytes(await party.recv(peer, START), "little")
     b, u = _whole(own, *await products.sender(party, start, width, words))

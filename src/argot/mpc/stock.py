@@ -7,7 +7,9 @@ While there is nothing else to do, the party that sends in a direction makes as 
 at most, and both put them on their disks (`crates/ot/src/stock.rs`). Where one is wanted, one of these is taken, else
 made. They outlast devices and agents: at the first use each direction's sender says which it has, the receiver which of
 them it has, too, and both give up the others. So what a crash left at one party alone is lost, and nothing comes twice.
-One device of two parties has the stock at a time. Without a place on the disk as many are made ahead in memory.
+A party names a range only when it has its own products of it, so the peer hides nothing under products that are still
+on the disk of this one. One device of two parties has the stock at a time; others, and those without a place on the
+disk, make as many ahead in memory. A disk that is full ends the making ahead, nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from ..runtime.party import Party
 from .pair import Rows
 from .protocol import Array
 
-_HAVE, _SHARE, _ALONE, _KEEP, _STOCKED = range(16, 21)
+_HAVE, _SHARE, _ALONE, _KEEP, _LOST, _STOCKED = range(16, 22)
 """The first byte of a message, beside those of `pair.py`."""
 
 ID = 16
@@ -44,10 +46,13 @@ class Products(Rows):
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel, SIZE, products=True)
         self._stock: ot.Stock | None = None
-        self._looked = False
         self._meeting = False
         self._shared: list[bytes] | None = None  # names of what both have, where this party sends; None without a stock
         self._kept = 0  # how many there are where it receives
+        self._full = False
+        if channel.directory is not None:
+            with self._on_disk(), suppress(ot.InUse):
+                self._stock = ot.Stock(channel.directory, self._out.end.gain)
 
     # ---- for operations ---------------------------------------------------------------------------------------------
 
@@ -65,45 +70,54 @@ class Products(Rows):
         return await self._sent(party, start, start + width * words, lambda end: end.products(start, width, words))
 
     def _ahead(self) -> int:
-        return 0 if self.channel.directory is not None else min(self._allotted, MOST * self._into.end.gain)
+        return 0 if self._stock is not None else min(self._allotted, MOST * self._into.end.gain)
 
     # ---- the channel ------------------------------------------------------------------------------------------------
 
+    def handle(self, message: bytes) -> None:
+        with self._on_disk():
+            super().handle(message)
+
     def _begin(self) -> None:
         super()._begin()
-        if (stock := self._opened()) is not None:
+        if self._stock is not None:
             self._meeting = True
-            self._tell(_HAVE, b"".join(stock.ids(sent=True)))
+            self._tell(_HAVE, b"".join(self._stock.ids(sent=True)))
 
     def _handle_other(self, kind: int, body: bytes) -> None:
-        with self._on_disk():
-            if kind == _HAVE:
-                self._meet(_names(body))
-            elif kind in (_SHARE, _ALONE) and self._meeting:
-                self._met(_names(body) if kind == _SHARE else None)
-            elif kind == _KEEP:
-                self._keep(body)
-            elif kind == _STOCKED:
-                self._expect()
-                self._load(body)
-            else:
-                super()._handle_other(kind, body)
+        if kind == _HAVE:
+            self._meet(_names(body))
+        elif kind == _SHARE and self._meeting:
+            self._met(_names(body))
+        elif kind == _ALONE and self._meeting:
+            self._meeting = False
+            self._leave()
+        elif kind == _KEEP:
+            self._keep(body)
+        elif kind == _LOST:
+            self._full = True
+            self._forget(_names(body))
+        elif kind == _STOCKED:
+            self._expect()
+            self._load(body)
+        else:
+            super()._handle_other(kind, body)
 
     def _meet(self, theirs: list[bytes]) -> None:
         """The peer sends in this direction, and has these."""
-        if (stock := self._opened()) is None:
+        if self._stock is None:
             self._tell(_ALONE, b"")
             return
-        have = set(stock.ids(sent=False))
+        have = set(self._stock.ids(sent=False))
         both = [name for name in theirs if name in have]
-        stock.keep(False, both)
+        self._stock.keep(False, both)
         self._kept = len(both)
         self._tell(_SHARE, b"".join(both))
 
-    def _met(self, both: list[bytes] | None) -> None:
+    def _met(self, both: list[bytes]) -> None:
         """Of this party's extensions the peer has these."""
         self._meeting = False
-        if both is None or self._stock is None:
+        if self._stock is None:
             return
         if not set(both) <= set(self._stock.ids(sent=True)):
             raise FrameError(f"party {self.channel.peer} has extensions that it was never sent")
@@ -113,8 +127,20 @@ class Products(Rows):
     def _keep(self, message: bytes) -> None:
         if self._stock is None or self._kept >= MOST:
             raise FrameError(f"party {self.channel.peer} sent an extension for a stock that is full, or is none")
-        self._into.end.extend_into(self._stock, message)
-        self._kept += 1
+        try:
+            put = self._into.end.extend_into(self._stock, message)
+        except ot.Reused as error:
+            raise FrameError(f"party {self.channel.peer} sent an extension twice: {error}") from None
+        if isinstance(put, OSError):
+            self._tell(_LOST, ot.name_of(message))
+        else:
+            self._kept += 1
+
+    def _forget(self, names: list[bytes]) -> None:
+        """The peer does not have these."""
+        if self._stock is not None and self._shared is not None:
+            self._shared = [name for name in self._shared if name not in names]
+            self._stock.keep(True, self._shared)
 
     def _load(self, name: bytes) -> None:
         try:
@@ -123,7 +149,8 @@ class Products(Rows):
             self._into.end.load(self._stock, name)
         except ot.Reused as error:
             raise FrameError(
-                f"party {self.channel.peer} names an extension that is not in the stock: {error}", wanted="one that is"
+                f"party {self.channel.peer} names an extension that is not in the stock here: {error}",
+                wanted="one that is",
             ) from None
         self._kept -= 1
         self._settle(self._into)
@@ -134,36 +161,45 @@ class Products(Rows):
             return False
         with self._on_disk():
             if self._extended < self._wanted:
-                if not self._shared or self._stock is None:
-                    return super().work()
-                name = self._shared.pop()
-                self._extended += 1
-                self._out.end.load(self._stock, name)
-                self._tell(_STOCKED, name)
-                self._settle(self._out)
-                return True
-            if self._stock is None or self._shared is None or not self._ready:
-                return False
-            if len(self._shared) >= min(self._extended, MOST):
-                return False
-            name, message = self._out.end.extend_into(self._stock)
-            self._shared.append(name)
-            self._tell(_KEEP, message)
-            return True
+                return self._hand_out() if self._shared else super().work()
+            return self._make_ahead()
+
+    def _hand_out(self) -> bool:
+        assert self._stock is not None and self._shared
+        name = self._shared.pop()
+        self._extended += 1
+        try:
+            self._out.end.load(self._stock, name)
+        except ot.Reused as error:
+            raise OSError(str(error)) from None  # somebody else has deleted it
+        self._tell(_STOCKED, name)
+        self._settle(self._out)
+        return True
+
+    def _make_ahead(self) -> bool:
+        if self._stock is None or self._shared is None or self._full or not self._ready:
+            return False
+        if len(self._shared) >= min(self._extended, MOST):
+            return False
+        message, put = self._out.end.extend_into(self._stock)
+        if isinstance(put, OSError):
+            self._full = True
+        else:
+            self._shared.append(put)
+        self._tell(_KEEP, message)
+        return True
 
     def fail(self, error: ArgotError) -> None:
         super().fail(error)
-        self._stock = None  # and with it the lock on its directory
+        self._leave()
 
     # ---- details ----------------------------------------------------------------------------------------------------
 
-    def _opened(self) -> ot.Stock | None:
-        """None without a place for it, and where another device of the two parties has it."""
-        if not self._looked and self.channel.directory is not None:
-            with suppress(ot.InUse):
-                self._stock = ot.Stock(self.channel.directory)
-        self._looked = True
-        return self._stock
+    def _leave(self) -> None:
+        """Others may have the stock."""
+        if self._stock is not None:
+            self._stock.close()
+        self._stock = self._shared = None
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:
@@ -178,6 +214,7 @@ class Products(Rows):
 
 
 def _names(body: bytes) -> list[bytes]:
-    if len(body) % ID:
-        raise FrameError(f"{len(body)} bytes of names of extensions", wanted=f"a multiple of {ID}")
-    return [body[i : i + ID] for i in range(0, len(body), ID)]
+    found = [body[i : i + ID] for i in range(0, len(body), ID)]
+    if len(body) % ID or len(set(found)) < len(found):
+        raise FrameError(f"{len(body)} bytes of names of extensions", wanted=f"names of {ID}, each once")
+    return found
