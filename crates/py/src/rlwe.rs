@@ -5,7 +5,7 @@
 use crate::array::{empty, kind_of, mismatch, text, Array, Kind, Output};
 use crate::view::View;
 use argot_rlwe::convolution::Shape;
-use argot_rlwe::{linear, products, Convolution, Error, Packing, Params, Plan, Rounding};
+use argot_rlwe::{linear, products, Convolution, Error, Packing, Params, Plan};
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -68,15 +68,15 @@ fn convert(failure: Error) -> PyErr {
 // ---- parameters
 
 /// The latest last. Building some takes milliseconds, keeping some a few megabytes.
-type Cache<P> = Mutex<Vec<([u32; 3], Arc<P>)>>;
+type Cache<P, const W: usize> = Mutex<Vec<([u32; W], Arc<P>)>>;
 const KEPT: usize = 16;
 
-static OF_PRODUCTS: Cache<products::Params> = Mutex::new(Vec::new());
-static OF_MATRICES: Cache<Params> = Mutex::new(Vec::new());
+static OF_PRODUCTS: Cache<products::Params, 3> = Mutex::new(Vec::new());
+static OF_MATRICES: Cache<Params, 2> = Mutex::new(Vec::new());
 
-fn cached<P>(
-    cache: &Cache<P>,
-    widths: [u32; 3],
+fn cached<P, const W: usize>(
+    cache: &Cache<P, W>,
+    widths: [u32; W],
     build: impl FnOnce() -> Result<Arc<P>, Error>,
 ) -> Result<Arc<P>, Error> {
     let mut kept = cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -338,15 +338,11 @@ struct Linear {
 }
 
 impl Linear {
-    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32, exact: bool) -> PyResult<Linear> {
-        let rounding = match exact {
-            true => Rounding::Exact,
-            false => Rounding::LastPlace,
-        };
+    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32) -> PyResult<Linear> {
         py.detach(|| {
-            let widths = [ring_bits, operand_bits, exact.into()];
+            let widths = [ring_bits, operand_bits];
             let params = cached(&OF_MATRICES, widths, || {
-                Params::new(ring_bits, operand_bits, rounding)
+                Params::new(ring_bits, operand_bits)
             })?;
             let client = linear::Client::new(&params)?;
             Ok(Linear {
@@ -380,7 +376,7 @@ impl Linear {
 /// Products of matrices modulo 2^ring_bits, one encrypted: both parties get shares.
 ///
 /// Those in the clear hold signed numbers of operand_bits. Which of the two is encrypted follows from the shapes, the one
-/// that takes fewer bytes. Not exact: shares may be off by one in the last place, in fewer bytes.
+/// that takes fewer bytes.
 #[pyclass(name = "Matrices", frozen, module = "argot._core.rlwe")]
 struct PyMatrices(Linear);
 
@@ -403,9 +399,8 @@ fn shape_of(py: Python<'_>, left: &Array<'_>, right: &Array<'_>) -> PyResult<[us
 #[pymethods]
 impl PyMatrices {
     #[new]
-    #[pyo3(signature = (ring_bits, operand_bits, exact=true))]
-    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32, exact: bool) -> PyResult<PyMatrices> {
-        Linear::new(py, ring_bits, operand_bits, exact).map(PyMatrices)
+    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32) -> PyResult<PyMatrices> {
+        Linear::new(py, ring_bits, operand_bits).map(PyMatrices)
     }
 
     /// What the peer needs, once.
@@ -540,14 +535,8 @@ fn result_shape(plan: &Convolution) -> [usize; 3] {
 #[pymethods]
 impl PyConvolutions {
     #[new]
-    #[pyo3(signature = (ring_bits, operand_bits, exact=true))]
-    fn new(
-        py: Python<'_>,
-        ring_bits: u32,
-        operand_bits: u32,
-        exact: bool,
-    ) -> PyResult<PyConvolutions> {
-        Linear::new(py, ring_bits, operand_bits, exact).map(PyConvolutions)
+    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32) -> PyResult<PyConvolutions> {
+        Linear::new(py, ring_bits, operand_bits).map(PyConvolutions)
     }
 
     /// What the peer needs, once.

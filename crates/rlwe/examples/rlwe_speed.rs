@@ -6,7 +6,7 @@ use argot_rlwe::convolution::Shape;
 use argot_rlwe::linear::{Client, Server};
 use argot_rlwe::ntt::Ntt;
 use argot_rlwe::prime::vartime_primes;
-use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan, Rounding};
+use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,10 +34,9 @@ fn transforms() {
     }
 }
 
-/// One term, with exact rounding or not.
+/// One term.
 fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
-    let (ring, rounding) = (params.ring_bits, params.rounding);
-    println!("modulo 2^{ring}, {rounding:?}: {plan:?}");
+    println!("modulo 2^{}: {plan:?}", params.ring_bits);
     let client = Client::new(params).expect("randomness");
     let server = Server::new(params, &client.public_key().expect("randomness")).expect("a key");
     let [left, right, _] = plan.sizes();
@@ -54,14 +53,14 @@ fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
     );
 }
 
-fn matmul(ring: u32, rounding: Rounding, shape: [usize; 3]) {
-    let params = Params::new(ring, ring, rounding).expect("parameters");
+fn matmul(ring: u32, shape: [usize; 3]) {
+    let params = Params::new(ring, ring).expect("parameters");
     linear(&params, &Plan::new(&params, shape).expect("a plan"));
 }
 
 /// A layer of ResNet-50: 3 x 3 kernels, padded.
-fn convolution(ring: u32, rounding: Rounding) {
-    let params = Params::new(ring, ring, rounding).expect("parameters");
+fn convolution(ring: u32) {
+    let params = Params::new(ring, ring).expect("parameters");
     let shape = Shape {
         channels: 64,
         height: 58,
@@ -111,15 +110,13 @@ fn main() {
     }
     println!("backend {}", Backend::current().name());
     transforms();
-    for rounding in [Rounding::Exact, Rounding::LastPlace] {
-        matmul(64, rounding, [500, 500, 500]);
-    }
-    matmul(64, Rounding::Exact, [1000, 1000, 1000]);
-    matmul(64, Rounding::Exact, [1, 4096, 1000]);
-    matmul(64, Rounding::Exact, [100, 100_000, 1]);
-    matmul(40, Rounding::LastPlace, [256, 256, 256]);
-    convolution(64, Rounding::Exact);
-    convolution(40, Rounding::LastPlace);
+    matmul(64, [500, 500, 500]);
+    matmul(64, [1000, 1000, 1000]);
+    matmul(64, [1, 4096, 1000]);
+    matmul(64, [100, 100_000, 1]);
+    matmul(40, [256, 256, 256]);
+    convolution(64);
+    convolution(40);
     for (ring, x, y) in [(64, 64, 64), (48, 48, 48), (64, 20, 20)] {
         elementwise(ring, x, y);
     }

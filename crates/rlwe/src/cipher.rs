@@ -86,6 +86,19 @@ impl SecretKey {
         Ok(chain.join(products))
     }
 
+    /// -c1 s, as values.
+    #[cfg(test)]
+    pub fn minus_times(&self, chain: &Chain, c1: &Values) -> Values {
+        let mut out = Buffer::zeros(c1.len());
+        let parts = c1
+            .chunks_exact(chain.degree)
+            .zip(out.chunks_exact_mut(chain.degree));
+        for ((i, ntt), (c1, out)) in chain.primes.iter().enumerate().zip(parts) {
+            ntt.add_product(c1, &self.0[i], out);
+        }
+        out
+    }
+
     /// An encryption of zero, for others to hide their answers with: its bytes.
     pub fn public_key(&self, chain: &Chain) -> Result<Vec<u8>, Error> {
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);

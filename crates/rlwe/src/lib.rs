@@ -21,25 +21,43 @@
 //! # Noise, and what an answer gives away
 //!
 //! Times a polynomial b of the server, c0 + c1 s is q/t (m b mod t) + (e + rho) b, with rho the rounding of m', at most
-//! 1/2. Three things remain:
+//! 1/2. Two things remain:
 //!
 //! * *c1 b would tell b*, to the client, who knows c1. Each answer gets a fresh encryption of zero under the client's
-//!   public key, with a u and an e1 of its own: c1 b + p1 u + e1 is uniform to everyone who does not know u, also with
-//!   s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
-//! * *The noise would tell b*, to the client, who can compute it once it knows the result. [`linear`] adds a mask to
-//!   c0 that is uniform modulo the answer's whole modulus: what the client decrypts is uniform whatever result and
-//!   noise are, so nothing has to be flooded. [`products`] needs a mask below the plaintext's modulus, and adds an
-//!   offset uniform in 2^40 times the noise instead.
-//! * *Shares round*: the client's share is round(result + noise + mask), the server's -round(mask), in units of
-//!   q/t. They are wrong by one if the noise takes the mask over the middle between two numbers: with probability
-//!   noise / (q/t), which is below 2^-39 for [`Rounding::Exact`] (q has 40 bits for it), and some in a hundred,
-//!   never by more than one, for [`Rounding::LastPlace`], where the switch alone makes them so: the noise that depends
-//!   on b is below 2^-40 of a unit for both. Who knows a result besides its share learns from each whether noise made
-//!   it wrong, so the distance to an ideal product is 2^-39 for each result that is opened.
+//!   public key (p0, p1), with a u and an e1 of its own: c1 b + p1 u + e1 is uniform to everyone who does not know u,
+//!   also with s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
+//! * *The noise would tell b*, E = (e + rho) b + e_p u + e1 s, to the client, who can compute it once it knows the
+//!   result. [`linear`] hides it by switching the answer to a modulus 2^w that it is far below, [`products`], whose
+//!   answers may not be so short, by an offset uniform in 2^40 times the noise.
 //!
-//! [`noise`] has the bounds, with a test that measures what they bound. An answer is switched to the modulus 2^w before
-//! it is masked; of c0 only the coefficients that are results are sent. Switching adds a rounding error times s, which
-//! is 2^8 at most, so w is l + 8 bits and the margin.
+//! **The view of a client of [`linear`]** is an answer, c1~ = [2^w c1 / q] and, at each position of a result, c0~ =
+//! [2^w c0 / q] + 2^(w - l) r modulo 2^w, where [] rounds to the nearest, (c0, c1) is the answer modulo q with its
+//! encryption of zero, and r is the mask, uniform modulo t. The server's share is -r, the client's x = result + r mod t,
+//! which it decrypts: c0~ + c1~ s is 2^(w - l) x and the error of switching, less than half of 2^(w - l) ([`noise`]), so
+//! that shares are exact. A simulator that has the client's key and share alone draws c1 uniformly, and takes c1~ and
+//!
+//! > [2^w (q/t x - c1 s) / q] = 2^(w - l) x + [-2^w (c1 s) / q]
+//!
+//! for c0~. Where c1 is the same, it errs only at a position where E, which is missing there, takes -2^w (c1 s) / q over
+//! the middle between two whole numbers, since c0 = q/t result + E - c1 s. Step by step:
+//!
+//! 1. Let B be that at some position of a result -2^w (c1 s) / q is closer to a middle than 2^w / q times the bound of
+//!    E. From a real answer to one with the simulator's c0~, made from the real c1, is the probability of B and
+//!    that of an E beyond its bound, 2^-40.7 a position.
+//! 2. B can be decided from c1 and s, and is no likelier for the real c1 than for a uniform one, but for the advantage
+//!    against ring-LWE: so it does not matter that E contains the u and e1 of this c1. Each coefficient of c1 s is
+//!    uniform modulo q if c1 is, as s has coefficients that are invertible. So B has the probability 2 (2^w / q) E for
+//!    each position, to which the 2^-125 that fractions are short by ([`chain`]) add nothing that counts. q is such that
+//!    2^w / q times the bound of E is 2^-41 or less.
+//! 3. Now u and e1 are in c1 alone, which is pseudorandom: replace it by a uniform one. c1~ follows from c1.
+//!
+//! So the distance is 2^-39 for each result that is computed, opened or not, for sums of 2^20 products; E is in
+//! proportion to their number. Masks are uniform and independent of all else, so the server's share together with the
+//! view is that of the ideal product, too.
+//!
+//! [`noise`] has the bounds, with tests that measure what they bound and compare answers with the simulator's. Of c0 only
+//! the coefficients that are results are sent. Switching adds a rounding error times s, which is 2^8 at most, so w is l
+//! + 9.
 //!
 //! # Who is trusted with what
 //!
@@ -76,6 +94,6 @@ pub use chain::Chain;
 pub use convolution::Convolution;
 pub use error::Error;
 pub use packing::Packing;
-pub use params::{Params, Rounding};
+pub use params::Params;
 pub use plan::Plan;
 pub use wire::HEADER;

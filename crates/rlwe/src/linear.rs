@@ -2,8 +2,8 @@
 //! message each way. What is cut how is a plan's business ([`Packing`]).
 //!
 //! ```
-//! use argot_rlwe::{linear::{Client, Server}, Params, Plan, Rounding};
-//! let params = Params::new(64, 64, Rounding::Exact)?;
+//! use argot_rlwe::{linear::{Client, Server}, Params, Plan};
+//! let params = Params::new(64, 64)?;
 //! let plan = Plan::new(&params, [2, 3, 1])?;
 //! let client = Client::new(&params)?;
 //! let server = Server::new(&params, &client.public_key()?)?;
@@ -213,9 +213,7 @@ impl Server {
         Ok((out, assemble(plan, &shares)))
     }
 
-    /// Switches an answer, adds a uniform mask to what is sent of c0, and writes it. The mask makes c0 uniform
-    /// whatever the result and its noise are, so the client learns nothing but its share; the server's is minus the
-    /// mask, rounded.
+    /// Switches an answer, adds masks to the results in c0, and writes it. The server's share is minus the masks.
     fn mask<P: Packing>(
         &self,
         plan: &P,
@@ -225,23 +223,19 @@ impl Server {
         out: &mut [u8],
     ) -> Vec<u64> {
         let (params, chain) = (&*self.params, &self.params.chain);
-        let (bits, mask) = (chain.answer_bits, chain.answer_mask());
+        let bits = chain.answer_bits;
         let [c0, c1] = answer.map(|half| chain.switch(half));
-        let mut random = Zeroizing::new(vec![0u8; 16 * plan.results()]);
-        seed.stream(Purpose::Mask, index).fill(&mut random);
-        let masks = random.as_chunks::<16>().0;
-        let mask_of = |random: &[u8; 16]| u128::from_le_bytes(*random) & mask;
+        let mut masks = Zeroizing::new(vec![0; plan.results()]);
+        seed.stream(Purpose::Mask, index).words_at(0, &mut masks);
         let (first, second) = out.split_at_mut(wire::packed(chain.degree, bits));
         wire::pack((0..chain.degree).map(c1), bits, first);
-        let masked = masks
-            .iter()
-            .enumerate()
-            .map(|(i, r)| c0(plan.position(i)).wrapping_add(mask_of(r)) & mask);
+        let masked = masks.iter().enumerate().map(|(i, &r)| {
+            let r = u128::from(r) << params.answer_shift();
+            c0(plan.position(i)).wrapping_add(r) & chain.answer_mask()
+        });
         wire::pack(masked, bits, second);
-        let shares = masks.iter().map(mask_of);
-        shares
-            .map(|r| params.round(r).wrapping_neg() & params.ring_mask())
-            .collect()
+        let shares = masks.iter().map(|r| r.wrapping_neg() & params.ring_mask());
+        shares.collect()
     }
 
     /// The answers, as values, of some columns of blocks: over the inner blocks, sums of encrypted times plain.

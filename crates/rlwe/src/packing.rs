@@ -58,11 +58,7 @@ pub(crate) fn answer_size<P: Packing + ?Sized>(plan: &P, params: &Params) -> usi
 
 /// Tells one product from another: shapes, blocks and widths.
 pub(crate) fn fingerprint(plan: &impl Packing, params: &Params) -> u64 {
-    let mut text = vec![
-        params.ring_bits as u8,
-        params.operand_bits as u8,
-        params.rounding as u8,
-    ];
+    let mut text = vec![params.ring_bits as u8, params.operand_bits as u8];
     plan.describe()
         .iter()
         .for_each(|x| text.extend(x.to_le_bytes()));

@@ -132,11 +132,10 @@ impl Packing for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Rounding;
 
     #[test]
     fn large_products_take_the_bytes_that_were_promised() {
-        let params = Params::new(64, 64, Rounding::Exact).unwrap();
+        let params = Params::new(64, 64).unwrap();
         let plan = Plan::new(&params, [500, 500, 500]).unwrap();
         assert!(plan.request_bytes(&params) <= 25_000_000, "{plan:?}");
         assert!(plan.answer_bytes(&params) <= 25_000_000, "{plan:?}");
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_smaller_matrix_is_encrypted() {
-        let params = Params::new(64, 64, Rounding::Exact).unwrap();
+        let params = Params::new(64, 64).unwrap();
         let (plan, right) = Plan::cheaper(&params, [100, 10_000, 1]).unwrap();
         assert!(right && plan.shape == [1, 10_000, 100]);
         let (plan, right) = Plan::cheaper(&params, [1, 10_000, 100]).unwrap();
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn shapes_are_checked() {
-        let params = Params::new(32, 32, Rounding::LastPlace).unwrap();
+        let params = Params::new(32, 32).unwrap();
         for shape in [[0, 1, 1], [1, 0, 1], [1, 1, 0], [1, TERMS + 1, 1]] {
             assert!(
                 matches!(Plan::new(&params, shape), Err(Error::Inner { .. })),
