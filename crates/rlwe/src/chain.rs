@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ntt::Ntt;
 use crate::prime::{inverse, mul, vartime_primes};
 use crate::scratch::Buffer;
-use crate::wire::bits;
+use crate::wire::{bits, packed};
 use rayon::prelude::*;
 
 /// Degree, and the most bits that its modulus may have: tables of the Homomorphic Encryption Standard (2018), 128
@@ -119,10 +119,23 @@ impl Chain {
         })
     }
 
-    /// Bytes of one polynomial's residues.
-    pub(crate) fn bytes(&self) -> usize {
-        let bits: u32 = self.primes.iter().map(|ntt| bits(ntt.prime)).sum();
-        self.degree / 8 * bits as usize
+    /// Bytes of the residues of so many numbers.
+    pub(crate) fn bytes(&self, count: usize) -> usize {
+        let of_prime = |ntt: &Ntt| packed(count, bits(ntt.prime));
+        self.primes.iter().map(of_prime).sum()
+    }
+
+    /// In place, from values to coefficients.
+    pub(crate) fn coefficients(&self, values: &mut Buffer) {
+        self.residues(values, std::iter::repeat(1));
+    }
+
+    /// In place, from coefficients to values.
+    pub(crate) fn all_values(&self, coefficients: &mut Buffer) {
+        let polynomials = coefficients.chunks_exact_mut(self.degree);
+        polynomials
+            .zip(&self.primes)
+            .for_each(|(a, ntt)| ntt.forward(a));
     }
 
     pub(crate) fn answer_mask(&self) -> u128 {

@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::ntt::{Known, Ntt};
 use crate::sample::{error, ternary, vartime_uniform, Purpose, Seed};
 use crate::scratch::Buffer;
-use crate::wire::{self, pack_residues, unpack_residues, Kind};
+use crate::wire::{self, Kind};
+use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
 /// One half of a ciphertext: its values modulo the first prime, then the second, ...
@@ -103,12 +104,13 @@ impl SecretKey {
     pub fn public_key(&self, chain: &Chain) -> Result<Vec<u8>, Error> {
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
         let c0 = self.encrypt(chain, &public, &secret, 0, |_, _| {});
-        let mut out = Vec::with_capacity(wire::HEADER + 32 + chain.bytes());
+        let length = chain.bytes(chain.degree);
+        let mut out = Vec::with_capacity(wire::HEADER + 32 + length);
         wire::header(Kind::PublicKey, chain, 0, &mut out);
         out.extend(public.bytes());
         let start = out.len();
-        out.resize(start + chain.bytes(), 0);
-        write(chain, &c0, &mut out[start..]);
+        out.resize(start + length, 0);
+        write(chain, &c0, &(0..chain.degree), &mut out[start..]);
         Ok(out)
     }
 }
@@ -118,7 +120,8 @@ pub(crate) struct PublicKey([Vec<Known>; 2]);
 
 impl PublicKey {
     pub fn read(chain: &Chain, bytes: &[u8]) -> Result<PublicKey, Error> {
-        let body = wire::body(bytes, Kind::PublicKey, chain, 0, 32 + chain.bytes())?;
+        let length = 32 + chain.bytes(chain.degree);
+        let body = wire::body(bytes, Kind::PublicKey, chain, 0, length)?;
         let (seed, body) = seed_of(body);
         let known = |values: Values| {
             let parts = values.chunks_exact(chain.degree).zip(&chain.primes);
@@ -127,7 +130,7 @@ impl PublicKey {
                 .collect()
         };
         Ok(PublicKey([
-            known(read(chain, body)?),
+            known(read(chain, body, &(0..chain.degree))?),
             known(expand(chain, &seed, 0)),
         ]))
     }
@@ -176,21 +179,35 @@ pub(crate) fn expand(chain: &Chain, seed: &Seed, index: usize) -> Values {
     out
 }
 
-pub(crate) fn write(chain: &Chain, values: &[u64], out: &mut [u8]) {
+/// Some of the N residues modulo each prime. `kept` may go round: N stands for 0.
+pub(crate) fn write(chain: &Chain, residues: &[u64], kept: &Range<usize>, out: &mut [u8]) {
     let mut out = out;
-    for (ntt, values) in chain.primes.iter().zip(values.chunks_exact(chain.degree)) {
-        let (part, rest) = out.split_at_mut(wire::packed(chain.degree, wire::bits(ntt.prime)));
-        pack_residues(values, ntt.prime, part);
+    for (ntt, residues) in chain.primes.iter().zip(residues.chunks_exact(chain.degree)) {
+        let bits = wire::bits(ntt.prime);
+        let (part, rest) = out.split_at_mut(wire::packed(kept.len(), bits));
+        let numbers = kept.clone().map(|at| residues[at % chain.degree].into());
+        wire::pack(numbers, bits, part);
         out = rest;
     }
 }
 
-pub(crate) fn read(chain: &Chain, bytes: &[u8]) -> Result<Values, Error> {
+/// What [`write()`] wrote; others are zero.
+pub(crate) fn read(chain: &Chain, bytes: &[u8], kept: &Range<usize>) -> Result<Values, Error> {
     let mut out = Buffer::zeros(chain.degree * chain.primes.len());
     let mut bytes = bytes;
-    for (ntt, values) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
-        let (part, rest) = bytes.split_at(wire::packed(chain.degree, wire::bits(ntt.prime)));
-        unpack_residues(part, ntt.prime, values)?;
+    for (ntt, residues) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
+        let bits = wire::bits(ntt.prime);
+        let (part, rest) = bytes.split_at(wire::packed(kept.len(), bits));
+        wire::unpack(part, bits, kept.len(), |at, x| {
+            residues[(kept.start + at) % chain.degree] = x as u64;
+        })?;
+        if let Some(position) = residues.iter().position(|&x| x >= ntt.prime) {
+            return Err(Error::Coefficient {
+                position,
+                got: residues[position],
+                modulus: ntt.prime,
+            });
+        }
         bytes = rest;
     }
     Ok(out)

@@ -12,8 +12,8 @@
 //! Modulo q, a product of primes below 2^50, and x^N + 1: a ciphertext of m is (c0, c1) with c0 + c1 s = m' + e, where
 //! m' = round(q m / t) and t = 2^l (Fan and Vercauteren, eprint 2012/144), s is uniform with coefficients in {-1, 0,
 //! 1}, e centred binomial with deviation 3.24. c1 is uniform and travels as a seed, so a request is half a
-//! ciphertext for each polynomial. It is sent as values at the roots of x^N + 1: the server transforms nothing that it
-//! gets.
+//! ciphertext for each polynomial, and of c0 the coefficients that results depend on are enough ([`Packing::needed`]):
+//! of a matrix times a column as many as the matrix has elements.
 //!
 //! 128 bits of security are those of the Homomorphic Encryption Standard's table ([`chain::SECURE`]), which
 //! [`Chain::new`] checks: no other way leads to a modulus.

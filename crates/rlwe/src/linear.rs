@@ -76,15 +76,17 @@ impl Client {
         out.extend(public.bytes());
         let start = out.len();
         out.resize(plan.request_bytes(params), 0);
+        let needed = plan.needed();
         out[start..]
-            .par_chunks_exact_mut(chain.bytes())
+            .par_chunks_exact_mut(chain.bytes(needed.len()))
             .enumerate()
             .for_each(|(index, out)| {
                 let words = self.polynomial(plan, matrix, index);
-                let c0 = self.key.encrypt(chain, &public, &secret, index, |i, out| {
+                let mut c0 = self.key.encrypt(chain, &public, &secret, index, |i, out| {
                     params.scale(i, &words, out);
                 });
-                cipher::write(chain, &c0, out);
+                chain.coefficients(&mut c0);
+                cipher::write(chain, &c0, &needed, out);
             });
         Ok(out)
     }
@@ -171,14 +173,14 @@ impl Server {
             length,
         )?;
         let (uniform, body) = cipher::seed_of(body);
+        let needed = plan.needed();
         let encrypted = body
-            .par_chunks_exact(chain.bytes())
+            .par_chunks_exact(chain.bytes(needed.len()))
             .enumerate()
             .map(|(i, bytes)| {
-                Ok([
-                    cipher::read(chain, bytes)?,
-                    cipher::expand(chain, &uniform, i),
-                ])
+                let mut c0 = cipher::read(chain, bytes, &needed)?;
+                chain.all_values(&mut c0);
+                Ok([c0, cipher::expand(chain, &uniform, i)])
             })
             .collect::<Result<Vec<[Values; 2]>, Error>>()?;
 

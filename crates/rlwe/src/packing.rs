@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::error::Error;
 use crate::params::Params;
 use crate::wire;
+use std::ops::Range;
 
 /// Operands and result are cut into blocks, of which (row, inner) of the encrypted operand times (inner, column) of the
 /// plain one are summed to (row, column) of the result. All answers are equally long; both ends use the same one.
@@ -38,10 +39,22 @@ pub trait Packing: Sync {
     /// What tells this shape and these blocks from others.
     fn describe(&self) -> Vec<u64>;
 
-    /// A seed, and c0 of each ciphertext.
+    /// The exponents of c0 that results depend on: a result's less a plain coefficient's. Where the first is
+    /// negative all are N more; those from N on, where x^N = -1, stand for what is left of them. Plain exponents begin
+    /// with 0, results are in order.
+    fn needed(&self) -> Range<usize> {
+        let last = self.position(self.results() - 1);
+        let first = self.position(0) + self.degree() + 1 - self.plain_length();
+        match last + self.degree() + 1 - first {
+            length if length < self.degree() => first..first + length,
+            _ => 0..self.degree(),
+        }
+    }
+
+    /// A seed, and what is needed of c0 of each ciphertext.
     fn request_bytes(&self, params: &Params) -> usize {
         let [rows, inner, _] = self.counts();
-        wire::HEADER + 32 + rows * inner * params.chain.bytes()
+        wire::HEADER + 32 + rows * inner * params.chain.bytes(self.needed().len())
     }
 
     fn answer_bytes(&self, params: &Params) -> usize {
@@ -97,6 +110,52 @@ pub(crate) fn block_sizes(n: usize, most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convolution::{Convolution, Shape};
+    use crate::plan::Plan;
+
+    /// Against all differences of exponents.
+    fn check_needed(plan: &impl Packing, most: usize) {
+        let n = plan.degree();
+        let mut want = vec![false; n];
+        plan.plain(0, 0, |exponent, _| {
+            assert!(exponent < plan.plain_length());
+            for i in 0..plan.results() {
+                want[(n + plan.position(i) - exponent) % n] = true;
+            }
+        });
+        let needed = plan.needed();
+        assert!(needed.len() <= most && most <= n, "{}", needed.len());
+        for at in (0..n).filter(|&at| want[at]) {
+            assert!(needed.contains(&at) || needed.contains(&(at + n)), "{at}");
+        }
+    }
+
+    #[test]
+    fn requests_have_what_results_depend_on() {
+        let params = Params::new(64, 64).unwrap();
+        for (shape, most) in [
+            ([64, 30, 1], 1920),
+            ([30, 64, 1], 1920),
+            ([1, 1, 1], 1),
+            ([9, 7, 5], 9 * 35 + 28),
+            ([500, 500, 500], 8192),
+        ] {
+            check_needed(&Plan::new(&params, shape).unwrap(), most);
+        }
+        for (kernels, kernel, stride) in [(1, 3, 1), (7, 3, 1), (4, 2, 2), (2, 12, 1)] {
+            let shape = Shape {
+                channels: 5,
+                height: 12,
+                width: 12,
+                kernels,
+                kernel_height: kernel,
+                kernel_width: kernel,
+                stride,
+            };
+            let most = (5 * 144 * (2 * kernels - 1)).min(8192);
+            check_needed(&Convolution::new(&params, shape).unwrap(), most);
+        }
+    }
 
     #[test]
     fn sizes_are_the_smallest_of_their_counts() {

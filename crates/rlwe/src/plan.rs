@@ -34,15 +34,14 @@ impl Plan {
             for inner in block_sizes(k, degree / rows) {
                 // The noise of an answer is that of all blocks along the inner dimension.
                 let padded = k.div_ceil(inner) * inner;
-                let most = (degree / (rows * inner))
-                    .min((TERMS / padded).max(1))
-                    .min(n);
-                let columns = n.div_ceil(n.div_ceil(most));
-                plans.push(Plan {
-                    shape,
-                    block: [rows, inner, columns],
-                    degree,
-                });
+                let most = (degree / (rows * inner)).min((TERMS / padded).max(1));
+                for columns in block_sizes(n, most) {
+                    plans.push(Plan {
+                        shape,
+                        block: [rows, inner, columns],
+                        degree,
+                    });
+                }
             }
         }
         let best = plans.into_iter().min_by_key(|plan| cost(plan, params));
@@ -137,11 +136,23 @@ mod tests {
     fn large_products_take_the_bytes_that_were_promised() {
         let params = Params::new(64, 64).unwrap();
         let plan = Plan::new(&params, [500, 500, 500]).unwrap();
-        assert!(plan.request_bytes(&params) <= 25_000_000, "{plan:?}");
-        assert!(plan.answer_bytes(&params) <= 25_000_000, "{plan:?}");
+        let bytes = plan.request_bytes(&params) + plan.answer_bytes(&params);
+        assert!(bytes <= 33_600_000, "{plan:?}: {bytes}");
         let [m, k, n] = plan.block;
         assert!(m * k * n <= params.chain.degree);
         assert_eq!(plan, Plan::new(&params, [500, 500, 500]).unwrap());
+    }
+
+    /// Of a small product the request is its own matrix, and not a whole polynomial.
+    #[test]
+    fn small_products_take_the_bytes_that_were_promised() {
+        let params = Params::new(64, 64).unwrap();
+        for shape in [[64, 30, 1], [1, 30, 64]] {
+            let (plan, right) = Plan::cheaper(&params, shape).unwrap();
+            assert!(right == (shape[0] == 1) && plan.block == [64, 30, 1]);
+            assert_eq!(plan.request_bytes(&params), 24 + 32 + 1920 / 8 * 197);
+            assert_eq!(plan.answer_bytes(&params), 24 + (8192 + 64) / 8 * 73);
+        }
     }
 
     #[test]

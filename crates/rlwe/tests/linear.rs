@@ -255,9 +255,10 @@ fn malformed_bytes_are_refused_by_name() {
     ));
     let mut large = request.clone();
     large[56..64].fill(0xff);
+    let first = plan.needed().start;
     assert!(matches!(
         refuse(&large),
-        Error::Coefficient { position: 0, .. }
+        Error::Coefficient { position, .. } if position == first
     ));
 
     assert!(matches!(
