@@ -38,7 +38,8 @@ fn transforms() {
 fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
     println!("modulo 2^{}: {plan:?}", params.ring_bits);
     let client = Client::new(params).expect("randomness");
-    let server = Server::new(params, &client.public_key().expect("randomness")).expect("a key");
+    let key = timed("keys", || client.public_key()).expect("randomness");
+    let server = timed("meet", || Server::new(params, &key)).expect("a key");
     let [left, right, _] = plan.sizes();
     let numbers = |n: usize| (0..n as u64).map(|i| i.wrapping_mul(GOLDEN)).collect();
     let (a, b): (Vec<u64>, Vec<u64>) = (numbers(left), numbers(right));
@@ -47,15 +48,19 @@ fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
     timed("finish", || client.finish(plan, &answer)).expect("a share");
     let megabytes = |bytes: &[u8]| bytes.len() as f64 / 1e6;
     println!(
-        "  {:.2} MB up, {:.2} MB down",
+        "  {:.2} MB up, {:.2} MB down, {:.2} MB of keys once",
         megabytes(&request),
-        megabytes(&answer)
+        megabytes(&answer),
+        megabytes(&key)
     );
 }
 
 fn matmul(ring: u32, shape: [usize; 3]) {
-    let params = Params::new(ring, ring).expect("parameters");
-    linear(&params, &Plan::new(&params, shape).expect("a plan"));
+    for params in [Params::new(ring, ring), Params::merging(ring, ring)] {
+        let params = params.expect("parameters");
+        let plan = timed("plan", || Plan::new(&params, shape));
+        linear(&params, &plan.expect("a plan"));
+    }
 }
 
 /// A layer of ResNet-50: 3 x 3 kernels, padded.
@@ -112,6 +117,7 @@ fn main() {
     transforms();
     matmul(64, [500, 500, 500]);
     matmul(64, [1000, 1000, 1000]);
+    matmul(64, [128, 784, 128]);
     matmul(64, [1, 4096, 1000]);
     matmul(64, [100, 100_000, 1]);
     matmul(40, [256, 256, 256]);

@@ -76,6 +76,7 @@ mod cipher;
 pub mod convolution;
 mod error;
 pub mod linear;
+pub mod merge;
 pub mod noise;
 pub mod ntt;
 pub mod packing;

@@ -4,6 +4,7 @@
 //! as a uniform number of rounding: it exceeds z = 7.6 standard deviations with probability 2 exp(-z^2/2) <
 //! 2^-40 (Hoeffding).
 
+use crate::chain::MERGED;
 use crate::sample::ERROR_VARIANCE;
 
 /// z: 2 exp(-z^2 / 2) is 2^-40.7.
@@ -27,6 +28,14 @@ pub fn of_switching(degree: usize) -> f64 {
     DEVIATIONS * ((1 + degree) as f64 / 12.0).sqrt()
 }
 
+/// Bound of the error of merging answers at multiples of `step`, modulo q', where digits are at most `digit` P. Each
+/// joining of two has the errors of keys times a digit a prime, over P, and of rounding; those of the first are doubled
+/// by the second, and so on.
+pub fn of_merging(degree: usize, step: usize, digit: f64) -> f64 {
+    let keys = (MERGED * degree) as f64 * ERROR_VARIANCE;
+    (DEVIATIONS * digit * keys.sqrt() + of_switching(degree)) * (step - 1) as f64
+}
+
 /// The least b with 2^b >= x: no logarithm, whose last digit differs between platforms.
 pub fn bits(x: f64) -> u32 {
     (0..1000).find(|&b| 2f64.powi(b) >= x).unwrap_or(1000) as u32
@@ -37,6 +46,7 @@ mod tests {
     use super::*;
     use crate::chain::Chain;
     use crate::cipher::{expand, PublicKey, SecretKey};
+    use crate::merge::{keys, Merger};
     use crate::params::Params;
     use crate::sample::Seed;
     use crate::scratch::Buffer;
@@ -60,10 +70,10 @@ mod tests {
             .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .collect();
         let v: Vec<u64> = m.iter().map(|&m| params.before_scale(m)).collect();
-        let c0 = key.encrypt(chain, &uniform, &secret, 0, |i, out| {
+        let c0 = key.encrypt(&chain.primes, &uniform, &secret, 0, |i, out| {
             params.scale(i, &v, out)
         });
-        let mut halves = [c0, expand(chain, &uniform, 0)];
+        let mut halves = [c0, expand(&chain.primes, &uniform, 0)];
         let largest = 1u64 << (params.ring_bits - 1);
         for (i, ntt) in chain.primes.iter().enumerate() {
             let mut b = vec![0; n];
@@ -121,7 +131,7 @@ mod tests {
     }
 
     /// At how many positions an answer is not the one that the simulator makes of c1, the key and the results, which
-    /// knows no noise.
+    /// knows no noise. Where answers may be merged, it is merged with another.
     fn told(params: &Params) -> usize {
         let chain = &params.chain;
         let n = chain.degree;
@@ -139,8 +149,21 @@ mod tests {
             let part = simulated[i * n..(i + 1) * n].iter_mut();
             part.zip(scaled).for_each(|(x, y)| *x += y);
         }
-        let (real, simulated) = (chain.switch(c0), chain.switch(simulated));
-        (0..n).filter(|&at| real(at) != simulated(at)).count()
+        let (real, simulated) = (chain.fractions(c0), chain.fractions(simulated));
+        let differ = |at: usize, added: u128| {
+            let [real, simulated] = [real(at), simulated(at)].map(|x| x.wrapping_add(added));
+            chain.rounded(real) != chain.rounded(simulated)
+        };
+        if !params.merging {
+            return (0..n).filter(|&at| differ(at, 0)).count();
+        }
+        let merger = Merger::read(chain, &keys(&key, chain).unwrap()).unwrap();
+        let other = expand(&chain.primes, &Seed::fresh().unwrap(), 0);
+        let leaves = [c1, other].map(|c1| chain.lower(c1, 1));
+        let [added, _] = merger.merge(chain, leaves.into(), 2);
+        let added = chain.low_fractions(&added);
+        let mut even = (0..n).step_by(2);
+        2 * even.by_ref().filter(|&at| differ(at, added(at))).count()
     }
 
     fn check(params: &Params) {
@@ -172,14 +195,17 @@ mod tests {
     fn answers_are_those_of_a_simulator_without_noise() {
         for ring in [64, 32] {
             assert_eq!(told(&Params::new(ring, ring).unwrap()), 0, "{ring}");
+            assert_eq!(told(&Params::merging(ring, ring).unwrap()), 0, "{ring}");
         }
-        let wide = Params {
-            ring_bits: 64,
-            operand_bits: 64,
-            chain: Chain::new(8192, &[50, 49, 49, 49], 120).unwrap(),
-        };
-        let shown = told(&wide);
-        assert!(shown > 20, "{shown}");
+        for merging in [false, true] {
+            let shown = told(&Params {
+                ring_bits: 64,
+                operand_bits: 64,
+                merging,
+                chain: Chain::new(8192, &[50, 49, 49, 49], 120).unwrap(),
+            });
+            assert!(shown > 20, "{merging} {shown}");
+        }
     }
 
     /// With an answer almost as wide as q, products make the most of it.
@@ -188,6 +214,7 @@ mod tests {
         check(&Params {
             ring_bits: 48,
             operand_bits: 48,
+            merging: false,
             chain: Chain::new(8192, &[47, 46, 46], 120).unwrap(),
         });
     }

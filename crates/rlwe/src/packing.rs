@@ -1,6 +1,5 @@
 //! How a product that is linear in both operands becomes products of polynomials.
 
-use crate::chain::Chain;
 use crate::error::Error;
 use crate::params::Params;
 use crate::wire;
@@ -27,7 +26,13 @@ pub trait Packing: Sync {
     /// Exponents of plain blocks are below.
     fn plain_length(&self) -> usize;
 
-    /// How many coefficients of an answer are results.
+    /// How many products of plain columns become one answer ([`crate::merge`]): column c is those from c times as many
+    /// on. Beyond the edge, plain blocks are zero.
+    fn merged(&self) -> usize {
+        1
+    }
+
+    /// How many coefficients of an answer are results, as many of each of those that were merged.
     fn results(&self) -> usize;
 
     /// The exponent of a block's result.
@@ -43,7 +48,7 @@ pub trait Packing: Sync {
     /// negative all are N more; those from N on, where x^N = -1, stand for what is left of them. Plain exponents begin
     /// with 0, results are in order.
     fn needed(&self) -> Range<usize> {
-        let last = self.position(self.results() - 1);
+        let last = self.position(self.results() / self.merged() - 1);
         let first = self.position(0) + self.degree() + 1 - self.plain_length();
         match last + self.degree() + 1 - first {
             length if length < self.degree() => first..first + length,
@@ -71,28 +76,34 @@ pub(crate) fn answer_size<P: Packing + ?Sized>(plan: &P, params: &Params) -> usi
 
 /// Tells one product from another: shapes, blocks and widths.
 pub(crate) fn fingerprint(plan: &impl Packing, params: &Params) -> u64 {
-    let mut text = vec![params.ring_bits as u8, params.operand_bits as u8];
+    let widths = [params.ring_bits, params.operand_bits, params.merging.into()];
+    let mut text = Vec::from(widths.map(|x| x as u8));
     plan.describe()
         .iter()
         .for_each(|x| text.extend(x.to_le_bytes()));
     u64::from_le_bytes(argot_prf::hash(&text).as_chunks::<8>().0[0])
 }
 
-pub(crate) fn want_degree(plan: &impl Packing, chain: &Chain) -> Result<(), Error> {
+/// That it was made for these parameters.
+pub(crate) fn want_made_for(plan: &impl Packing, params: &Params) -> Result<(), Error> {
+    let want = params.chain.degree;
     match plan.degree() {
-        got if got == chain.degree => Ok(()),
-        got => Err(Error::WrongDegree {
-            got,
-            want: chain.degree,
-        }),
+        got if got != want => Err(Error::WrongDegree { got, want }),
+        _ if plan.merged() > 1 && !params.merging => Err(Error::NoMerging),
+        _ => Ok(()),
     }
 }
 
-/// The cost that plans compare: bytes, then work.
-pub(crate) fn cost(plan: &impl Packing, params: &Params) -> (usize, usize) {
+/// Bytes that a link of 100 Mbit/s carries while two polynomials are multiplied.
+const WORTH: usize = 512;
+
+/// The cost that plans compare: bytes, and work in the same units.
+pub(crate) fn cost(plan: &impl Packing, params: &Params) -> usize {
     let [rows, inner, columns] = plan.counts();
-    let work = rows * inner * columns + 16 * rows * (inner + columns);
-    (plan.request_bytes(params) + plan.answer_bytes(params), work)
+    let columns = columns * plan.merged();
+    let answer = if plan.merged() > 1 { 32 } else { 16 };
+    let work = rows * inner * columns + 16 * rows * inner + answer * rows * columns;
+    plan.request_bytes(params) + plan.answer_bytes(params) + WORTH * work
 }
 
 /// The smallest size for each number of blocks that `n` can be cut into, none above `most`.

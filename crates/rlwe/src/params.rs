@@ -10,9 +10,10 @@
 //! | 40 | 8192 | 149 | 49 | 218 |
 //! | 32 | 8192 | 133 | 41 | 218 |
 
-use crate::chain::{Chain, SECURE};
+use crate::chain::{Chain, MERGED, SECURE};
 use crate::error::Error;
-use crate::noise::{bits, of_products, of_switching, STATISTICAL_BITS};
+use crate::merge::{KEY_PRIMES, MOST};
+use crate::noise::{bits, of_merging, of_products, of_switching, STATISTICAL_BITS};
 use crate::prime::{power, MOST_BITS};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub struct Params {
     pub ring_bits: u32,
     /// Bits of the plain operand as a signed number.
     pub operand_bits: u32,
+    /// Whether answers may be merged, for which the client makes keys ([`crate::merge`]).
+    pub merging: bool,
     pub chain: Chain,
 }
 
@@ -46,11 +49,34 @@ impl Params {
                 return Ok(Arc::new(Params {
                     ring_bits,
                     operand_bits,
+                    merging: false,
                     chain,
                 }));
             }
         }
         Err(Error::NoParameters { bits: wanted })
+    }
+
+    /// The same, where answers may be merged. Refused where q has no primes for it.
+    pub fn merging(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
+        let params = Params::new(ring_bits, operand_bits)?;
+        match Arc::into_inner(params) {
+            Some(params) if params.chain.primes.len() >= KEY_PRIMES && params.merged() <= 0.5 => {
+                Ok(Arc::new(Params {
+                    merging: true,
+                    ..params
+                }))
+            }
+            _ => Err(Error::NoMerging),
+        }
+    }
+
+    /// The bound of the error of merging, in places of an answer.
+    fn merged(&self) -> f64 {
+        let p = |i: usize| self.chain.primes[i].prime as f64;
+        let small: f64 = (0..MERGED).map(p).product();
+        let error = of_merging(self.chain.degree, MOST, p(0) / p(MERGED));
+        error * 2f64.powi(self.chain.answer_bits as i32) / small
     }
 
     pub(crate) fn ring_mask(&self) -> u64 {
@@ -87,7 +113,7 @@ impl Params {
 }
 
 /// Bits of each prime and of the answer. Of an answer's unit, 2^(w - l), one half has room for the error of switching,
-/// and for one more that the noise of products is far below. Of q, so many that this noise is 2^-41 of a place of the
+/// and for one more that the noise of products is far below, and that of merging below half. Of q, so many that this noise is 2^-41 of a place of the
 /// answer, q / 2^w, or less: it moves a number over the middle of a place, from either side, once in 2^40 times.
 fn widths(degree: usize, ring: u32, operand: u32) -> (Vec<u32>, u32) {
     let products = of_products(degree, TERMS as f64, 2f64.powi(operand as i32 - 1));
@@ -147,6 +173,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn merging_needs_three_primes() {
+        for ring in [32, 64] {
+            let params = Params::merging(ring, ring).unwrap();
+            assert!(params.merging && params.merged() < 0.01);
+        }
+        assert_eq!(Params::merging(8, 1).unwrap_err(), Error::NoMerging);
     }
 
     #[test]

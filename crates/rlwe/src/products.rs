@@ -235,13 +235,15 @@ impl Client {
                 // of q is (h - v) / t.
                 let mut v = Buffer::zeros(chain.degree);
                 plain.ntt.add_words(&m, plain.modulus, plain.half(), &mut v);
-                let c0 = self.key.encrypt(chain, &public, &secret, index, |i, out| {
-                    let ntt = &chain.primes[i];
-                    let unit = plain.units[i];
-                    let constant = mul(plain.half() % ntt.prime, unit, ntt.prime);
-                    ntt.add_words(&v, ntt.prime - unit, constant, out);
-                });
-                cipher::write(chain, &c0, &(0..chain.degree), out);
+                let c0 = self
+                    .key
+                    .encrypt(&chain.primes, &public, &secret, index, |i, out| {
+                        let ntt = &chain.primes[i];
+                        let unit = plain.units[i];
+                        let constant = mul(plain.half() % ntt.prime, unit, ntt.prime);
+                        ntt.add_words(&v, ntt.prime - unit, constant, out);
+                    });
+                cipher::write(&chain.primes, &c0, &(0..chain.degree), out);
             });
         Ok(out)
     }
@@ -347,8 +349,8 @@ impl Server {
                     .enumerate()
                 {
                     let index = block * count + i;
-                    let c0 = cipher::read(chain, bytes, &(0..chain.degree))?;
-                    let c1 = cipher::expand(chain, &uniform, index);
+                    let c0 = cipher::read(&chain.primes, bytes, &(0..chain.degree))?;
+                    let c1 = cipher::expand(&chain.primes, &uniform, index);
                     let plain = &params.plains[i];
                     self.answer_one(plain, &seed, index, [&c0, &c1], y, &mask, out);
                 }

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Answer = 0x13,
     ProductRequest = 0x14,
     ProductAnswer = 0x15,
+    MergingKeys = 0x16,
 }
 
 /// Kind, log2 of the degree, fingerprints of the modulus and of the shapes.

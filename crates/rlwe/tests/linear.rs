@@ -81,6 +81,29 @@ fn exact_products_of_many_shapes() {
 }
 
 #[test]
+fn products_whose_answers_are_merged() {
+    for (ring, shape, merged) in [
+        (64, [500, 30, 40], true),
+        (64, [120, 70, 150], true),
+        (64, [1000, 9, 90], true),
+        (64, [9, 600, 64], true),
+        (32, [128, 300, 128], true),
+        (64, [3, 2, 1], false),
+    ] {
+        let params = Params::merging(ring, ring).unwrap();
+        let plan = Plan::new(&params, shape).unwrap();
+        println!("{plan:?}");
+        assert_eq!(plan.merged > 1, merged, "{plan:?}");
+        let (a, b) = (
+            numbers(20, shape[0] * shape[1], 64),
+            numbers(21, shape[1] * shape[2], 64),
+        );
+        let (off, _) = run(&params, shape, &a, &b);
+        assert!(off.iter().all(|&x| x == 0), "{shape:?}");
+    }
+}
+
+#[test]
 fn extreme_values() {
     let params = Params::new(64, 64).unwrap();
     let extremes = [0, 1, u64::MAX, 1 << 63, (1 << 63) - 1];
