@@ -201,7 +201,7 @@ pub(crate) fn write(primes: &[Ntt], residues: &[u64], kept: &Range<usize>, out: 
     for (ntt, residues) in primes.iter().zip(residues.chunks_exact(degree)) {
         let bits = wire::bits(ntt.prime);
         let (part, rest) = out.split_at_mut(wire::packed(kept.len(), bits));
-        let numbers = kept.clone().map(|at| residues[at % degree].into());
+        let numbers = kept.clone().map(|at| residues[at & (degree - 1)].into());
         wire::pack(numbers, bits, part);
         out = rest;
     }
@@ -216,7 +216,7 @@ pub(crate) fn read(primes: &[Ntt], bytes: &[u8], kept: &Range<usize>) -> Result<
         let bits = wire::bits(ntt.prime);
         let (part, rest) = bytes.split_at(wire::packed(kept.len(), bits));
         wire::unpack(part, bits, kept.len(), |at, x| {
-            residues[(kept.start + at) % degree] = x as u64;
+            residues[(kept.start + at) & (degree - 1)] = x as u64;
         })?;
         if let Some(position) = residues.iter().position(|&x| x >= ntt.prime) {
             return Err(Error::Coefficient {

@@ -50,9 +50,10 @@ fn exponent(degree: usize, distance: usize) -> usize {
 /// a(x^exponent) modulo p.
 fn turn(p: u64, a: &[u64], exponent: usize, out: &mut [u64]) {
     let n = a.len();
-    for (k, &x) in a.iter().enumerate() {
-        let to = k * exponent % (2 * n);
-        out[to % n] = if to < n { x } else { negative(x, p) };
+    let mut to = 0;
+    for &x in a {
+        out[to & (n - 1)] = if to & n == 0 { x } else { negative(x, p) };
+        to += exponent;
     }
 }
 
@@ -157,13 +158,14 @@ impl Merger {
             for (i, ntt) in chain.primes[..MERGED].iter().enumerate() {
                 let part = i * n..(i + 1) * n;
                 let (a, b, p) = (&mut a[part.clone()], &b[part.clone()], ntt.prime);
-                let mut split = |at: usize, y: u64| {
-                    let x = a[at];
-                    a[at] = below(x + y, p);
-                    difference[at] = below(x + p - y, p);
-                };
-                (0..distance).for_each(|at| split(at, negative(b[n - distance + at], p)));
-                (distance..n).for_each(|at| split(at, b[at - distance]));
+                // x^distance b begins with what goes around, negative.
+                let (rest, around) = b.split_at(n - distance);
+                let (first, others) = a.split_at_mut(distance);
+                let (minus, plus) = difference.split_at_mut(distance);
+                let parts = first.iter_mut().zip(around).zip(minus);
+                parts.for_each(|((a, &b), d)| (*a, *d) = (below(*a + p - b, p), below(*a + b, p)));
+                let parts = others.iter_mut().zip(rest).zip(plus);
+                parts.for_each(|((a, &b), d)| (*a, *d) = (below(*a + b, p), below(*a + p - b, p)));
                 turn(p, &difference, exponent, &mut turned[part]);
             }
         }

@@ -11,8 +11,9 @@
 //! | 32 | 8192 | 133 | 41 | 218 |
 
 use crate::chain::{Chain, MERGED, SECURE};
+use crate::cipher::PublicKey;
 use crate::error::Error;
-use crate::merge::{KEY_PRIMES, MOST};
+use crate::merge::{self, KEY_PRIMES, MOST};
 use crate::noise::{bits, of_merging, of_products, of_switching, STATISTICAL_BITS};
 use crate::prime::{power, MOST_BITS};
 use std::sync::Arc;
@@ -69,6 +70,16 @@ impl Params {
             }
             _ => Err(Error::NoMerging),
         }
+    }
+
+    /// Bytes of a client's public key.
+    pub fn key_bytes(&self) -> usize {
+        let merging = if self.merging {
+            merge::length(&self.chain)
+        } else {
+            0
+        };
+        PublicKey::length(&self.chain) + merging
     }
 
     /// The bound of the error of merging, in places of an answer.
