@@ -116,13 +116,15 @@ def test_an_object_serves_several_threads_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("merging", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 4), (40, 1, 70), (1, 300, 200), (200, 300, 1), (30, 9000, 2)])
-def test_shares_of_a_product_of_matrices(bits: int, shape: tuple[int, int, int]) -> None:
+def test_shares_of_a_product_of_matrices(bits: int, merging: bool, shape: tuple[int, int, int]) -> None:
     """Either matrix may be the one that is encrypted: each party reads one of its two."""
     m, k, n = shape
     dtype = DTYPES[bits]
     rng = np.random.default_rng([bits, *shape])
-    a, b = pair(lambda: rlwe.Matrices(bits, bits))
+    a, b = pair(lambda: rlwe.Matrices(bits, bits, merging))
+    assert len(a.public_key()) == a.key_size()
     left = [random(rng, (m, k), bits, dtype) for _ in "ab"]
     right = [random(rng, (k, n), bits, dtype) for _ in "ab"]
     request = a.request(left[0], right[0])
@@ -149,6 +151,16 @@ def test_cross_terms_complete_a_product_of_matrices(shape: tuple[int, int, int])
     for i, party in enumerate(parties):
         total += party.finish(m, k, n, np.uint64, answers[1 - i][0]) + answers[i][1] + exact(left[i], right[i], 64)
     np.testing.assert_array_equal(total, exact(left[0] + left[1], right[0] + right[1], 64))
+
+
+def test_merging_takes_fewer_bytes_of_large_products() -> None:
+    plain, merging = rlwe.Matrices(64, 64), rlwe.Matrices(64, 64, True)
+    for shape, share in [((500, 500, 500), 0.34), ((128, 784, 128), 0.3), ((64, 30, 1), 1.0)]:
+        fewer, more = sum(merging.sizes(*shape)), sum(plain.sizes(*shape))
+        assert fewer <= share * more, (shape, fewer, more)
+    assert 2 * sum(merging.sizes(500, 500, 500)) + 2 * merging.key_size() < 26.2e6
+    with pytest.raises(ValueError, match="cannot be merged"):
+        rlwe.Matrices(8, 1, True)
 
 
 def test_small_signed_operands() -> None:
@@ -251,6 +263,18 @@ def test_bad_messages_of_matrices_are_refused() -> None:
         b.answer(full(request), x, x.T)
     with pytest.raises(rlwe.BadCiphertext, match="shapes"):
         b.answer(a.request(x.T, x), x, x.T)
+    merging = rlwe.Matrices(64, 64, True)
+    keys = merging.public_key()
+    start = len(key)
+    for keys_, what in [
+        (key, "0 bytes; want"),
+        (keys[:-1], "bytes; want"),
+        (changed(keys, start, 0x11), "bytes of kind 0x11; want 0x16"),
+        (keys[:start] + full(keys[start:]), "coefficient 0 is"),
+    ]:
+        with pytest.raises(rlwe.BadCiphertext, match=what):
+            merging.meet(keys_)
+    merging.meet(keys)
     answer, _ = b.answer(request, x, x.T)
     refuses(lambda m: a.finish(3, 4, 3, np.uint64, m), answer, d.answer(c.request(x, x.T), x, x.T)[0])
     with pytest.raises(rlwe.BadCiphertext, match="shapes"):

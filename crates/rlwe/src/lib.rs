@@ -2,10 +2,10 @@
 //!
 //! One party encrypts, the other multiplies by what it has in the clear and returns the result under a mask; both
 //! then hold additive shares of it modulo 2^l. [`linear`] does matrices, by the packing of coefficients of Cheetah
-//! (Huang, Lu, Hong, Ding; USENIX Security 2022, eprint 2022/207) without rotations; [`products`] does vectors
+//! (Huang, Lu, Hong, Ding; USENIX Security 2022, eprint 2022/207), and merges answers of large ones; [`products`] does vectors
 //! element by element, by the Chinese remainder theorem. Layers, each of which needs only those before:
 //! [`backend`] (eight lanes), [`prime`], [`ntt`] (polynomials modulo a prime), [`chain`] (modulo q, and the switch to
-//! a power of two), keys and encryption, [`noise`], [`params`], [`plan`].
+//! a power of two), keys and encryption, [`merge`], [`noise`], [`params`], [`plan`].
 //!
 //! # Encryption
 //!
@@ -41,23 +41,44 @@
 //! for c0~. Where c1 is the same, it errs only at a position where E, which is missing there, takes -2^w (c1 s) / q over
 //! the middle between two whole numbers, since c0 = q/t result + E - c1 s. Step by step:
 //!
-//! 1. Let B be that at some position of a result -2^w (c1 s) / q is closer to a middle than 2^w / q times the bound of
-//!    E. From a real answer to one with the simulator's c0~, made from the real c1, is the probability of B and
-//!    that of an E beyond its bound, 2^-40.7 a position.
+//! 1. Let B be that at some position of a result -2^w (c1 s) / q is closer to a middle than 2^-41, which is more than 2^w
+//!    E / q: q has room for an E of a hundred deviations ([`params`]), and there is no larger one. From a real answer to
+//!    one with the simulator's c0~, made from the real c1, is the probability of B.
 //! 2. B can be decided from c1 and s, and is no likelier for the real c1 than for a uniform one, but for the advantage
 //!    against ring-LWE: so it does not matter that E contains the u and e1 of this c1. Each coefficient of c1 s is
-//!    uniform modulo q if c1 is, as s has coefficients that are invertible. So B has the probability 2 (2^w / q) E for
-//!    each position, to which the 2^-125 that fractions are short by ([`chain`]) add nothing that counts. q is such that
-//!    2^w / q times the bound of E is 2^-41 or less.
+//!    uniform modulo q if c1 is, as s has coefficients that are invertible. So B has the probability 2^-40 for each
+//!    position; the 2^(w - 125) that rounded fractions are short by ([`chain`]) are far less.
 //! 3. Now u and e1 are in c1 alone, which is pseudorandom: replace it by a uniform one. c1~ follows from c1.
 //!
-//! So the distance is 2^-39 for each result that is computed, opened or not, for sums of 2^20 products; E is in
-//! proportion to their number. Masks are uniform and independent of all else, so the server's share together with the
-//! view is that of the ideal product, too.
+//! So the distance is 2^-40 for each result that is computed, opened or not, where it sums 2^20 products; for fewer it is
+//! less, as E is. Masks are uniform and independent of all else, so the server's share together with the view is that
+//! of the ideal product, too.
 //!
 //! [`noise`] has the bounds, with tests that measure what they bound and compare answers with the simulator's. Of c0 only
 //! the coefficients that are results are sent. Switching adds a rounding error times s, which is 2^8 at most, so w is l
 //! + 9.
+//!
+//! # What merging shows
+//!
+//! Of a large product several answers (c0, c1) modulo q, each with an encryption of zero of its own, become one
+//! ([`merge`]): (d0, d1) modulo q' is a function of their c1 and of keys that the client has made, and what is sent is
+//! [2^w d1 / q'] and, for each result, [2^w (c0 / q + d0 / q')] plus 2^(w - l) r. The simulator draws each c1 uniformly,
+//! takes (d0, d1) from them as the server does, and (q/t x - c1 s) / q + d0 / q' for what is rounded to c0~. The steps
+//! are those above, once it is seen that what is rounded is uniform modulo 1, in steps of 1/q, at each result:
+//!
+//! * c1 = P' c' + delta, where P' = q / q', c' is c1 / P' rounded and delta the remainder nearest to zero. If c1 is uniform
+//!   modulo q, c' and delta are, independently, modulo q' and among the P' remainders.
+//! * Of two that are joined, the sum and the difference, a + x^k b and a - x^k b, are uniform and independent (2 is
+//!   invertible). The key is applied to the difference, and the result's second half is the sum plus a function of
+//!   that: so it is uniform whatever the differences are, here and in all joinings. So is d1, given all of them, and
+//!   the noise of keys and rounding is a function of the differences alone.
+//! * With that noise, eta, d0 = c' s - d1 s + eta at a result's place, of whose c1 c' is. So c0 / q + d0 / q' is result / t,
+//!   E / q and eta / q' less (delta s + P' d1 s) / q. There delta s is uniform modulo P', d1 s modulo q' and independent
+//!   of it, so what is in brackets is uniform modulo q.
+//!
+//! So the distance is the same, however small q' is and whatever its noise: that only has to leave results right. Keys
+//! encrypt tau(s) under s, which is assumed to be as hard as ring-LWE with independent secrets (circular security, as
+//! everywhere where keys are switched).
 //!
 //! # Who is trusted with what
 //!

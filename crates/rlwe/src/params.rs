@@ -145,6 +145,7 @@ pub(crate) fn prime_bits(total: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::ERROR_VARIANCE;
 
     /// The table above.
     #[test]
@@ -183,6 +184,21 @@ mod tests {
                     "{ring} {operand}"
                 );
             }
+        }
+    }
+
+    /// Noise is less than what an answer is simulated with, not only with a probability of 2^-40.
+    #[test]
+    fn q_has_room_for_noise_of_a_hundred_deviations() {
+        for (ring, operand) in [(64, 64), (32, 32), (64, 8), (8, 1)] {
+            let chain = &Params::new(ring, operand).unwrap().chain;
+            let room = (chain.bits - chain.answer_bits - STATISTICAL_BITS - 1) as i32;
+            let terms = TERMS as f64;
+            let zero = 2.0 * chain.degree as f64;
+            let noise = |count: f64| 100.0 * (ERROR_VARIANCE * count).sqrt();
+            let products = 2f64.powi(operand as i32 - 1) * (noise(terms) + terms / 2.0);
+            let bound = products + noise(zero);
+            assert!(1.001 * bound < 2f64.powi(room), "{ring} {operand}");
         }
     }
 
