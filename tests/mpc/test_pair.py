@@ -11,6 +11,7 @@ import pytest
 from runtime_wires import Wires
 
 from argot.errors import ArgotError, FrameError, PartyLost
+from argot.mpc import transfer_costs as costs
 from argot.mpc.cheetah import Cheetah
 from argot.mpc.pair import Pair
 from argot.runtime.session import Session, agree_keys
@@ -98,6 +99,26 @@ def test_a_range_is_given_out_once() -> None:
         await pair.sender(p.party, 60, 40)
 
     World(Cheetah, n=2).run(program)
+    forget_kept()
+
+
+@pytest.mark.parametrize(("columns", "kind"), [(3, "matrices"), (90, "merging")])
+def test_keys_that_merge_are_made_for_large_matrices(columns: int, kind: str) -> None:
+    """Small ones take fewer bytes than the keys."""
+    forget_kept()
+    shapes = (100, 70), (70, columns)
+    x, y = (np.random.default_rng(3).integers(1 << 64, size=shape, dtype=np.uint64) for shape in shapes)
+
+    async def program(p: Any) -> Any:
+        a = await p.share(x if p.party.rank == 0 else None, 0, x.shape)
+        b = await p.share(y if p.party.rank == 1 else None, 1, y.shape)
+        product = await p.reveal_to(await p.matmul(a, b), [0, 1])
+        return product, set(p.party.kept(1 - p.party.rank, Pair)._lattices)
+
+    assert costs.merging(64, 100, 70, columns) == (kind == "merging")
+    for product, kinds in World(Cheetah, n=2).run(program):
+        np.testing.assert_array_equal(product, x @ y)
+        assert kinds == {(kind, 64, 64)}
     forget_kept()
 
 

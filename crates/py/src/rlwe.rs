@@ -5,7 +5,7 @@
 use crate::array::{empty, kind_of, mismatch, text, Array, Kind, Output};
 use crate::view::View;
 use argot_rlwe::convolution::Shape;
-use argot_rlwe::{linear, products, Convolution, Error, Packing, Params, Plan, Rounding};
+use argot_rlwe::{linear, products, Convolution, Error, Packing, Params, Plan};
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -59,7 +59,7 @@ fn convert(failure: Error) -> PyErr {
         | Error::Coefficient { .. }
         | Error::Padding => BadCiphertext::new_err(what),
         Error::TooWide { .. } => TooWide::new_err(what),
-        Error::Width { .. } | Error::Count { .. } | Error::Inner { .. } => {
+        Error::Width { .. } | Error::Count { .. } | Error::Inner { .. } | Error::NoMerging => {
             PyValueError::new_err(what)
         }
     }
@@ -68,27 +68,27 @@ fn convert(failure: Error) -> PyErr {
 // ---- parameters
 
 /// The latest last. Building some takes milliseconds, keeping some a few megabytes.
-type Cache<P> = Mutex<Vec<([u32; 3], Arc<P>)>>;
+type Cache<K, V> = Mutex<Vec<(K, V)>>;
 const KEPT: usize = 16;
 
-static OF_PRODUCTS: Cache<products::Params> = Mutex::new(Vec::new());
-static OF_MATRICES: Cache<Params> = Mutex::new(Vec::new());
+static OF_PRODUCTS: Cache<[u32; 3], Arc<products::Params>> = Mutex::new(Vec::new());
+static OF_MATRICES: Cache<[u32; 3], Arc<Params>> = Mutex::new(Vec::new());
 
-fn cached<P>(
-    cache: &Cache<P>,
-    widths: [u32; 3],
-    build: impl FnOnce() -> Result<Arc<P>, Error>,
-) -> Result<Arc<P>, Error> {
+fn cached<K: PartialEq, V: Clone>(
+    cache: &Cache<K, V>,
+    key: K,
+    build: impl FnOnce() -> Result<V, Error>,
+) -> Result<V, Error> {
     let mut kept = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    let params = match kept.iter().position(|(key, _)| *key == widths) {
+    let value = match kept.iter().position(|(other, _)| *other == key) {
         Some(at) => kept.remove(at).1,
         None => build()?,
     };
     if kept.len() == KEPT {
         kept.remove(0);
     }
-    kept.push((widths, params.clone()));
-    Ok(params)
+    kept.push((key, value.clone()));
+    Ok(value)
 }
 
 // ---- arrays
@@ -338,15 +338,12 @@ struct Linear {
 }
 
 impl Linear {
-    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32, exact: bool) -> PyResult<Linear> {
-        let rounding = match exact {
-            true => Rounding::Exact,
-            false => Rounding::LastPlace,
-        };
+    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32, merging: bool) -> PyResult<Linear> {
         py.detach(|| {
-            let widths = [ring_bits, operand_bits, exact.into()];
-            let params = cached(&OF_MATRICES, widths, || {
-                Params::new(ring_bits, operand_bits, rounding)
+            let widths = [ring_bits, operand_bits, merging.into()];
+            let params = cached(&OF_MATRICES, widths, || match merging {
+                true => Params::merging(ring_bits, operand_bits),
+                false => Params::new(ring_bits, operand_bits),
             })?;
             let client = linear::Client::new(&params)?;
             Ok(Linear {
@@ -380,14 +377,18 @@ impl Linear {
 /// Products of matrices modulo 2^ring_bits, one encrypted: both parties get shares.
 ///
 /// Those in the clear hold signed numbers of operand_bits. Which of the two is encrypted follows from the shapes, the one
-/// that takes fewer bytes. Not exact: shares may be off by one in the last place, in fewer bytes.
+/// that takes fewer bytes. Merging takes fewer of large products, and more of the public key.
 #[pyclass(name = "Matrices", frozen, module = "argot._core.rlwe")]
-struct PyMatrices(Linear);
+struct PyMatrices {
+    linear: Linear,
+    plans: Cache<[usize; 3], (Plan, bool)>,
+}
 
 impl PyMatrices {
     /// The plan, and whether the right matrix is encrypted: then it is that of the transposed product.
     fn plan(&self, py: Python<'_>, shape: [usize; 3]) -> PyResult<(Plan, bool)> {
-        py.detach(|| Plan::cheaper(&self.0.params, shape))
+        let best = || Plan::cheaper(&self.linear.params, shape);
+        py.detach(|| cached(&self.plans, shape, best))
             .map_err(convert)
     }
 }
@@ -403,24 +404,37 @@ fn shape_of(py: Python<'_>, left: &Array<'_>, right: &Array<'_>) -> PyResult<[us
 #[pymethods]
 impl PyMatrices {
     #[new]
-    #[pyo3(signature = (ring_bits, operand_bits, exact=true))]
-    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32, exact: bool) -> PyResult<PyMatrices> {
-        Linear::new(py, ring_bits, operand_bits, exact).map(PyMatrices)
+    #[pyo3(signature = (ring_bits, operand_bits, merging=false))]
+    fn new(
+        py: Python<'_>,
+        ring_bits: u32,
+        operand_bits: u32,
+        merging: bool,
+    ) -> PyResult<PyMatrices> {
+        Ok(PyMatrices {
+            linear: Linear::new(py, ring_bits, operand_bits, merging)?,
+            plans: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Bytes of a public key.
+    fn key_size(&self) -> usize {
+        self.linear.params.key_bytes()
     }
 
     /// What the peer needs, once.
     fn public_key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        self.0.public_key(py)
+        self.linear.public_key(py)
     }
 
     /// The peer's key, before the first answer. Raises BadCiphertext.
     fn meet(&self, py: Python<'_>, public_key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.0.meet(py, public_key)
+        self.linear.meet(py, public_key)
     }
 
     /// Bytes of a request and of an answer for (m, k) times (k, n).
     fn sizes(&self, py: Python<'_>, m: usize, k: usize, n: usize) -> PyResult<(usize, usize)> {
-        Ok(self.0.sizes(&self.plan(py, [m, k, n])?.0))
+        Ok(self.linear.sizes(&self.plan(py, [m, k, n])?.0))
     }
 
     /// My left or my right matrix, encrypted: the one that is cheaper, and only it is read.
@@ -438,7 +452,7 @@ impl PyMatrices {
                 true => right.transposed(n),
                 false => left.words(),
             };
-            self.0.client.request(&plan, &encrypted)
+            self.linear.client.request(&plan, &encrypted)
         });
         Ok(PyBytes::new(py, &request.map_err(convert)?))
     }
@@ -452,12 +466,12 @@ impl PyMatrices {
         left: Array<'py>,
         right: Array<'py>,
     ) -> PyResult<Answer<'py>> {
-        let (server, request) = (met(&self.0.server)?, View::of(request)?);
+        let (server, request) = (met(&self.linear.server)?, View::of(request)?);
         let [m, k, n] = shape_of(py, &left, &right)?;
         let (plan, transposed) = self.plan(py, [m, k, n])?;
         let plain = if transposed { &left } else { &right };
         let (numbers, dtype) = (Numbers::of(plain)?, plain.dtype());
-        holds(&dtype, self.0.params.ring_bits)?;
+        holds(&dtype, self.linear.params.ring_bits)?;
         let answered = py.detach(|| {
             let plain = match transposed {
                 true => numbers.transposed(k),
@@ -481,11 +495,11 @@ impl PyMatrices {
         dtype: &Bound<'py, PyAny>,
         answer: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyUntypedArray>> {
-        let dtype = dtype_of(dtype, self.0.params.ring_bits)?;
+        let dtype = dtype_of(dtype, self.linear.params.ring_bits)?;
         let (plan, transposed) = self.plan(py, [m, k, n])?;
         let answer = View::of(answer)?;
         let shares = py.detach(|| {
-            let shares = self.0.client.finish(&plan, answer.as_slice())?;
+            let shares = self.linear.client.finish(&plan, answer.as_slice())?;
             Ok(result(shares, transposed, m))
         });
         array(py, shares.map_err(convert)?, &[m, n], &dtype)
@@ -540,14 +554,8 @@ fn result_shape(plan: &Convolution) -> [usize; 3] {
 #[pymethods]
 impl PyConvolutions {
     #[new]
-    #[pyo3(signature = (ring_bits, operand_bits, exact=true))]
-    fn new(
-        py: Python<'_>,
-        ring_bits: u32,
-        operand_bits: u32,
-        exact: bool,
-    ) -> PyResult<PyConvolutions> {
-        Linear::new(py, ring_bits, operand_bits, exact).map(PyConvolutions)
+    fn new(py: Python<'_>, ring_bits: u32, operand_bits: u32) -> PyResult<PyConvolutions> {
+        Linear::new(py, ring_bits, operand_bits, false).map(PyConvolutions)
     }
 
     /// What the peer needs, once.

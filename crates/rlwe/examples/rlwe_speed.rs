@@ -6,7 +6,7 @@ use argot_rlwe::convolution::Shape;
 use argot_rlwe::linear::{Client, Server};
 use argot_rlwe::ntt::Ntt;
 use argot_rlwe::prime::vartime_primes;
-use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan, Rounding};
+use argot_rlwe::{products, Backend, Convolution, Packing, Params, Plan};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,12 +34,12 @@ fn transforms() {
     }
 }
 
-/// One term, with exact rounding or not.
+/// One term.
 fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
-    let (ring, rounding) = (params.ring_bits, params.rounding);
-    println!("modulo 2^{ring}, {rounding:?}: {plan:?}");
+    println!("modulo 2^{}: {plan:?}", params.ring_bits);
     let client = Client::new(params).expect("randomness");
-    let server = Server::new(params, &client.public_key().expect("randomness")).expect("a key");
+    let key = timed("keys", || client.public_key()).expect("randomness");
+    let server = timed("meet", || Server::new(params, &key)).expect("a key");
     let [left, right, _] = plan.sizes();
     let numbers = |n: usize| (0..n as u64).map(|i| i.wrapping_mul(GOLDEN)).collect();
     let (a, b): (Vec<u64>, Vec<u64>) = (numbers(left), numbers(right));
@@ -48,20 +48,24 @@ fn linear(params: &Arc<Params>, plan: &(impl Packing + std::fmt::Debug)) {
     timed("finish", || client.finish(plan, &answer)).expect("a share");
     let megabytes = |bytes: &[u8]| bytes.len() as f64 / 1e6;
     println!(
-        "  {:.2} MB up, {:.2} MB down",
+        "  {:.2} MB up, {:.2} MB down, {:.2} MB of keys once",
         megabytes(&request),
-        megabytes(&answer)
+        megabytes(&answer),
+        megabytes(&key)
     );
 }
 
-fn matmul(ring: u32, rounding: Rounding, shape: [usize; 3]) {
-    let params = Params::new(ring, ring, rounding).expect("parameters");
-    linear(&params, &Plan::new(&params, shape).expect("a plan"));
+fn matmul(ring: u32, shape: [usize; 3]) {
+    for params in [Params::new(ring, ring), Params::merging(ring, ring)] {
+        let params = params.expect("parameters");
+        let plan = timed("plan", || Plan::new(&params, shape));
+        linear(&params, &plan.expect("a plan"));
+    }
 }
 
 /// A layer of ResNet-50: 3 x 3 kernels, padded.
-fn convolution(ring: u32, rounding: Rounding) {
-    let params = Params::new(ring, ring, rounding).expect("parameters");
+fn convolution(ring: u32) {
+    let params = Params::new(ring, ring).expect("parameters");
     let shape = Shape {
         channels: 64,
         height: 58,
@@ -111,15 +115,14 @@ fn main() {
     }
     println!("backend {}", Backend::current().name());
     transforms();
-    for rounding in [Rounding::Exact, Rounding::LastPlace] {
-        matmul(64, rounding, [500, 500, 500]);
-    }
-    matmul(64, Rounding::Exact, [1000, 1000, 1000]);
-    matmul(64, Rounding::Exact, [1, 4096, 1000]);
-    matmul(64, Rounding::Exact, [100, 100_000, 1]);
-    matmul(40, Rounding::LastPlace, [256, 256, 256]);
-    convolution(64, Rounding::Exact);
-    convolution(40, Rounding::LastPlace);
+    matmul(64, [500, 500, 500]);
+    matmul(64, [1000, 1000, 1000]);
+    matmul(64, [128, 784, 128]);
+    matmul(64, [1, 4096, 1000]);
+    matmul(64, [100, 100_000, 1]);
+    matmul(40, [256, 256, 256]);
+    convolution(64);
+    convolution(40);
     for (ring, x, y) in [(64, 64, 64), (48, 48, 48), (64, 20, 20)] {
         elementwise(ring, x, y);
     }

@@ -6,9 +6,9 @@
 
 use crate::error::Error;
 use crate::ntt::Ntt;
-use crate::prime::{inverse, mul, vartime_primes};
+use crate::prime::{inverse, mul, power, vartime_primes};
 use crate::scratch::Buffer;
-use crate::wire::bits;
+use crate::wire::{bits, packed};
 use rayon::prelude::*;
 
 /// Degree, and the most bits that its modulus may have: tables of the Homomorphic Encryption Standard (2018), 128
@@ -18,6 +18,9 @@ pub const SECURE: [(usize, u32); 3] = [(4096, 109), (8192, 218), (16384, 438)];
 /// The widest answer: a sum over [`MOST_PRIMES`] residues must leave room in 128 bits.
 const WIDEST: u32 = 120;
 const MOST_PRIMES: usize = 8;
+
+/// Primes of q', the modulus that answers are merged with ([`crate::merge`]).
+pub(crate) const MERGED: usize = 2;
 
 #[derive(Debug)]
 pub struct Chain {
@@ -32,6 +35,10 @@ pub struct Chain {
     /// q modulo 2^64.
     pub low: u64,
     fractions: Vec<Fraction>,
+    /// Of q'.
+    low_fractions: Vec<Fraction>,
+    /// 1/p modulo another prime, that one's first.
+    inverses: Vec<Vec<u64>>,
     joins: Joins,
 }
 
@@ -114,15 +121,37 @@ impl Chain {
             fractions: (0..primes.len())
                 .map(|i| Fraction::new(&primes, i))
                 .collect(),
+            low_fractions: (0..MERGED.min(primes.len()))
+                .map(|i| Fraction::new(&primes[..MERGED.min(primes.len())], i))
+                .collect(),
+            inverses: (primes.iter().enumerate())
+                .map(|(i, &p)| {
+                    let of = |(j, &other)| if i == j { 0 } else { inverse(other % p, p) };
+                    primes.iter().enumerate().map(of).collect()
+                })
+                .collect(),
             joins: Joins::new(&primes[..joins]),
             primes: primes.par_iter().map(|&p| Ntt::new(degree, p)).collect(),
         })
     }
 
-    /// Bytes of one polynomial's residues.
-    pub(crate) fn bytes(&self) -> usize {
-        let bits: u32 = self.primes.iter().map(|ntt| bits(ntt.prime)).sum();
-        self.degree / 8 * bits as usize
+    /// Bytes of the residues of so many numbers.
+    pub(crate) fn bytes(&self, count: usize) -> usize {
+        let of_prime = |ntt: &Ntt| packed(count, bits(ntt.prime));
+        self.primes.iter().map(of_prime).sum()
+    }
+
+    /// In place, from values to coefficients.
+    pub(crate) fn coefficients(&self, values: &mut Buffer) {
+        self.residues(values, std::iter::repeat(1));
+    }
+
+    /// In place, from coefficients to values.
+    pub(crate) fn all_values(&self, coefficients: &mut Buffer) {
+        let polynomials = coefficients.chunks_exact_mut(self.degree);
+        polynomials
+            .zip(&self.primes)
+            .for_each(|(a, ntt)| ntt.forward(a));
     }
 
     pub(crate) fn answer_mask(&self) -> u128 {
@@ -130,20 +159,74 @@ impl Chain {
     }
 
     /// The coefficients of the polynomial with these values, switched: 2^w c/q rounded, modulo 2^w.
-    pub(crate) fn switch(&self, mut values: Buffer) -> impl Fn(usize) -> u128 + '_ {
+    pub(crate) fn switch(&self, values: Buffer) -> impl Fn(usize) -> u128 + '_ {
+        let fraction = self.fractions(values);
+        move |at| self.rounded(fraction(at))
+    }
+
+    /// c/q for the coefficients of the polynomial with these values, in units of 2^-128.
+    pub(crate) fn fractions(&self, mut values: Buffer) -> impl Fn(usize) -> u128 + '_ {
         self.residues(
             &mut values,
             self.fractions.iter().map(|f| f.cofactor_inverse),
         );
+        move |at| sum_of(&self.fractions, |i| values[i * self.degree + at])
+    }
+
+    /// c/q', for coefficients modulo [`MERGED`] primes as [`Chain::lower`] leaves them.
+    pub(crate) fn low_fractions(&self, coefficients: &[u64]) -> impl Fn(usize) -> u128 + '_ {
         let n = self.degree;
-        let half = 1 << (127 - self.answer_bits);
-        move |at| {
-            let parts = self.fractions.iter().enumerate();
-            let fraction = parts.fold(0u128, |sum, (i, f)| {
-                sum.wrapping_add(times(values[i * n + at], f.reciprocal))
-            });
-            fraction.wrapping_add(half) >> (128 - self.answer_bits)
+        let mut scaled = Buffer::zeros(MERGED * n);
+        for (i, out) in scaled.chunks_exact_mut(n).enumerate() {
+            let factor = self.low_fractions[i].cofactor_inverse;
+            self.primes[i].add_words(&coefficients[i * n..(i + 1) * n], factor, 0, out);
         }
+        move |at| sum_of(&self.low_fractions, |i| scaled[i * n + at])
+    }
+
+    /// A fraction as an answer has it: to w bits.
+    pub(crate) fn rounded(&self, fraction: u128) -> u128 {
+        fraction.wrapping_add(1 << (127 - self.answer_bits)) >> (128 - self.answer_bits)
+    }
+
+    /// From values modulo some of the primes to coefficients modulo the first [`MERGED`] ones: of x / P rounded, where P
+    /// is the product of the others, divided by 2^`halvings` modulo q'. One prime p after the other, from the last: x
+    /// less the remainder r modulo p that is nearest to zero, times 1/p.
+    pub(crate) fn lower(&self, mut values: Buffer, halvings: u32) -> Buffer {
+        let n = self.degree;
+        let count = values.len() / n;
+        // What becomes of x modulo prime i until all down to prime `last` are divided by.
+        let factor = |i: usize, last: usize| {
+            let p = self.primes[i].prime;
+            let half = match i < MERGED {
+                true => power(p / 2 + 1, halvings.into(), p),
+                false => 1,
+            };
+            (last.max(i + 1)..count).fold(half, |x, j| mul(x, self.inverses[i][j], p))
+        };
+        self.residues(&mut values, (0..count).map(|i| factor(i, MERGED)));
+        for j in (MERGED..count).rev() {
+            let (low, rest) = values.split_at_mut(j * n);
+            let (p, half) = (self.primes[j].prime, self.primes[j].prime / 2);
+            // r + p/2, which is not negative.
+            let rest = &mut rest[..n];
+            rest.iter_mut()
+                .for_each(|x| *x = (*x + half).min((*x + half).wrapping_sub(p)));
+            for (i, (ntt, out)) in self.primes.iter().zip(low.chunks_exact_mut(n)).enumerate() {
+                // Those after j are divided by already; x is divided by j and by those that follow.
+                let after = mul(
+                    factor(i, MERGED),
+                    (j + 1..count).fold(1, |x, k| {
+                        mul(x, self.primes[k].prime % ntt.prime, ntt.prime)
+                    }),
+                    ntt.prime,
+                );
+                let constant = mul(half % ntt.prime, after, ntt.prime);
+                ntt.add_words(rest, ntt.prime - after, constant, out);
+            }
+        }
+        values.truncate(MERGED * n);
+        values
     }
 
     /// Coefficients times each prime's factor, in place of values.
@@ -180,6 +263,15 @@ impl Chain {
         );
         move |at| self.joins.join(|i| values[i * self.degree + at])
     }
+}
+
+/// The sum of y/p, with y = c (q/p)^-1 mod p from residues of c, in units of 2^-128.
+#[inline(always)]
+fn sum_of(fractions: &[Fraction], residue: impl Fn(usize) -> u64) -> u128 {
+    let parts = fractions.iter().enumerate();
+    parts.fold(0u128, |sum, (i, f)| {
+        sum.wrapping_add(times(residue(i), f.reciprocal))
+    })
 }
 
 /// The highest 128 bits of the fraction y r / 2^192, modulo 1; short by less than 2 in the last place.

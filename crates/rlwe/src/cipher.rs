@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::ntt::{Known, Ntt};
 use crate::sample::{error, ternary, vartime_uniform, Purpose, Seed};
 use crate::scratch::Buffer;
-use crate::wire::{self, pack_residues, unpack_residues, Kind};
+use crate::wire::{self, Kind};
+use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
 /// One half of a ciphertext: its values modulo the first prime, then the second, ...
@@ -42,19 +43,20 @@ impl SecretKey {
     /// ciphertext's number in its message: it chooses the streams.
     pub fn encrypt(
         &self,
-        chain: &Chain,
+        primes: &[Ntt],
         public: &Seed,
         secret: &Seed,
         index: usize,
         message: impl Fn(usize, &mut [u64]),
     ) -> Values {
-        let mut small = Zeroizing::new(vec![0; chain.degree]);
+        let degree = primes[0].degree;
+        let mut small = Zeroizing::new(vec![0; degree]);
         error(&mut secret.stream(Purpose::Error, index), &mut small);
-        let mut c0 = Buffer::zeros(chain.degree * chain.primes.len());
+        let mut c0 = Buffer::zeros(degree * primes.len());
         let mut uniform = public.stream(Purpose::Uniform, index);
-        let mut c1 = Buffer::zeros(chain.degree);
-        for (i, part) in c0.chunks_exact_mut(chain.degree).enumerate() {
-            let ntt = &chain.primes[i];
+        let mut c1 = Buffer::zeros(degree);
+        for (i, part) in c0.chunks_exact_mut(degree).enumerate() {
+            let ntt = &primes[i];
             message(i, part);
             ntt.add_small(&small, part);
             ntt.forward(part);
@@ -62,6 +64,14 @@ impl SecretKey {
             ntt.add_product(&c1, &self.0[i], part);
         }
         c0
+    }
+
+    /// Modulo prime `i`, minus the secret's coefficients.
+    pub fn minus_secret(&self, ntt: &Ntt, i: usize) -> Buffer {
+        let mut out = Buffer::zeros(ntt.degree);
+        out.copy_from_slice(&self.0[i].values);
+        ntt.backward(&mut out, 1);
+        out
     }
 
     /// -c1 s modulo 2^128 coefficient by coefficient, for an answer's c1 as it came.
@@ -86,16 +96,30 @@ impl SecretKey {
         Ok(chain.join(products))
     }
 
+    /// -c1 s, as values.
+    #[cfg(test)]
+    pub fn minus_times(&self, chain: &Chain, c1: &Values) -> Values {
+        let mut out = Buffer::zeros(c1.len());
+        let parts = c1
+            .chunks_exact(chain.degree)
+            .zip(out.chunks_exact_mut(chain.degree));
+        for ((i, ntt), (c1, out)) in chain.primes.iter().enumerate().zip(parts) {
+            ntt.add_product(c1, &self.0[i], out);
+        }
+        out
+    }
+
     /// An encryption of zero, for others to hide their answers with: its bytes.
     pub fn public_key(&self, chain: &Chain) -> Result<Vec<u8>, Error> {
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
-        let c0 = self.encrypt(chain, &public, &secret, 0, |_, _| {});
-        let mut out = Vec::with_capacity(wire::HEADER + 32 + chain.bytes());
+        let c0 = self.encrypt(&chain.primes, &public, &secret, 0, |_, _| {});
+        let length = chain.bytes(chain.degree);
+        let mut out = Vec::with_capacity(PublicKey::length(chain));
         wire::header(Kind::PublicKey, chain, 0, &mut out);
         out.extend(public.bytes());
         let start = out.len();
-        out.resize(start + chain.bytes(), 0);
-        write(chain, &c0, &mut out[start..]);
+        out.resize(start + length, 0);
+        write(&chain.primes, &c0, &(0..chain.degree), &mut out[start..]);
         Ok(out)
     }
 }
@@ -104,8 +128,14 @@ impl SecretKey {
 pub(crate) struct PublicKey([Vec<Known>; 2]);
 
 impl PublicKey {
+    /// Bytes.
+    pub fn length(chain: &Chain) -> usize {
+        wire::HEADER + 32 + chain.bytes(chain.degree)
+    }
+
     pub fn read(chain: &Chain, bytes: &[u8]) -> Result<PublicKey, Error> {
-        let body = wire::body(bytes, Kind::PublicKey, chain, 0, 32 + chain.bytes())?;
+        let length = PublicKey::length(chain) - wire::HEADER;
+        let body = wire::body(bytes, Kind::PublicKey, chain, 0, length)?;
         let (seed, body) = seed_of(body);
         let known = |values: Values| {
             let parts = values.chunks_exact(chain.degree).zip(&chain.primes);
@@ -114,8 +144,8 @@ impl PublicKey {
                 .collect()
         };
         Ok(PublicKey([
-            known(read(chain, body)?),
-            known(expand(chain, &seed, 0)),
+            known(read(&chain.primes, body, &(0..chain.degree))?),
+            known(expand(&chain.primes, &seed, 0)),
         ]))
     }
 
@@ -154,30 +184,47 @@ pub(crate) fn seed_of(body: &[u8]) -> (Seed, &[u8]) {
 }
 
 /// The half that is made from a seed.
-pub(crate) fn expand(chain: &Chain, seed: &Seed, index: usize) -> Values {
+pub(crate) fn expand(primes: &[Ntt], seed: &Seed, index: usize) -> Values {
     let mut stream = seed.stream(Purpose::Uniform, index);
-    let mut out = Buffer::zeros(chain.degree * chain.primes.len());
-    for (ntt, part) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
+    let degree = primes[0].degree;
+    let mut out = Buffer::zeros(degree * primes.len());
+    for (ntt, part) in primes.iter().zip(out.chunks_exact_mut(degree)) {
         vartime_uniform(&mut stream, ntt.prime, part);
     }
     out
 }
 
-pub(crate) fn write(chain: &Chain, values: &[u64], out: &mut [u8]) {
+/// Some of the N residues modulo each prime. `kept` may go round: N stands for 0.
+pub(crate) fn write(primes: &[Ntt], residues: &[u64], kept: &Range<usize>, out: &mut [u8]) {
+    let degree = primes[0].degree;
     let mut out = out;
-    for (ntt, values) in chain.primes.iter().zip(values.chunks_exact(chain.degree)) {
-        let (part, rest) = out.split_at_mut(wire::packed(chain.degree, wire::bits(ntt.prime)));
-        pack_residues(values, ntt.prime, part);
+    for (ntt, residues) in primes.iter().zip(residues.chunks_exact(degree)) {
+        let bits = wire::bits(ntt.prime);
+        let (part, rest) = out.split_at_mut(wire::packed(kept.len(), bits));
+        let numbers = kept.clone().map(|at| residues[at & (degree - 1)].into());
+        wire::pack(numbers, bits, part);
         out = rest;
     }
 }
 
-pub(crate) fn read(chain: &Chain, bytes: &[u8]) -> Result<Values, Error> {
-    let mut out = Buffer::zeros(chain.degree * chain.primes.len());
+/// What [`write()`] wrote; others are zero.
+pub(crate) fn read(primes: &[Ntt], bytes: &[u8], kept: &Range<usize>) -> Result<Values, Error> {
+    let degree = primes[0].degree;
+    let mut out = Buffer::zeros(degree * primes.len());
     let mut bytes = bytes;
-    for (ntt, values) in chain.primes.iter().zip(out.chunks_exact_mut(chain.degree)) {
-        let (part, rest) = bytes.split_at(wire::packed(chain.degree, wire::bits(ntt.prime)));
-        unpack_residues(part, ntt.prime, values)?;
+    for (ntt, residues) in primes.iter().zip(out.chunks_exact_mut(degree)) {
+        let bits = wire::bits(ntt.prime);
+        let (part, rest) = bytes.split_at(wire::packed(kept.len(), bits));
+        wire::unpack(part, bits, kept.len(), |at, x| {
+            residues[(kept.start + at) & (degree - 1)] = x as u64;
+        })?;
+        if let Some(position) = residues.iter().position(|&x| x >= ntt.prime) {
+            return Err(Error::Coefficient {
+                position,
+                got: residues[position],
+                modulus: ntt.prime,
+            });
+        }
         bytes = rest;
     }
     Ok(out)

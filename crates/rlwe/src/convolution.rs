@@ -82,12 +82,12 @@ impl Convolution {
                     // The noise of an answer is that of all blocks of channels.
                     let padded = shape.channels.div_ceil(channels) * channels * window;
                     let most = (degree / (channels * area)).min((TERMS / padded).max(1));
-                    let most = most.min(shape.kernels);
-                    let kernels = shape.kernels.div_ceil(shape.kernels.div_ceil(most));
-                    plans.push(Convolution {
-                        block: [channels, kernels],
-                        ..plan
-                    });
+                    for kernels in block_sizes(shape.kernels, most) {
+                        plans.push(Convolution {
+                            block: [channels, kernels],
+                            ..plan
+                        });
+                    }
                 }
             }
         }

@@ -24,6 +24,8 @@ pub enum Error {
     Primes {
         bits: u32,
     },
+    /// Answers are to be merged, which these parameters have no primes or no keys for.
+    NoMerging,
     /// A width outside what it may be.
     Width {
         got: u32,
@@ -91,6 +93,7 @@ impl fmt::Display for Error {
                 write!(f, "no degree up to 16384 has room for a modulus of {bits} bits")
             }
             Error::Primes { bits } => write!(f, "no further primes of {bits} bits"),
+            Error::NoMerging => write!(f, "answers cannot be merged with these parameters"),
             Error::Width { got, least, most } => {
                 write!(f, "a width of {got} bits; want {least} to {most}")
             }

@@ -2,8 +2,8 @@
 //! message each way. What is cut how is a plan's business ([`Packing`]).
 //!
 //! ```
-//! use argot_rlwe::{linear::{Client, Server}, Params, Plan, Rounding};
-//! let params = Params::new(64, 64, Rounding::Exact)?;
+//! use argot_rlwe::{linear::{Client, Server}, Params, Plan};
+//! let params = Params::new(64, 64)?;
 //! let plan = Plan::new(&params, [2, 3, 1])?;
 //! let client = Client::new(&params)?;
 //! let server = Server::new(&params, &client.public_key()?)?;
@@ -23,8 +23,9 @@
 
 use crate::cipher::{self, PublicKey, SecretKey, Values};
 use crate::error::Error;
+use crate::merge::{self, Merger};
 use crate::ntt::TILE;
-use crate::packing::{answer_size, fingerprint, want_degree, Packing};
+use crate::packing::{answer_size, fingerprint, want_made_for, Packing};
 use crate::params::Params;
 use crate::sample::{Purpose, Seed};
 use crate::scratch::Buffer;
@@ -61,14 +62,19 @@ impl Client {
 
     /// What the server needs, once.
     pub fn public_key(&self) -> Result<Vec<u8>, Error> {
-        self.key.public_key(&self.params.chain)
+        let chain = &self.params.chain;
+        let mut key = self.key.public_key(chain)?;
+        if self.params.merging {
+            key.extend(merge::keys(&self.key, chain)?);
+        }
+        Ok(key)
     }
 
     /// Encrypts the plan's first operand: a matrix row by row. Bits above the ring's are ignored.
     pub fn request<P: Packing>(&self, plan: &P, matrix: &[u64]) -> Result<Vec<u8>, Error> {
         let params = &*self.params;
         let chain = &params.chain;
-        want_degree(plan, chain)?;
+        want_made_for(plan, params)?;
         want_count(matrix, plan.sizes()[0])?;
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
         let mut out = Vec::with_capacity(plan.request_bytes(params));
@@ -76,15 +82,19 @@ impl Client {
         out.extend(public.bytes());
         let start = out.len();
         out.resize(plan.request_bytes(params), 0);
+        let needed = plan.needed();
         out[start..]
-            .par_chunks_exact_mut(chain.bytes())
+            .par_chunks_exact_mut(chain.bytes(needed.len()))
             .enumerate()
             .for_each(|(index, out)| {
                 let words = self.polynomial(plan, matrix, index);
-                let c0 = self.key.encrypt(chain, &public, &secret, index, |i, out| {
-                    params.scale(i, &words, out);
-                });
-                cipher::write(chain, &c0, out);
+                let mut c0 = self
+                    .key
+                    .encrypt(&chain.primes, &public, &secret, index, |i, out| {
+                        params.scale(i, &words, out);
+                    });
+                chain.coefficients(&mut c0);
+                cipher::write(&chain.primes, &c0, &needed, out);
             });
         Ok(out)
     }
@@ -109,7 +119,7 @@ impl Client {
     /// The client's share of the result.
     pub fn finish<P: Packing>(&self, plan: &P, answer: &[u8]) -> Result<Vec<u64>, Error> {
         let (params, chain) = (&*self.params, &self.params.chain);
-        want_degree(plan, chain)?;
+        want_made_for(plan, params)?;
         let length = plan.answer_bytes(params) - wire::HEADER;
         let body = wire::body(
             answer,
@@ -139,14 +149,26 @@ impl Client {
 pub struct Server {
     params: Arc<Params>,
     public: PublicKey,
+    merger: Option<Merger>,
 }
 
 impl Server {
     /// With the client's public key.
     pub fn new(params: &Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
+        let chain = &params.chain;
+        let length = if params.merging {
+            PublicKey::length(chain)
+        } else {
+            public_key.len()
+        };
+        let (public, keys) = public_key.split_at(length.min(public_key.len()));
         Ok(Server {
             params: params.clone(),
-            public: PublicKey::read(&params.chain, public_key)?,
+            public: PublicKey::read(chain, public)?,
+            merger: match params.merging {
+                true => Some(Merger::read(chain, keys)?),
+                false => None,
+            },
         })
     }
 
@@ -159,7 +181,7 @@ impl Server {
         matrix: &[u64],
     ) -> Result<(Vec<u8>, Vec<u64>), Error> {
         let (params, chain) = (&*self.params, &self.params.chain);
-        want_degree(plan, chain)?;
+        want_made_for(plan, params)?;
         want_count(matrix, plan.sizes()[1])?;
         want_width(params, matrix)?;
         let length = plan.request_bytes(params) - wire::HEADER;
@@ -171,14 +193,14 @@ impl Server {
             length,
         )?;
         let (uniform, body) = cipher::seed_of(body);
+        let needed = plan.needed();
         let encrypted = body
-            .par_chunks_exact(chain.bytes())
+            .par_chunks_exact(chain.bytes(needed.len()))
             .enumerate()
             .map(|(i, bytes)| {
-                Ok([
-                    cipher::read(chain, bytes)?,
-                    cipher::expand(chain, &uniform, i),
-                ])
+                let mut c0 = cipher::read(&chain.primes, bytes, &needed)?;
+                chain.all_values(&mut c0);
+                Ok([c0, cipher::expand(&chain.primes, &uniform, i)])
             })
             .collect::<Result<Vec<[Values; 2]>, Error>>()?;
 
@@ -188,7 +210,7 @@ impl Server {
         wire::header(Kind::Answer, chain, fingerprint(plan, params), &mut out);
         out.resize(plan.answer_bytes(params), 0);
         // Answers of a group of block columns at a time, in the order (column, row) of blocks.
-        let [block_rows, _, block_columns] = plan.counts();
+        let ([block_rows, _, block_columns], merged) = (plan.counts(), plan.merged());
         let group = group_of(params, plan);
         let mut shares = vec![Vec::new(); block_rows * block_columns];
         let answers = out[wire::HEADER..]
@@ -197,51 +219,90 @@ impl Server {
             .enumerate();
         let mut finished: Vec<_> = answers.collect();
         finished.sort_by_key(|(index, _)| index % block_columns);
-        let mut work = Work::new(params, plan, group);
+        let mut work = Work::new(params, plan, group * merged);
         for (g, answers) in finished.chunks_mut(group * block_rows).enumerate() {
             let columns = g * group..g * group + answers.len() / block_rows;
+            let columns = columns.start * merged..columns.end * merged;
             self.products(plan, &encrypted, matrix, columns, &mut work);
             answers
                 .par_iter_mut()
                 .enumerate()
                 .for_each(|(at, (index, (out, share)))| {
-                    let mut answer = work.answer(at);
-                    self.public.hide(chain, &seed, *index, &mut answer);
-                    **share = self.mask(plan, &seed, *index, answer, out);
+                    let (column, row) = (at / block_rows, at % block_rows);
+                    let product = |j| {
+                        let mut product = work.answer((column * merged + j) * block_rows + row);
+                        let number = *index * merged + j;
+                        self.public.hide(chain, &seed, number, &mut product);
+                        product
+                    };
+                    **share = self.reply(plan, &seed, *index, product, out);
                 });
         }
         Ok((out, assemble(plan, &shares)))
     }
 
-    /// Switches an answer, adds a uniform mask to what is sent of c0, and writes it. The mask makes c0 uniform
-    /// whatever the result and its noise are, so the client learns nothing but its share; the server's is minus the
-    /// mask, rounded.
+    /// The answer made of its products, as values, with their encryptions of zero: of one, or of several merged. Gives the
+    /// share.
+    fn reply<P: Packing>(
+        &self,
+        plan: &P,
+        seed: &Seed,
+        index: usize,
+        product: impl Fn(usize) -> [Values; 2] + Sync,
+        out: &mut [u8],
+    ) -> Vec<u64> {
+        let chain = &self.params.chain;
+        let (merged, each) = (plan.merged(), plan.results() / plan.merged());
+        // Results without a mask: whoever has the client's key reads the product from them.
+        let results = |c0: Values| {
+            let fraction = chain.fractions(c0);
+            let of_results = (0..each).map(|i| fraction(plan.position(i)));
+            Zeroizing::new(of_results.collect::<Vec<_>>())
+        };
+        let Some(merger) = self.merger.as_ref().filter(|_| merged > 1) else {
+            let [c0, c1] = product(0);
+            let (c0, c1) = (results(c0), chain.fractions(c1));
+            return self.mask(plan, seed, index, [&|i| c0[i], &c1], out);
+        };
+        let step = merged.next_power_of_two();
+        let halves = (0..merged).into_par_iter().map(|j| {
+            let [c0, c1] = product(j);
+            (results(c0), chain.lower(c1, step.ilog2()))
+        });
+        let (c0, c1): (Vec<_>, Vec<_>) = halves.unzip();
+        let [d0, d1] = merger.merge(chain, c1, step);
+        let (d0, d1) = (chain.low_fractions(&d0), chain.low_fractions(&d1));
+        let c0 = |i| d0(plan.position(i)).wrapping_add(c0[i / each][i % each]);
+        self.mask(plan, seed, index, [&c0, &d1], out)
+    }
+
+    /// Switches an answer, given by the fractions of results in c0 and of all coefficients of c1, adds masks to the
+    /// results, and writes it. The server's share is minus the masks.
     fn mask<P: Packing>(
         &self,
         plan: &P,
         seed: &Seed,
         index: usize,
-        answer: [Values; 2],
+        [c0, c1]: [&dyn Fn(usize) -> u128; 2],
         out: &mut [u8],
     ) -> Vec<u64> {
         let (params, chain) = (&*self.params, &self.params.chain);
-        let (bits, mask) = (chain.answer_bits, chain.answer_mask());
-        let [c0, c1] = answer.map(|half| chain.switch(half));
-        let mut random = Zeroizing::new(vec![0u8; 16 * plan.results()]);
-        seed.stream(Purpose::Mask, index).fill(&mut random);
-        let masks = random.as_chunks::<16>().0;
-        let mask_of = |random: &[u8; 16]| u128::from_le_bytes(*random) & mask;
+        let bits = chain.answer_bits;
+        let mut masks = Zeroizing::new(vec![0; plan.results()]);
+        seed.stream(Purpose::Mask, index).words_at(0, &mut masks);
         let (first, second) = out.split_at_mut(wire::packed(chain.degree, bits));
-        wire::pack((0..chain.degree).map(c1), bits, first);
-        let masked = masks
-            .iter()
-            .enumerate()
-            .map(|(i, r)| c0(plan.position(i)).wrapping_add(mask_of(r)) & mask);
+        wire::pack(
+            (0..chain.degree).map(|at| chain.rounded(c1(at))),
+            bits,
+            first,
+        );
+        let masked = masks.iter().enumerate().map(|(i, &r)| {
+            let r = u128::from(r) << params.answer_shift();
+            chain.rounded(c0(i)).wrapping_add(r) & chain.answer_mask()
+        });
         wire::pack(masked, bits, second);
-        let shares = masks.iter().map(mask_of);
-        shares
-            .map(|r| params.round(r).wrapping_neg() & params.ring_mask())
-            .collect()
+        let shares = masks.iter().map(|r| r.wrapping_neg() & params.ring_mask());
+        shares.collect()
     }
 
     /// The answers, as values, of some columns of blocks: over the inner blocks, sums of encrypted times plain.
@@ -403,7 +464,8 @@ fn group_of<P: Packing>(params: &Params, plan: &P) -> usize {
     let degree = params.chain.degree;
     let answers = 2 * plan.counts()[0] * degree;
     let plain = plan.counts()[1] * plain_size(plan, degree);
-    (GROUP / (params.chain.primes.len() * (answers + plain))).clamp(1, plan.counts()[2])
+    let column = plan.merged() * params.chain.primes.len() * (answers + plain);
+    (GROUP / column).clamp(1, plan.counts()[2])
 }
 
 /// Points of a task: a power of two, whole tiles.

@@ -4,6 +4,7 @@
 //! as a uniform number of rounding: it exceeds z = 7.6 standard deviations with probability 2 exp(-z^2/2) <
 //! 2^-40 (Hoeffding).
 
+use crate::chain::MERGED;
 use crate::sample::ERROR_VARIANCE;
 
 /// z: 2 exp(-z^2 / 2) is 2^-40.7.
@@ -27,6 +28,14 @@ pub fn of_switching(degree: usize) -> f64 {
     DEVIATIONS * ((1 + degree) as f64 / 12.0).sqrt()
 }
 
+/// Bound of the error of merging answers at multiples of `step`, modulo q', where digits are at most `digit` P. Each
+/// joining of two has the errors of keys times a digit a prime, over P, and of rounding; those of the first are doubled
+/// by the second, and so on.
+pub fn of_merging(degree: usize, step: usize, digit: f64) -> f64 {
+    let keys = (MERGED * degree) as f64 * ERROR_VARIANCE;
+    (DEVIATIONS * digit * keys.sqrt() + of_switching(degree)) * (step - 1) as f64
+}
+
 /// The least b with 2^b >= x: no logarithm, whose last digit differs between platforms.
 pub fn bits(x: f64) -> u32 {
     (0..1000).find(|&b| 2f64.powi(b) >= x).unwrap_or(1000) as u32
@@ -37,14 +46,23 @@ mod tests {
     use super::*;
     use crate::chain::Chain;
     use crate::cipher::{expand, PublicKey, SecretKey};
-    use crate::params::{Params, Rounding};
+    use crate::merge::{keys, Merger};
+    use crate::params::Params;
     use crate::sample::Seed;
+    use crate::scratch::Buffer;
     use crate::wire::{pack, packed};
 
-    /// Noise of products by a few terms of the largest size, in units of the answer's modulus, beside its bound.
-    fn measured(params: &Params, terms: usize) -> (f64, f64) {
+    /// What is known of an answer to a request for products by -2^(l-1) at `terms` coefficients.
+    struct Answer {
+        key: SecretKey,
+        /// c0 and c1 modulo q, as values, with an encryption of zero.
+        halves: [Buffer; 2],
+        results: Vec<u64>,
+    }
+
+    fn answer(params: &Params, terms: usize) -> Answer {
         let chain = &params.chain;
-        let (n, l, w) = (chain.degree, params.ring_bits, chain.answer_bits);
+        let n = chain.degree;
         let key = SecretKey::new(chain).unwrap();
         let public = PublicKey::read(chain, &key.public_key(chain).unwrap()).unwrap();
         let (uniform, secret) = (Seed::fresh().unwrap(), Seed::fresh().unwrap());
@@ -52,13 +70,11 @@ mod tests {
             .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .collect();
         let v: Vec<u64> = m.iter().map(|&m| params.before_scale(m)).collect();
-        let c0 = key.encrypt(chain, &uniform, &secret, 0, |i, out| {
+        let c0 = key.encrypt(&chain.primes, &uniform, &secret, 0, |i, out| {
             params.scale(i, &v, out)
         });
-        let c1 = expand(chain, &uniform, 0);
-        // b is -2^(l-1) at every other coefficient, `terms` of them.
-        let mut answer = [c0, c1];
-        let largest = 1u64 << (l - 1);
+        let mut halves = [c0, expand(&chain.primes, &uniform, 0)];
+        let largest = 1u64 << (params.ring_bits - 1);
         for (i, ntt) in chain.primes.iter().enumerate() {
             let mut b = vec![0; n];
             for at in 0..terms {
@@ -66,31 +82,88 @@ mod tests {
             }
             ntt.forward(&mut b);
             let b = ntt.known(b);
-            for half in &mut answer {
+            for half in &mut halves {
                 let part = &mut half[i * n..(i + 1) * n];
                 let values = part.to_vec();
                 part.fill(0);
                 ntt.add_product(&values, &b, part);
             }
         }
-        public.hide(chain, &Seed::fresh().unwrap(), 0, &mut answer);
-        let [c0, c1] = answer.map(|half| chain.switch(half));
+        public.hide(chain, &Seed::fresh().unwrap(), 0, &mut halves);
+        // Modulo 2^l, minus 2^(l-1) times the sum of the terms' coefficients: the signs do not matter.
+        let sum = |at| {
+            (0..terms).fold(0u64, |sum, term| {
+                sum.wrapping_add(m[(at + n - term * (n / terms)) % n])
+            })
+        };
+        Answer {
+            key,
+            halves,
+            results: (0..n)
+                .map(|at| sum(at).wrapping_mul(largest) & params.ring_mask())
+                .collect(),
+        }
+    }
+
+    /// Noise of products by a few terms of the largest size, in units of the answer's modulus, beside its bound.
+    fn measured(params: &Params, terms: usize) -> (f64, f64) {
+        let chain = &params.chain;
+        let (n, w) = (chain.degree, chain.answer_bits);
+        let Answer {
+            key,
+            halves,
+            results,
+        } = answer(params, terms);
+        let [c0, c1] = halves.map(|half| chain.switch(half));
         let mut bytes = vec![0; packed(n, w)];
         pack((0..n).map(c1), w, &mut bytes);
         let product = key.product(chain, &bytes).unwrap();
         let mut most = 0f64;
         for at in 0..n {
-            // Modulo 2^l, minus 2^(l-1) times the sum of the terms' coefficients: the signs do not matter.
-            let sum = (0..terms).fold(0u64, |sum, term| {
-                sum.wrapping_add(m[(at + n - term * (n / terms)) % n])
-            });
-            let want = u128::from(sum.wrapping_mul(largest) & params.ring_mask()) << (w - l);
+            let want = u128::from(results[at]) << params.answer_shift();
             let off = c0(at).wrapping_sub(product(at)).wrapping_sub(want) << (128 - w);
             most = most.max((off as i128 as f64 / 2f64.powi(128 - w as i32)).abs());
         }
         let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
-        let products = of_products(n, terms as f64, largest as f64);
+        let largest = 2f64.powi(params.ring_bits as i32 - 1);
+        let products = of_products(n, terms as f64, largest);
         (most, products / q * 2f64.powi(w as i32) + of_switching(n))
+    }
+
+    /// At how many positions an answer is not the one that the simulator makes of c1, the key and the results, which
+    /// knows no noise. Where answers may be merged, it is merged with another.
+    fn told(params: &Params) -> usize {
+        let chain = &params.chain;
+        let n = chain.degree;
+        let Answer {
+            key,
+            halves: [c0, c1],
+            results,
+        } = answer(params, 4096);
+        let mut simulated = key.minus_times(chain, &c1);
+        let words: Vec<u64> = results.iter().map(|&x| params.before_scale(x)).collect();
+        for (i, ntt) in chain.primes.iter().enumerate() {
+            let mut scaled = vec![0; n];
+            params.scale(i, &words, &mut scaled);
+            ntt.forward(&mut scaled);
+            let part = simulated[i * n..(i + 1) * n].iter_mut();
+            part.zip(scaled).for_each(|(x, y)| *x += y);
+        }
+        let (real, simulated) = (chain.fractions(c0), chain.fractions(simulated));
+        let differ = |at: usize, added: u128| {
+            let [real, simulated] = [real(at), simulated(at)].map(|x| x.wrapping_add(added));
+            chain.rounded(real) != chain.rounded(simulated)
+        };
+        if !params.merging {
+            return (0..n).filter(|&at| differ(at, 0)).count();
+        }
+        let merger = Merger::read(chain, &keys(&key, chain).unwrap()).unwrap();
+        let other = expand(&chain.primes, &Seed::fresh().unwrap(), 0);
+        let leaves = [c1, other].map(|c1| chain.lower(c1, 1));
+        let [added, _] = merger.merge(chain, leaves.into(), 2);
+        let added = chain.low_fractions(&added);
+        let mut even = (0..n).step_by(2);
+        2 * even.by_ref().filter(|&at| differ(at, added(at))).count()
     }
 
     fn check(params: &Params) {
@@ -102,7 +175,7 @@ mod tests {
                 params.chain.bits,
                 most.log2(),
                 bound.log2(),
-                params.chain.answer_bits - params.ring_bits - 1
+                params.answer_shift() - 1
             );
             assert!(most <= bound && most > bound / 256.0, "{most} {bound}");
         }
@@ -112,12 +185,26 @@ mod tests {
     /// switching makes the most of it.
     #[test]
     fn noise_is_below_its_bound_and_not_far() {
-        for (ring, rounding) in [
-            (64, Rounding::Exact),
-            (64, Rounding::LastPlace),
-            (32, Rounding::LastPlace),
-        ] {
-            check(&Params::new(ring, ring, rounding).unwrap());
+        for ring in [64, 32] {
+            check(&Params::new(ring, ring).unwrap());
+        }
+    }
+
+    /// The noise depends on what the evaluator has; an answer does not, unless it is so wide that the noise shows.
+    #[test]
+    fn answers_are_those_of_a_simulator_without_noise() {
+        for ring in [64, 32] {
+            assert_eq!(told(&Params::new(ring, ring).unwrap()), 0, "{ring}");
+            assert_eq!(told(&Params::merging(ring, ring).unwrap()), 0, "{ring}");
+        }
+        for merging in [false, true] {
+            let shown = told(&Params {
+                ring_bits: 64,
+                operand_bits: 64,
+                merging,
+                chain: Chain::new(8192, &[50, 49, 49, 49], 120).unwrap(),
+            });
+            assert!(shown > 20, "{merging} {shown}");
         }
     }
 
@@ -127,7 +214,7 @@ mod tests {
         check(&Params {
             ring_bits: 48,
             operand_bits: 48,
-            rounding: Rounding::Exact,
+            merging: false,
             chain: Chain::new(8192, &[47, 46, 46], 120).unwrap(),
         });
     }

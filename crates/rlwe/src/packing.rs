@@ -1,9 +1,9 @@
 //! How a product that is linear in both operands becomes products of polynomials.
 
-use crate::chain::Chain;
 use crate::error::Error;
 use crate::params::Params;
 use crate::wire;
+use std::ops::Range;
 
 /// Operands and result are cut into blocks, of which (row, inner) of the encrypted operand times (inner, column) of the
 /// plain one are summed to (row, column) of the result. All answers are equally long; both ends use the same one.
@@ -26,7 +26,13 @@ pub trait Packing: Sync {
     /// Exponents of plain blocks are below.
     fn plain_length(&self) -> usize;
 
-    /// How many coefficients of an answer are results.
+    /// How many products of plain columns become one answer ([`crate::merge`]): column c is those from c times as many
+    /// on. Beyond the edge, plain blocks are zero.
+    fn merged(&self) -> usize {
+        1
+    }
+
+    /// How many coefficients of an answer are results, as many of each of those that were merged.
     fn results(&self) -> usize;
 
     /// The exponent of a block's result.
@@ -38,10 +44,22 @@ pub trait Packing: Sync {
     /// What tells this shape and these blocks from others.
     fn describe(&self) -> Vec<u64>;
 
-    /// A seed, and c0 of each ciphertext.
+    /// The exponents of c0 that results depend on: a result's less a plain coefficient's. Where the first is
+    /// negative all are N more; those from N on, where x^N = -1, stand for what is left of them. Plain exponents begin
+    /// with 0, results are in order.
+    fn needed(&self) -> Range<usize> {
+        let last = self.position(self.results() / self.merged() - 1);
+        let first = self.position(0) + self.degree() + 1 - self.plain_length();
+        match last + self.degree() + 1 - first {
+            length if length < self.degree() => first..first + length,
+            _ => 0..self.degree(),
+        }
+    }
+
+    /// A seed, and what is needed of c0 of each ciphertext.
     fn request_bytes(&self, params: &Params) -> usize {
         let [rows, inner, _] = self.counts();
-        wire::HEADER + 32 + rows * inner * params.chain.bytes()
+        wire::HEADER + 32 + rows * inner * params.chain.bytes(self.needed().len())
     }
 
     fn answer_bytes(&self, params: &Params) -> usize {
@@ -58,32 +76,34 @@ pub(crate) fn answer_size<P: Packing + ?Sized>(plan: &P, params: &Params) -> usi
 
 /// Tells one product from another: shapes, blocks and widths.
 pub(crate) fn fingerprint(plan: &impl Packing, params: &Params) -> u64 {
-    let mut text = vec![
-        params.ring_bits as u8,
-        params.operand_bits as u8,
-        params.rounding as u8,
-    ];
+    let widths = [params.ring_bits, params.operand_bits, params.merging.into()];
+    let mut text = Vec::from(widths.map(|x| x as u8));
     plan.describe()
         .iter()
         .for_each(|x| text.extend(x.to_le_bytes()));
     u64::from_le_bytes(argot_prf::hash(&text).as_chunks::<8>().0[0])
 }
 
-pub(crate) fn want_degree(plan: &impl Packing, chain: &Chain) -> Result<(), Error> {
+/// That it was made for these parameters.
+pub(crate) fn want_made_for(plan: &impl Packing, params: &Params) -> Result<(), Error> {
+    let want = params.chain.degree;
     match plan.degree() {
-        got if got == chain.degree => Ok(()),
-        got => Err(Error::WrongDegree {
-            got,
-            want: chain.degree,
-        }),
+        got if got != want => Err(Error::WrongDegree { got, want }),
+        _ if plan.merged() > 1 && !params.merging => Err(Error::NoMerging),
+        _ => Ok(()),
     }
 }
 
-/// The cost that plans compare: bytes, then work.
-pub(crate) fn cost(plan: &impl Packing, params: &Params) -> (usize, usize) {
+/// Bytes that a link of 100 Mbit/s carries while two polynomials are multiplied.
+const WORTH: usize = 512;
+
+/// The cost that plans compare: bytes, and work in the same units.
+pub(crate) fn cost(plan: &impl Packing, params: &Params) -> usize {
     let [rows, inner, columns] = plan.counts();
-    let work = rows * inner * columns + 16 * rows * (inner + columns);
-    (plan.request_bytes(params) + plan.answer_bytes(params), work)
+    let columns = columns * plan.merged();
+    let answer = if plan.merged() > 1 { 32 } else { 16 };
+    let work = rows * inner * columns + 16 * rows * inner + answer * rows * columns;
+    plan.request_bytes(params) + plan.answer_bytes(params) + WORTH * work
 }
 
 /// The smallest size for each number of blocks that `n` can be cut into, none above `most`.
@@ -101,6 +121,52 @@ pub(crate) fn block_sizes(n: usize, most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convolution::{Convolution, Shape};
+    use crate::plan::Plan;
+
+    /// Against all differences of exponents.
+    fn check_needed(plan: &impl Packing, most: usize) {
+        let n = plan.degree();
+        let mut want = vec![false; n];
+        plan.plain(0, 0, |exponent, _| {
+            assert!(exponent < plan.plain_length());
+            for i in 0..plan.results() {
+                want[(n + plan.position(i) - exponent) % n] = true;
+            }
+        });
+        let needed = plan.needed();
+        assert!(needed.len() <= most && most <= n, "{}", needed.len());
+        for at in (0..n).filter(|&at| want[at]) {
+            assert!(needed.contains(&at) || needed.contains(&(at + n)), "{at}");
+        }
+    }
+
+    #[test]
+    fn requests_have_what_results_depend_on() {
+        let params = Params::new(64, 64).unwrap();
+        for (shape, most) in [
+            ([64, 30, 1], 1920),
+            ([30, 64, 1], 1920),
+            ([1, 1, 1], 1),
+            ([9, 7, 5], 9 * 35 + 28),
+            ([500, 500, 500], 8192),
+        ] {
+            check_needed(&Plan::new(&params, shape).unwrap(), most);
+        }
+        for (kernels, kernel, stride) in [(1, 3, 1), (7, 3, 1), (4, 2, 2), (2, 12, 1)] {
+            let shape = Shape {
+                channels: 5,
+                height: 12,
+                width: 12,
+                kernels,
+                kernel_height: kernel,
+                kernel_width: kernel,
+                stride,
+            };
+            let most = (5 * 144 * (2 * kernels - 1)).min(8192);
+            check_needed(&Convolution::new(&params, shape).unwrap(), most);
+        }
+    }
 
     #[test]
     fn sizes_are_the_smallest_of_their_counts() {

@@ -3,38 +3,20 @@
 //! Computed, not listed: the modulus follows from the noise ([`crate::noise`]), the degree is the smallest that has
 //! 128 bits of security for it. What comes out for full operands is
 //!
-//! | ring | rounding | degree | bits of q | answer bits | bound |
-//! | --- | --- | --- | --- | --- | --- |
-//! | 64 | exact | 8192 | 188 | 113 | 218 |
-//! | 64 | last place | 8192 | 188 | 74 | 218 |
-//! | 48 | exact | 8192 | 156 | 97 | 218 |
-//! | 48 | last place | 8192 | 156 | 58 | 218 |
-//! | 40 | exact | 8192 | 140 | 89 | 218 |
-//! | 40 | last place | 8192 | 140 | 50 | 218 |
-//! | 32 | exact | 8192 | 124 | 81 | 218 |
-//! | 32 | last place | 8192 | 124 | 42 | 218 |
+//! | ring | degree | bits of q | answer bits | bound |
+//! | --- | --- | --- | --- | --- |
+//! | 64 | 8192 | 197 | 73 | 218 |
+//! | 48 | 8192 | 165 | 57 | 218 |
+//! | 40 | 8192 | 149 | 49 | 218 |
+//! | 32 | 8192 | 133 | 41 | 218 |
 
-use crate::chain::{Chain, SECURE};
+use crate::chain::{Chain, MERGED, SECURE};
+use crate::cipher::PublicKey;
 use crate::error::Error;
-use crate::noise::{bits, of_products, of_switching, STATISTICAL_BITS};
+use crate::merge::{self, KEY_PRIMES, MOST};
+use crate::noise::{bits, of_merging, of_products, of_switching, STATISTICAL_BITS};
 use crate::prime::{power, MOST_BITS};
 use std::sync::Arc;
-
-/// What becomes of the noise in the shares of a result.
-///
-/// The evaluator's share is its mask r, rounded from q to the ring; the client's is what it decrypts, the result plus
-/// noise plus r, rounded. Both together are wrong by one where the noise moves the mask over the middle between two
-/// numbers, which has the probability noise / (q / 2^l), whatever the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rounding {
-    /// Noise below 2^-40 of a unit: a result is wrong, by one, with probability less than 2^-39.
-    Exact,
-    /// Answers of fewer bits, so that the error of switching is below half a unit: results are off by at most one in the
-    /// last place, some in a hundred. When they are depends on the client's key and on what hides c1 alone; the noise
-    /// that depends on the evaluator's operand stays below 2^-40 of a unit, for whoever sees a result and knows the
-    /// client's share would learn from each whether it crossed a half.
-    LastPlace,
-}
 
 /// The most coefficients of plain polynomials in one answer, which bounds the inner dimension.
 pub const TERMS: usize = 1 << 20;
@@ -45,18 +27,15 @@ pub struct Params {
     pub ring_bits: u32,
     /// Bits of the plain operand as a signed number.
     pub operand_bits: u32,
-    pub rounding: Rounding,
+    /// Whether answers may be merged, for which the client makes keys ([`crate::merge`]).
+    pub merging: bool,
     pub chain: Chain,
 }
 
 impl Params {
     /// Products modulo 2^`ring_bits`, 8 to 64, by plain operands of `operand_bits` as signed numbers: those of the
     /// ring for shares, fewer where the evaluator's matrix is in the clear and small.
-    pub fn new(
-        ring_bits: u32,
-        operand_bits: u32,
-        rounding: Rounding,
-    ) -> Result<Arc<Params>, Error> {
+    pub fn new(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
         for (got, least, most) in [(ring_bits, 8, 64), (operand_bits, 1, ring_bits)] {
             if !(least..=most).contains(&got) {
                 return Err(Error::Width { got, least, most });
@@ -64,19 +43,51 @@ impl Params {
         }
         let mut wanted = 0;
         for (degree, most) in SECURE {
-            let (prime_bits, answer_bits) = widths(degree, ring_bits, operand_bits, rounding);
+            let (prime_bits, answer_bits) = widths(degree, ring_bits, operand_bits);
             wanted = prime_bits.iter().sum();
             if wanted <= most {
                 let chain = Chain::new(degree, &prime_bits, answer_bits)?;
                 return Ok(Arc::new(Params {
                     ring_bits,
                     operand_bits,
-                    rounding,
+                    merging: false,
                     chain,
                 }));
             }
         }
         Err(Error::NoParameters { bits: wanted })
+    }
+
+    /// The same, where answers may be merged. Refused where q has no primes for it.
+    pub fn merging(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
+        let params = Params::new(ring_bits, operand_bits)?;
+        match Arc::into_inner(params) {
+            Some(params) if params.chain.primes.len() >= KEY_PRIMES && params.merged() <= 0.5 => {
+                Ok(Arc::new(Params {
+                    merging: true,
+                    ..params
+                }))
+            }
+            _ => Err(Error::NoMerging),
+        }
+    }
+
+    /// Bytes of a client's public key.
+    pub fn key_bytes(&self) -> usize {
+        let merging = if self.merging {
+            merge::length(&self.chain)
+        } else {
+            0
+        };
+        PublicKey::length(&self.chain) + merging
+    }
+
+    /// The bound of the error of merging, in places of an answer.
+    fn merged(&self) -> f64 {
+        let p = |i: usize| self.chain.primes[i].prime as f64;
+        let small: f64 = (0..MERGED).map(p).product();
+        let error = of_merging(self.chain.degree, MOST, p(0) / p(MERGED));
+        error * 2f64.powi(self.chain.answer_bits as i32) / small
     }
 
     pub(crate) fn ring_mask(&self) -> u64 {
@@ -100,28 +111,27 @@ impl Params {
         ntt.add_words(v, ntt.prime - unit, half, out);
     }
 
-    /// The share of a number modulo 2^w: the nearest in the ring.
+    /// What a number modulo 2^w stands for: the nearest in the ring.
     pub(crate) fn round(&self, x: u128) -> u64 {
-        let shift = self.chain.answer_bits - self.ring_bits;
+        let shift = self.answer_shift();
         ((x + (1 << (shift - 1))) >> shift) as u64 & self.ring_mask()
+    }
+
+    /// A number of the ring is so many bits further up in an answer.
+    pub(crate) fn answer_shift(&self) -> u32 {
+        self.chain.answer_bits - self.ring_bits
     }
 }
 
-/// Bits of each prime and of the answer: half the error that may be is for the products, half for the switching.
-fn widths(degree: usize, ring: u32, operand: u32, rounding: Rounding) -> (Vec<u32>, u32) {
-    let exact = STATISTICAL_BITS + 1;
-    let last = match rounding {
-        Rounding::Exact => exact,
-        Rounding::LastPlace => 2,
-    };
+/// Bits of each prime and of the answer. Of an answer's unit, 2^(w - l), one half has room for the error of switching,
+/// and for one more that the noise of products is far below, and that of merging below half. Of q, so many that this noise is 2^-41 of a place of the
+/// answer, q / 2^w, or less: it moves a number over the middle of a place, from either side, once in 2^40 times.
+fn widths(degree: usize, ring: u32, operand: u32) -> (Vec<u32>, u32) {
     let products = of_products(degree, TERMS as f64, 2f64.powi(operand as i32 - 1));
-    let answer = ring + last + bits(of_switching(degree));
+    let answer = ring + 1 + bits(of_switching(degree) + 1.0);
     // q is a little less than two to its bits, by far less than noise bounds are above what is seen.
-    let q = ring + exact + bits(1.001 * products);
-    (
-        prime_bits(q.max(answer + degree.trailing_zeros() + 2)),
-        answer,
-    )
+    let q = answer + STATISTICAL_BITS + 1 + bits(1.001 * products);
+    (prime_bits(q), answer)
 }
 
 /// As few primes as there can be, of about equal length.
@@ -135,22 +145,18 @@ pub(crate) fn prime_bits(total: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Rounding::{Exact, LastPlace};
+    use crate::sample::ERROR_VARIANCE;
 
     /// The table above.
     #[test]
     fn parameters_are_those_of_the_table() {
-        for (ring, rounding, degree, bits, answer, bound) in [
-            (64, Exact, 8192, 188, 113, 218),
-            (64, LastPlace, 8192, 188, 74, 218),
-            (48, Exact, 8192, 156, 97, 218),
-            (48, LastPlace, 8192, 156, 58, 218),
-            (40, Exact, 8192, 140, 89, 218),
-            (40, LastPlace, 8192, 140, 50, 218),
-            (32, Exact, 8192, 124, 81, 218),
-            (32, LastPlace, 8192, 124, 42, 218),
+        for (ring, degree, bits, answer, bound) in [
+            (64, 8192, 197, 73, 218),
+            (48, 8192, 165, 57, 218),
+            (40, 8192, 149, 49, 218),
+            (32, 8192, 133, 41, 218),
         ] {
-            let chain = &Params::new(ring, ring, rounding).unwrap().chain;
+            let chain = &Params::new(ring, ring).unwrap().chain;
             assert_eq!(
                 (chain.degree, chain.bits, chain.answer_bits),
                 (degree, bits, answer)
@@ -161,8 +167,8 @@ mod tests {
 
     #[test]
     fn narrow_operands_take_fewer_bits() {
-        let wide = Params::new(64, 64, LastPlace).unwrap().chain.bits;
-        let narrow = Params::new(64, 26, LastPlace).unwrap().chain.bits;
+        let wide = Params::new(64, 64).unwrap().chain.bits;
+        let narrow = Params::new(64, 26).unwrap().chain.bits;
         assert!(narrow + 30 < wide);
     }
 
@@ -170,8 +176,8 @@ mod tests {
     #[test]
     fn moduli_are_as_long_as_their_bits_say() {
         for ring in 8..=64 {
-            for (operand, rounding) in [(ring, Exact), (ring, LastPlace), (1, LastPlace)] {
-                let chain = &Params::new(ring, operand, rounding).unwrap().chain;
+            for operand in [ring, 1] {
+                let chain = &Params::new(ring, operand).unwrap().chain;
                 let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
                 assert!(
                     1.001 * q >= 2f64.powi(chain.bits as i32),
@@ -181,11 +187,35 @@ mod tests {
         }
     }
 
+    /// Noise is less than what an answer is simulated with, not only with a probability of 2^-40.
+    #[test]
+    fn q_has_room_for_noise_of_a_hundred_deviations() {
+        for (ring, operand) in [(64, 64), (32, 32), (64, 8), (8, 1)] {
+            let chain = &Params::new(ring, operand).unwrap().chain;
+            let room = (chain.bits - chain.answer_bits - STATISTICAL_BITS - 1) as i32;
+            let terms = TERMS as f64;
+            let zero = 2.0 * chain.degree as f64;
+            let noise = |count: f64| 100.0 * (ERROR_VARIANCE * count).sqrt();
+            let products = 2f64.powi(operand as i32 - 1) * (noise(terms) + terms / 2.0);
+            let bound = products + noise(zero);
+            assert!(1.001 * bound < 2f64.powi(room), "{ring} {operand}");
+        }
+    }
+
+    #[test]
+    fn merging_needs_three_primes() {
+        for ring in [32, 64] {
+            let params = Params::merging(ring, ring).unwrap();
+            assert!(params.merging && params.merged() < 0.01);
+        }
+        assert_eq!(Params::merging(8, 1).unwrap_err(), Error::NoMerging);
+    }
+
     #[test]
     fn widths_are_checked() {
         for (ring, operand) in [(65, 64), (7, 7), (32, 33), (32, 0)] {
             assert!(matches!(
-                Params::new(ring, operand, Exact),
+                Params::new(ring, operand),
                 Err(Error::Width { .. })
             ));
         }

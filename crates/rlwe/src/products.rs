@@ -112,7 +112,7 @@ impl Params {
     pub fn bytes(&self, n: usize) -> [usize; 2] {
         let ciphertexts = n.div_ceil(self.chain.degree) * self.plains.len();
         [
-            wire::HEADER + 32 + ciphertexts * self.chain.bytes(),
+            wire::HEADER + 32 + ciphertexts * self.request_size(),
             wire::HEADER + ciphertexts * self.answer_size(),
         ]
     }
@@ -120,6 +120,10 @@ impl Params {
     /// How many plaintext primes there are.
     pub fn primes(&self) -> usize {
         self.plains.len()
+    }
+
+    fn request_size(&self) -> usize {
+        self.chain.bytes(self.chain.degree)
     }
 
     /// c1, then c0.
@@ -221,7 +225,7 @@ impl Client {
         let start = out.len();
         out.resize(length, 0);
         out[start..]
-            .par_chunks_exact_mut(chain.bytes())
+            .par_chunks_exact_mut(params.request_size())
             .enumerate()
             .for_each(|(index, out)| {
                 let plain = &params.plains[index % params.plains.len()];
@@ -231,13 +235,15 @@ impl Client {
                 // of q is (h - v) / t.
                 let mut v = Buffer::zeros(chain.degree);
                 plain.ntt.add_words(&m, plain.modulus, plain.half(), &mut v);
-                let c0 = self.key.encrypt(chain, &public, &secret, index, |i, out| {
-                    let ntt = &chain.primes[i];
-                    let unit = plain.units[i];
-                    let constant = mul(plain.half() % ntt.prime, unit, ntt.prime);
-                    ntt.add_words(&v, ntt.prime - unit, constant, out);
-                });
-                cipher::write(chain, &c0, out);
+                let c0 = self
+                    .key
+                    .encrypt(&chain.primes, &public, &secret, index, |i, out| {
+                        let ntt = &chain.primes[i];
+                        let unit = plain.units[i];
+                        let constant = mul(plain.half() % ntt.prime, unit, ntt.prime);
+                        ntt.add_words(&v, ntt.prime - unit, constant, out);
+                    });
+                cipher::write(&chain.primes, &c0, &(0..chain.degree), out);
             });
         Ok(out)
     }
@@ -330,18 +336,21 @@ impl Server {
         shares
             .par_chunks_mut(chain.degree)
             .zip(y.par_chunks(chain.degree))
-            .zip(body.par_chunks_exact(count * chain.bytes()).zip(outs))
+            .zip(
+                body.par_chunks_exact(count * params.request_size())
+                    .zip(outs),
+            )
             .enumerate()
             .try_for_each(|(block, ((shares, y), (bytes, out)))| {
                 let mask = self.mask(&seed, block, shares);
-                let ciphertexts = bytes.chunks_exact(chain.bytes());
+                let ciphertexts = bytes.chunks_exact(params.request_size());
                 for (i, (bytes, out)) in ciphertexts
                     .zip(out.chunks_exact_mut(params.answer_size()))
                     .enumerate()
                 {
                     let index = block * count + i;
-                    let c0 = cipher::read(chain, bytes)?;
-                    let c1 = cipher::expand(chain, &uniform, index);
+                    let c0 = cipher::read(&chain.primes, bytes, &(0..chain.degree))?;
+                    let c1 = cipher::expand(&chain.primes, &uniform, index);
                     let plain = &params.plains[i];
                     self.answer_one(plain, &seed, index, [&c0, &c1], y, &mask, out);
                 }

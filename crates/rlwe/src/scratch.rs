@@ -33,6 +33,12 @@ impl Buffer {
             length,
         }
     }
+
+    /// Only the first ones.
+    pub fn truncate(&mut self, length: usize) {
+        self[length..].fill(0);
+        self.length = length;
+    }
 }
 
 impl Deref for Buffer {
@@ -75,6 +81,8 @@ mod tests {
             let mut buffer = Buffer::zeros(length);
             assert!(buffer.len() == length && buffer.iter().all(|&x| x == 0));
             buffer.fill(u64::MAX);
+            buffer.truncate(length / 2);
+            assert!(buffer.len() == length / 2);
         }
         let kept = POOL.with_borrow(|pool| pool.iter().map(Vec::len).sum::<usize>());
         assert!(kept <= KEPT);

@@ -2,7 +2,7 @@
 
 use crate::chain::Chain;
 use crate::ntt::Ntt;
-use crate::params::{Params, Rounding};
+use crate::params::Params;
 use crate::prime::vartime_primes;
 use crate::scratch::Buffer;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn number(i: usize) -> u128 {
 }
 
 fn params() -> Arc<Params> {
-    Params::new(64, 64, Rounding::Exact).unwrap()
+    Params::new(64, 64).unwrap()
 }
 
 fn wide(x: &[u64]) -> Vec<u128> {

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Answer = 0x13,
     ProductRequest = 0x14,
     ProductAnswer = 0x15,
+    MergingKeys = 0x16,
 }
 
 /// Kind, log2 of the degree, fingerprints of the modulus and of the shapes.
@@ -151,25 +152,6 @@ pub(crate) fn unpack(
     }
 }
 
-/// Residues, each below `p`, in as many bits as p has.
-pub(crate) fn pack_residues(residues: &[u64], p: u64, out: &mut [u8]) {
-    pack(residues.iter().map(|&x| x.into()), bits(p), out);
-}
-
-pub(crate) fn unpack_residues(bytes: &[u8], p: u64, out: &mut [u64]) -> Result<(), Error> {
-    unpack(bytes, bits(p), out.len(), |position, x| {
-        out[position] = x as u64
-    })?;
-    match out.iter().position(|&x| x >= p) {
-        None => Ok(()),
-        Some(position) => Err(Error::Coefficient {
-            position,
-            got: out[position],
-            modulus: p,
-        }),
-    }
-}
-
 pub(crate) fn bits(p: u64) -> u32 {
     64 - p.leading_zeros()
 }
@@ -199,20 +181,5 @@ mod tests {
     fn bits_beyond_the_last_number_are_refused() {
         assert_eq!(unpack(&[0xff, 0x7f], 5, 3, |_, _| ()), Ok(()));
         assert_eq!(unpack(&[0xff, 0x80], 5, 3, |_, _| ()), Err(Error::Padding));
-    }
-
-    #[test]
-    fn residues_must_be_below_the_prime() {
-        let mut bytes = [0; 2];
-        pack_residues(&[12, 13, 3], 14, &mut bytes);
-        let mut out = [0; 3];
-        assert_eq!(unpack_residues(&bytes, 14, &mut out), Ok(()));
-        assert_eq!(out, [12, 13, 3]);
-        let want = Error::Coefficient {
-            position: 1,
-            got: 13,
-            modulus: 13,
-        };
-        assert_eq!(unpack_residues(&bytes, 13, &mut out), Err(want));
     }
 }

@@ -1,6 +1,6 @@
 //! Each backend works with itself and with each other: one encrypts and decrypts, the other multiplies.
 
-use argot_rlwe::{linear, products, Backend, Params, Plan, Rounding};
+use argot_rlwe::{linear, products, Backend, Params, Plan};
 
 #[test]
 fn backends_work_with_each_other() {
@@ -8,7 +8,7 @@ fn backends_work_with_each_other() {
         .into_iter()
         .filter(|b| b.is_available())
         .collect();
-    let params = Params::new(64, 64, Rounding::Exact).unwrap();
+    let params = Params::new(64, 64).unwrap();
     let wide = products::Params::new(64, 64, 64).unwrap();
     let numbers = |n: u64| {
         (0..n)

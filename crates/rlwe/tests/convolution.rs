@@ -2,7 +2,7 @@
 
 use argot_rlwe::convolution::Shape;
 use argot_rlwe::linear::{Client, Server};
-use argot_rlwe::{Convolution, Error, Packing, Params, Plan, Rounding};
+use argot_rlwe::{Convolution, Error, Packing, Params, Plan};
 
 fn numbers(seed: u8, n: usize) -> Vec<u64> {
     let mut words = vec![0; n];
@@ -49,7 +49,7 @@ fn shape(input: [usize; 3], kernels: usize, kernel: [usize; 2], stride: usize) -
 
 #[test]
 fn convolutions_of_many_shapes() {
-    let params = Params::new(64, 64, Rounding::Exact).unwrap();
+    let params = Params::new(64, 64).unwrap();
     for (i, s) in [
         shape([1, 1, 1], 1, [1, 1], 1),
         shape([1, 5, 7], 1, [2, 3], 1),
@@ -89,7 +89,7 @@ fn convolutions_of_many_shapes() {
 
 #[test]
 fn shapes_are_checked() {
-    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4).unwrap();
     for s in [
         shape([0, 5, 5], 1, [2, 2], 1),
         shape([1, 5, 5], 0, [2, 2], 1),
@@ -115,7 +115,7 @@ fn shapes_are_checked() {
 /// Both are linear in one interface, but not the same product.
 #[test]
 fn a_request_for_a_matrix_is_none_for_a_convolution() {
-    let params = Params::new(32, 4, Rounding::LastPlace).unwrap();
+    let params = Params::new(32, 4).unwrap();
     let client = Client::new(&params).unwrap();
     let server = Server::new(&params, &client.public_key().unwrap()).unwrap();
     let matrix = Plan::new(&params, [1, 1, 1]).unwrap();
@@ -124,7 +124,7 @@ fn a_request_for_a_matrix_is_none_for_a_convolution() {
     let refused = server.answer(&convolution, &request, &[1]);
     assert!(matches!(refused, Err(Error::Shape { .. })));
     // A plan made for other parameters is no panic either.
-    let wide = Params::new(64, 64, Rounding::Exact).unwrap();
+    let wide = Params::new(64, 64).unwrap();
     let plan = Plan::new(&wide, [1, 1, 1]).unwrap();
     assert!(matches!(
         client.request(&plan, &[1]),

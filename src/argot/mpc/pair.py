@@ -18,6 +18,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from .._core import ot, rlwe
@@ -34,12 +35,16 @@ _BEGIN, _ANSWER, _FINISH, _MORE, _EXTENSION, _KEY = range(6)
 MOST_AHEAD = 1 << 8
 """Extensions that a peer may ask for beyond those that there are: half a billion correlations, 8 GB of them."""
 
-_KINDS: dict[str, type[Any]] = {"products": rlwe.Products, "matrices": rlwe.Matrices}
+_KINDS: dict[str, Callable[..., Any]] = {
+    "products": rlwe.Products,
+    "matrices": rlwe.Matrices,
+    "merging": partial(rlwe.Matrices, merging=True),
+}
 
 KNOWN = {
     *(("products", str(k), str(k), str(k)) for k in (32, 64)),
     *(("products", str(2 * s), str(s), str(s)) for s in (16, 20, 28)),
-    *(("matrices", str(k), str(k)) for k in (32, 64)),
+    *((kind, str(k), str(k)) for kind in ("matrices", "merging") for k in (32, 64)),
 }
 """Kinds and widths that operations use: a peer's key of any other is refused."""
 

@@ -175,8 +175,16 @@ def _products(k: int) -> rlwe.Products:
 
 
 @functools.cache
-def _matrices(k: int) -> rlwe.Matrices:
-    return rlwe.Matrices(k, k)
+def _matrices(k: int, merging: bool) -> rlwe.Matrices:
+    return rlwe.Matrices(k, k, merging)
+
+
+@functools.lru_cache(1 << 10)
+def merging(k: int, rows: int, inner: int, columns: int) -> bool:
+    """Whether answers of a product of matrices are merged: where four such products take fewer bytes for that, with the
+    keys, which are made once."""
+    plain, merged = (sum(_matrices(k, merging).sizes(rows, inner, columns)) for merging in (False, True))
+    return 4 * (plain - merged) >= _matrices(k, True).key_size()
 
 
 def _ciphertexts(sizes: tuple[int, int]) -> int:
@@ -221,7 +229,8 @@ def matrix_bits(k: int, n: int, left: int, right: int, m: int) -> Fraction:
     every = rows * inner * columns
     if by_transfers(int(k), every):
         return product_bits(k, every, m) * Fraction(every, int(n))
-    return Fraction(m * (m - 1) * _ciphertexts(_matrices(int(k)).sizes(rows, inner, columns)), int(n))
+    keys = _matrices(int(k), merging(int(k), rows, inner, columns))
+    return Fraction(m * (m - 1) * _ciphertexts(keys.sizes(rows, inner, columns)), int(n))
 
 
 def lot_bits(joins: int, strings: int, m: int) -> int:

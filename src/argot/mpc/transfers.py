@@ -168,7 +168,8 @@ class Transfers(Ordered):
             products = await self._cross_in_parts(peer, left, right)
             return ring.sum(products.reshape(every), (1,))
         p = self.party
-        keys = await self._pair(peer).lattice(p, "matrices", self.k, self.k)
+        kind = "merging" if costs.merging(self.k, m, inner, columns) else "matrices"
+        keys = await self._pair(peer).lattice(p, kind, self.k, self.k)
         up, down = keys.sizes(m, inner, columns)
         p.send(peer, await p.compute(keys.request, x, y), head=rlwe.HEADER)
         answer, mine = await p.compute(keys.answer, await p.recv(peer, up), x, y)
