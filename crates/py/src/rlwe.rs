@@ -377,7 +377,7 @@ impl Linear {
 /// Products of matrices modulo 2^ring_bits, one encrypted: both parties get shares.
 ///
 /// Those in the clear hold signed numbers of operand_bits. Which of the two is encrypted follows from the shapes, the one
-/// that takes fewer bytes. Merging takes fewer of large products, and more of the public key.
+/// that costs less. Merging takes fewer of large products, and more of the public key.
 #[pyclass(name = "Matrices", frozen, module = "argot._core.rlwe")]
 struct PyMatrices {
     linear: Linear,

@@ -47,7 +47,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// The fewest bytes, then the least work.
+    /// The one of the least cost.
     pub fn new(params: &Params, shape: Shape) -> Result<Convolution, Error> {
         let degree = params.chain.degree;
         // One kernel's window, in one channel, has to fit a polynomial.

@@ -36,6 +36,22 @@ impl Params {
     /// Products modulo 2^`ring_bits`, 8 to 64, by plain operands of `operand_bits` as signed numbers: those of the
     /// ring for shares, fewer where the evaluator's matrix is in the clear and small.
     pub fn new(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
+        Params::build(ring_bits, operand_bits).map(Arc::new)
+    }
+
+    /// The same, where answers may be merged. Refused where q has no primes for it.
+    pub fn merging(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
+        let params = Params::build(ring_bits, operand_bits)?;
+        if params.chain.primes.len() < KEY_PRIMES || params.merged() > 0.5 {
+            return Err(Error::NoMerging);
+        }
+        Ok(Arc::new(Params {
+            merging: true,
+            ..params
+        }))
+    }
+
+    fn build(ring_bits: u32, operand_bits: u32) -> Result<Params, Error> {
         for (got, least, most) in [(ring_bits, 8, 64), (operand_bits, 1, ring_bits)] {
             if !(least..=most).contains(&got) {
                 return Err(Error::Width { got, least, most });
@@ -46,30 +62,15 @@ impl Params {
             let (prime_bits, answer_bits) = widths(degree, ring_bits, operand_bits);
             wanted = prime_bits.iter().sum();
             if wanted <= most {
-                let chain = Chain::new(degree, &prime_bits, answer_bits)?;
-                return Ok(Arc::new(Params {
+                return Ok(Params {
                     ring_bits,
                     operand_bits,
                     merging: false,
-                    chain,
-                }));
+                    chain: Chain::new(degree, &prime_bits, answer_bits)?,
+                });
             }
         }
         Err(Error::NoParameters { bits: wanted })
-    }
-
-    /// The same, where answers may be merged. Refused where q has no primes for it.
-    pub fn merging(ring_bits: u32, operand_bits: u32) -> Result<Arc<Params>, Error> {
-        let params = Params::new(ring_bits, operand_bits)?;
-        match Arc::into_inner(params) {
-            Some(params) if params.chain.primes.len() >= KEY_PRIMES && params.merged() <= 0.5 => {
-                Ok(Arc::new(Params {
-                    merging: true,
-                    ..params
-                }))
-            }
-            _ => Err(Error::NoMerging),
-        }
     }
 
     /// Bytes of a client's public key.

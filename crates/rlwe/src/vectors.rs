@@ -90,6 +90,15 @@ fn switched() {
 }
 
 #[test]
+fn lowered() {
+    let chain = &params().chain;
+    let lowered = chain.lower(values(chain), 3);
+    let all = lowered.chunks_exact(chain.degree);
+    let first: Vec<u64> = all.flat_map(|part| part[..16].to_vec()).collect();
+    assert_eq!(wide(&first), answers("lowered"));
+}
+
+#[test]
 fn joined() {
     let chain = &params().chain;
     let c = (0..chain.degree).map(|i| number(i) & chain.answer_mask());

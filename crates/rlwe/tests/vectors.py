@@ -62,6 +62,12 @@ def main() -> None:
     print("scaled", *(rounded(q * number(i, 2**64), 2**64) % p for p in chain for i in range(16)))
     print("switched", *(rounded(number(i, 2**128) * 2**60 % q * 2**w, q) % 2**w for i in range(16)))
 
+    # Divided by the last two primes, one after the other, each time rounded; an eighth of it modulo the first two.
+    numbers, low = [number(i, 2**128) * 2**60 % q for i in range(16)], chain[0] * chain[1]
+    for p in (chain[3], chain[2]):
+        numbers = [rounded(x, p) for x in numbers]
+    print("lowered", *(x * pow(8, -1, low) % low % p for p in chain[:2] for x in numbers))
+
     # A polynomial modulo 2^w by a sparse secret: as integers, then modulo 2^128.
     c = [number(i, 2**w) for i in range(8192)]
     secret = {0: 1, 1: -1, 77: -1, 4096: 1, 8191: -1}

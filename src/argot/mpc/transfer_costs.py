@@ -183,7 +183,7 @@ def _matrices(k: int, merging: bool) -> rlwe.Matrices:
 def merging(k: int, rows: int, inner: int, columns: int) -> bool:
     """Whether answers of a product of matrices are merged: where four such products take fewer bytes for that, with the
     keys, which are made once."""
-    plain, merged = (sum(_matrices(k, merging).sizes(rows, inner, columns)) for merging in (False, True))
+    plain, merged = (sum(_matrices(k, merges).sizes(rows, inner, columns)) for merges in (False, True))
     return 4 * (plain - merged) >= _matrices(k, True).key_size()
 
 
