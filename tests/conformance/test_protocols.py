@@ -350,6 +350,15 @@ def test_declared_costs_hold_whatever_the_link(protocol, link, n, monkeypatch):
     check_all(protocol, 64, 30, 18, 20, 4, link=link)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
+@pytest.mark.parametrize("n", [1025, 1 << 13, (1 << 13) + 1, 5 * (1 << 13) + 100, (1 << 16) + 5000])
+def test_declared_costs_of_products_hold_at_the_edges_of_ciphertexts(protocol, n, monkeypatch):
+    """And of parts: one ciphertext, one for each of two parties, one more, a last part of one."""
+    monkeypatch.setitem(globals(), "N", n)
+    every = cases(30, 18, 20)
+    check_costs(lambda party: protocol(party), every, parties=protocol.parties, only=["mul", "square"])
+
+
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_a_protocol_declares_its_own_functions(name):
     """Else the costs of the general ones would be taken for theirs."""

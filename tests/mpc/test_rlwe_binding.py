@@ -65,19 +65,18 @@ def test_shares_of_products_sum_to_them(bits: int, x_bits: int, y_bits: int, sha
     np.testing.assert_array_equal(ours + theirs, x * y)
 
 
-def test_cross_terms_of_shares_complete_a_product() -> None:
+@pytest.mark.parametrize("bits", [32, 64])
+def test_cross_terms_of_shares_complete_a_product(bits: int) -> None:
+    dtype = DTYPES[bits]
     rng = np.random.default_rng(3)
-    parties = pair(lambda: rlwe.Products(64, 64, 64))
-    x = [random(rng, (7, 3), 64, np.uint64) for _ in parties]
-    y = [random(rng, (7, 3), 64, np.uint64) for _ in parties]
-    requests = [party.request(x[i]) for i, party in enumerate(parties)]
-    answers = [party.answer(requests[1 - i], y[i]) for i, party in enumerate(parties)]
-    shares = []
-    for i, party in enumerate(parties):
-        own = party.finish((7, 3), np.uint64, answers[1 - i][0])
-        shares.append(x[i] * y[i] + own + answers[i][1])
-    np.testing.assert_array_equal(shares[0] + shares[1], (x[0] + x[1]) * (y[0] + y[1]))
-    assert (shares[0] != shares[1]).any()
+    a, b = pair(lambda: rlwe.Products(bits, bits, bits))
+    x0, y0, x1, y1 = (random(rng, (7, 3), bits, dtype) for _ in range(4))
+    request = a.request(x0, y0)
+    answer, theirs = b.answer(request, y1, x1)
+    ours = a.finish((7, 3), dtype, answer)
+    assert (len(request), len(answer)) == a.sizes(21, 2)
+    np.testing.assert_array_equal(x0 * y0 + ours + theirs + x1 * y1, (x0 + x1) * (y0 + y1))
+    assert (ours != theirs).any()
 
 
 def test_rows_of_another_array_and_other_buffers_are_read() -> None:
@@ -245,6 +244,8 @@ def test_bad_messages_of_products_are_refused() -> None:
         b.answer(full(request), x)
     with pytest.raises(rlwe.BadCiphertext, match="shapes"):
         b.answer(a.request(x[:4]), x)
+    with pytest.raises(rlwe.BadCiphertext, match="shapes"):
+        b.answer(request, x, x)
     answer, _ = b.answer(request, x)
     refuses(lambda m: a.finish((5,), np.uint32, m), answer, d.answer(c.request(x), x)[0])
     with pytest.raises(rlwe.BadCiphertext, match="shapes"):
@@ -337,6 +338,13 @@ def test_parameters_and_arrays_that_do_not_fit_are_refused() -> None:
     for array in [np.ones(3, np.int64), np.ones(3, np.float64), np.ones(3, ring.Z128)]:
         with pytest.raises(TypeError, match="wanted uint32 or uint64"):
             a.request(array)
+    for operands in [(), (short, short, short)]:
+        with pytest.raises(TypeError, match=f"{len(operands)} arrays; wanted 1 to 2"):
+            a.request(*operands)
+        with pytest.raises(ValueError, match="products; wanted 1 to 2"):
+            a.sizes(3, len(operands))
+    with pytest.raises(ValueError, match=r"an array has shape \(2,\); wanted \(3,\)"):
+        a.request(short, short[:2])
     with pytest.raises(ValueError, match="at most"):
         a.sizes(2**62)
     with pytest.raises(ValueError, match="at most"):

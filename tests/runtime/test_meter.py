@@ -151,6 +151,10 @@ def third(k):
     return k // 3
 
 
+def uneven(n):
+    return [n // 6, n // 3, n // 2]
+
+
 async def plain(k):
     """No cost, and nothing that a formula may call."""
 
@@ -161,7 +165,7 @@ async def beside(p):
 
 
 def evaluated(text):
-    return Cost(Formula(text), Formula(text), globals()).evaluate(Made, {"k": 64, "l": 30, "p": 3, "w": 5})
+    return Cost(Formula(text), Formula(text), globals()).evaluate(Made, {"k": 64, "l": 30, "n": 60, "p": 3, "w": 5})
 
 
 @pytest.mark.parametrize(
@@ -177,6 +181,8 @@ def evaluated(text):
         ("gather(all(), all(), ahead())", 2, 316),
         ("gather(all() + ahead(), 0) + (ahead() if w == 4 else 0)", 4, 286),
         ("beside() + 0*all()", 4, 266),
+        ("in_parts(all(l=n) + all(), uneven(n), 2)", 8, Fraction(160, 3)),
+        ("in_parts(all(l=n), uneven(n), 3)", 2, Fraction(70, 3)),
     ],
 )
 def test_composed_costs(text, rounds, bits):

@@ -217,11 +217,31 @@ fn meet<S>(slot: &OnceLock<S>, server: Result<S, Error>) -> PyResult<()> {
         .map_err(|_| PyValueError::new_err("a public key is here already; it is met once"))
 }
 
+/// All operands of one call: one, or two of one shape.
+fn operands<'a>(py: Python<'_>, arrays: &'a [Array<'_>]) -> PyResult<Vec<Words<'a>>> {
+    let most = products::TERMS;
+    let Some(first) = arrays.first().filter(|_| arrays.len() <= most) else {
+        let got = arrays.len();
+        return Err(PyTypeError::new_err(format!(
+            "{got} arrays; wanted 1 to {most}"
+        )));
+    };
+    let words = arrays.iter().map(|array| {
+        want_shape(py, "an array", array, first.shape())?;
+        Ok(Numbers::of(array)?.words())
+    });
+    words.collect()
+}
+
+fn slices<'a>(operands: &'a [Words<'_>]) -> Vec<&'a [u64]> {
+    operands.iter().map(|words| &words[..]).collect()
+}
+
 type Answer<'py> = (Bound<'py, PyBytes>, Bound<'py, PyUntypedArray>);
 
 // ---- element by element
 
-/// Products of my x and the peer's y, and of its x and my y, element by element: both get shares modulo 2^ring_bits.
+/// Products of my x and the peer's y, or sums of two of them, element by element: both get shares modulo 2^ring_bits.
 ///
 /// x are below 2^x_bits, y below 2^y_bits, 1 to 64 each. The key inside is fresh.
 #[pyclass(name = "Products", frozen, module = "argot._core.rlwe")]
@@ -274,39 +294,49 @@ impl PyProducts {
         meet(&self.server, server)
     }
 
-    /// Bytes of a request and of an answer for n products.
-    fn sizes(&self, n: usize) -> PyResult<(usize, usize)> {
+    /// Bytes of a request and of an answer for n sums of so many products, 1 or 2.
+    #[pyo3(signature = (n, terms=1))]
+    fn sizes(&self, n: usize, terms: usize) -> PyResult<(usize, usize)> {
         want_few(n)?;
-        let [request, answer] = self.params.bytes(n);
+        if !(1..=products::TERMS).contains(&terms) {
+            let most = products::TERMS;
+            return Err(PyValueError::new_err(format!(
+                "sums of {terms} products; wanted 1 to {most}"
+            )));
+        }
+        let [request, answer] = self.params.bytes(n, terms);
         Ok((request, answer))
     }
 
-    /// My x, encrypted. Raises TooWide.
-    fn request<'py>(&self, py: Python<'py>, x: Array<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let x = Numbers::of(&x)?;
-        let request = py.detach(|| self.client.request(&x.words()));
+    /// My x, one or two of them, encrypted. Raises TooWide.
+    #[pyo3(signature = (*x))]
+    fn request<'py>(&self, py: Python<'py>, x: Vec<Array<'py>>) -> PyResult<Bound<'py, PyBytes>> {
+        let x = operands(py, &x)?;
+        let request = py.detach(|| self.client.request(&slices(&x)));
         Ok(PyBytes::new(py, &request.map_err(convert)?))
     }
 
-    /// The peer's x times my y: what it needs, and my share, like y. Raises BadCiphertext, TooWide.
+    /// The sum of each of the peer's x times one of my y: what it needs, and my share, like the first. Raises
+    /// BadCiphertext, TooWide.
+    #[pyo3(signature = (request, *y))]
     fn answer<'py>(
         &self,
         py: Python<'py>,
         request: &Bound<'py, PyAny>,
-        y: Array<'py>,
+        y: Vec<Array<'py>>,
     ) -> PyResult<Answer<'py>> {
         let (server, request) = (met(&self.server)?, View::of(request)?);
-        holds(&y.dtype(), self.params.ring_bits)?;
-        let numbers = Numbers::of(&y)?;
+        let numbers = operands(py, &y)?;
+        holds(&y[0].dtype(), self.params.ring_bits)?;
         let (answer, shares) = py
-            .detach(|| server.answer(request.as_slice(), &numbers.words()))
+            .detach(|| server.answer(request.as_slice(), &slices(&numbers)))
             .map_err(convert)?;
         let shares = Words::Copied(Zeroizing::new(shares));
-        let shares = array(py, shares, y.shape(), &y.dtype())?;
+        let shares = array(py, shares, y[0].shape(), &y[0].dtype())?;
         Ok((PyBytes::new(py, &answer), shares))
     }
 
-    /// My share of my x times the peer's y, in an array of that shape and dtype. Raises BadCiphertext.
+    /// My share of the sum of my x times the peer's y, in an array of that shape and dtype. Raises BadCiphertext.
     fn finish<'py>(
         &self,
         py: Python<'py>,

@@ -82,7 +82,7 @@ fn elementwise(ring: u32, x_bits: u32, y_bits: u32) {
     let n = 1_000_000;
     let params = products::Params::new(ring, x_bits, y_bits).expect("parameters");
     let (primes, bits) = (params.primes(), params.chain.bits);
-    println!("{n} products, {x_bits} x {y_bits} bits: {primes} plaintext primes, q of {bits} bits");
+    println!("{n} sums of two products, {x_bits} x {y_bits} bits: {primes} plaintext primes, q of {bits} bits");
     let client = products::Client::new(&params).expect("randomness");
     let key = client.public_key().expect("randomness");
     let server = products::Server::new(&params, &key).expect("a key");
@@ -93,8 +93,8 @@ fn elementwise(ring: u32, x_bits: u32, y_bits: u32) {
         .map(|i| i.wrapping_mul(GOLDEN) >> (64 - y_bits))
         .collect();
     let start = Instant::now();
-    let request = timed("request", || client.request(&x)).expect("a request");
-    let (answer, _) = timed("answer", || server.answer(&request, &y)).expect("an answer");
+    let request = timed("request", || client.request(&[&x, &x])).expect("a request");
+    let (answer, _) = timed("answer", || server.answer(&request, &[&y, &y])).expect("an answer");
     timed("finish", || client.finish(n, &answer)).expect("a share");
     println!(
         "  together     {:9.2} ms",
@@ -102,7 +102,7 @@ fn elementwise(ring: u32, x_bits: u32, y_bits: u32) {
     );
     let each = |bytes: &[u8]| bytes.len() as f64 / n as f64;
     println!(
-        "  a product: {:.1} B up, {:.1} B down",
+        "  a sum: {:.1} B up, {:.1} B down",
         each(&request),
         each(&answer)
     );

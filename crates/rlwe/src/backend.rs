@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Backend {
-    /// AVX-512 F, BW, DQ, VL, IFMA, and BMI2: Ice Lake, Zen 4 and later.
+    /// AVX-512 F, BW, DQ, VL, IFMA, VBMI, VPOPCNTDQ, and BMI2: Ice Lake, Zen 4 and later.
     Ifma = 1,
     /// The 64-bit multiplier, one lane after the other: any processor.
     Portable = 2,
@@ -47,6 +47,8 @@ impl Backend {
                         && is_x86_feature_detected!("avx512dq")
                         && is_x86_feature_detected!("avx512vl")
                         && is_x86_feature_detected!("avx512ifma")
+                        && is_x86_feature_detected!("avx512vbmi")
+                        && is_x86_feature_detected!("avx512vpopcntdq")
                         && is_x86_feature_detected!("bmi2")
                         && is_x86_feature_detected!("popcnt")
                 }
@@ -104,7 +106,13 @@ pub(crate) trait Lanes: Copy {
     fn sub(self, y: Self) -> Self;
     fn min(self, y: Self) -> Self;
     fn and(self, y: Self) -> Self;
+    fn or(self, y: Self) -> Self;
     fn shift_right<const N: u32>(self) -> Self;
+    /// Each lane by its own count, below 64.
+    fn shift_right_each(self, counts: Self) -> Self;
+    fn shift_left_each(self, counts: Self) -> Self;
+    /// Byte i is number `places[i]` of the 64 here, or zero where that is no place.
+    fn bytes(self, places: &[u8; 64]) -> Self;
     /// `self` plus the low 52 bits of x y, of whose factors only the low 52 bits count.
     fn add_low(self, x: Self, y: Self) -> Self;
     /// `self` plus x y / 2^52 rounded down, of whose factors only the low 52 bits count.
@@ -156,6 +164,28 @@ impl Lanes for Words {
     #[inline(always)]
     fn and(self, y: Words) -> Words {
         self.zip(y, |x, y| x & y)
+    }
+    #[inline(always)]
+    fn or(self, y: Words) -> Words {
+        self.zip(y, |x, y| x | y)
+    }
+    #[inline(always)]
+    fn shift_right_each(self, counts: Words) -> Words {
+        self.zip(counts, |x, n| x >> n)
+    }
+    #[inline(always)]
+    fn shift_left_each(self, counts: Words) -> Words {
+        self.zip(counts, |x, n| x << n)
+    }
+    #[inline(always)]
+    fn bytes(self, places: &[u8; 64]) -> Words {
+        let byte = |place: u8| match place {
+            0..64 => self.0[usize::from(place) / 8] >> (place % 8 * 8) & 0xff,
+            _ => 0,
+        };
+        Words(std::array::from_fn(|i| {
+            (0..8).fold(0, |word, j| word | byte(places[8 * i + j]) << (8 * j))
+        }))
     }
     #[inline(always)]
     fn shift_right<const N: u32>(self) -> Words {
@@ -218,6 +248,26 @@ mod ifma {
             Wide(unsafe { _mm512_and_si512(self.0, y.0) })
         }
         #[inline(always)]
+        fn or(self, y: Wide) -> Wide {
+            Wide(unsafe { _mm512_or_si512(self.0, y.0) })
+        }
+        #[inline(always)]
+        fn shift_right_each(self, counts: Wide) -> Wide {
+            Wide(unsafe { _mm512_srlv_epi64(self.0, counts.0) })
+        }
+        #[inline(always)]
+        fn shift_left_each(self, counts: Wide) -> Wide {
+            Wide(unsafe { _mm512_sllv_epi64(self.0, counts.0) })
+        }
+        #[inline(always)]
+        fn bytes(self, places: &[u8; 64]) -> Wide {
+            unsafe {
+                let places = _mm512_loadu_si512(places.as_ptr().cast());
+                let real = _mm512_cmplt_epu8_mask(places, _mm512_set1_epi8(64));
+                Wide(_mm512_maskz_permutexvar_epi8(real, places, self.0))
+            }
+        }
+        #[inline(always)]
         fn shift_right<const N: u32>(self) -> Wide {
             Wide(unsafe { _mm512_srli_epi64::<N>(self.0) })
         }
@@ -271,7 +321,7 @@ macro_rules! kernels {
 
             #[cfg(target_arch = "x86_64")]
             #[allow(clippy::too_many_arguments)]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2,popcnt")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx512vpopcntdq,bmi2,popcnt")]
             fn ifma($($arg: $ty),*) {
                 body::<$crate::backend::Wide>($($arg),*)
             }

@@ -4,6 +4,7 @@
 //! coefficient, rounded to w bits. That is shorter, every string of bits is valid, and rounding to the ring is a
 //! shift.
 
+use crate::backend::{kernels, BITS, LOW};
 use crate::error::Error;
 use crate::ntt::Ntt;
 use crate::prime::{inverse, mul, power, vartime_primes};
@@ -39,6 +40,7 @@ pub struct Chain {
     low_fractions: Vec<Fraction>,
     /// 1/p modulo another prime, that one's first.
     inverses: Vec<Vec<u64>>,
+    turns: Vec<Turn>,
     joins: Joins,
 }
 
@@ -130,6 +132,7 @@ impl Chain {
                     primes.iter().enumerate().map(of).collect()
                 })
                 .collect(),
+            turns: primes.iter().map(|&p| Turn::new(p)).collect(),
             joins: Joins::new(&primes[..joins]),
             primes: primes.par_iter().map(|&p| Ntt::new(degree, p)).collect(),
         })
@@ -159,6 +162,7 @@ impl Chain {
     }
 
     /// The coefficients of the polynomial with these values, switched: 2^w c/q rounded, modulo 2^w.
+    #[cfg(test)]
     pub(crate) fn switch(&self, values: Buffer) -> impl Fn(usize) -> u128 + '_ {
         let fraction = self.fractions(values);
         move |at| self.rounded(fraction(at))
@@ -229,6 +233,21 @@ impl Chain {
         values
     }
 
+    /// The sum of c/q and of x/t, rounded to at most 62 bits, where x are numbers below t.
+    pub(crate) fn round(
+        &self,
+        values: &mut Buffer,
+        more: Option<(&[u64], &Turn)>,
+        bits: u32,
+    ) -> Buffer {
+        self.residues(values, self.fractions.iter().map(|f| f.cofactor_inverse));
+        let polynomials = values.chunks_exact(self.degree);
+        let terms: Vec<_> = polynomials.zip(&self.turns).chain(more).collect();
+        let mut out = Buffer::zeros(self.degree);
+        round(&terms, bits, &mut out);
+        out
+    }
+
     /// Coefficients times each prime's factor, in place of values.
     fn residues(&self, values: &mut [u64], factors: impl Iterator<Item = u64>) {
         let polynomials = values.chunks_exact_mut(self.degree);
@@ -244,13 +263,9 @@ impl Chain {
 
     /// Adds the values modulo prime `i` of a polynomial with coefficients below 2^w, in words of 64 bits, the lowest
     /// first, to zeros.
-    pub(crate) fn values(&self, [low, high]: [&[u64]; 2], i: usize, out: &mut [u64]) {
+    pub(crate) fn values(&self, words: &[Buffer], i: usize, out: &mut [u64]) {
         let ntt = &self.primes[i];
-        let two64 = ((1u128 << 64) % u128::from(ntt.prime)) as u64;
-        ntt.add_words(low, 1, 0, out);
-        if self.answer_bits > 64 {
-            ntt.add_words(high, two64, 0, out);
-        }
+        ntt.add_long(words, out);
         ntt.forward(out);
     }
 
@@ -274,9 +289,52 @@ fn sum_of(fractions: &[Fraction], residue: impl Fn(usize) -> u64) -> u128 {
     })
 }
 
+/// floor(2^156 / p) in parts of 52 bits, the highest first, for fractions x/p modulo 1.
+#[derive(Debug)]
+pub(crate) struct Turn([u64; 3]);
+
+impl Turn {
+    /// p is at least 2^20.
+    pub fn new(p: u64) -> Turn {
+        let mut rest = 1u128;
+        Turn(std::array::from_fn(|_| {
+            let digit = (rest << BITS) / u128::from(p);
+            rest = (rest << BITS) % u128::from(p);
+            digit as u64
+        }))
+    }
+}
+
+kernels! {
+    /// The sum of x/p over the terms, modulo 1, rounded to `bits` bits, at most 62. A term is short by less than 2^-103.
+    fn round<L>(terms: &[(&[u64], &Turn)], bits: u32, out: &mut [u64]) {
+        let low_bits = L::splat(LOW);
+        // In units of 2^-52 and of 2^-104: half a unit of the result.
+        let half = match bits {
+            0..BITS => [1 << (BITS - 1 - bits), 0],
+            _ => [0, 1 << (2 * BITS - 1 - bits)],
+        }
+        .map(L::splat);
+        let shifts = [bits.saturating_sub(BITS), BITS.saturating_sub(bits), (2 * BITS - bits).min(BITS)];
+        let [up, down, rest] = shifts.map(|n| L::splat(n.into()));
+        for (at, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let [mut high, mut low] = half;
+            for (x, Turn(r)) in terms {
+                let x = L::load(&x.as_chunks::<8>().0[at]);
+                let r = r.map(L::splat);
+                high = high.add_low(x, r[0]).add_high(x, r[1]);
+                low = low.add_low(x, r[1]).add_high(x, r[2]);
+            }
+            let high = high.add(low.shift_right::<BITS>()).and(low_bits);
+            let low = low.and(low_bits).shift_right_each(rest);
+            high.shift_left_each(up).shift_right_each(down).or(low).store(out);
+        }
+    }
+}
+
 /// The highest 128 bits of the fraction y r / 2^192, modulo 1; short by less than 2 in the last place.
 #[inline(always)]
-pub(crate) fn times(y: u64, r: [u64; 3]) -> u128 {
+fn times(y: u64, r: [u64; 3]) -> u128 {
     let y = u128::from(y);
     let middle = y * u128::from(r[1]) + ((y * u128::from(r[2])) >> 64);
     middle.wrapping_add(y.wrapping_mul(r[0].into()) << 64)
@@ -290,7 +348,7 @@ fn cofactor_inverse(primes: &[u64], i: usize) -> u64 {
 }
 
 /// floor(2^192 / p), the highest word first.
-pub(crate) fn reciprocal(p: u64) -> [u64; 3] {
+fn reciprocal(p: u64) -> [u64; 3] {
     let mut rest = 1u128;
     std::array::from_fn(|_| {
         let digit = (rest << 64) / u128::from(p);

@@ -81,16 +81,21 @@ impl SecretKey {
         c1: &[u8],
     ) -> Result<impl Fn(usize) -> u128 + 'c, Error> {
         let n = chain.degree;
-        let (mut low, mut high) = (Buffer::zeros(n), Buffer::zeros(n));
-        wire::unpack(c1, chain.answer_bits, n, |at, c| {
-            low[at] = c as u64;
-            high[at] = (c >> 64) as u64;
-        })?;
+        let mut words = vec![Buffer::zeros(n)];
+        if chain.answer_bits <= 64 {
+            wire::unpack_words(c1, chain.answer_bits, &mut words[0])?;
+        } else {
+            words.push(Buffer::zeros(n));
+            wire::unpack(c1, chain.answer_bits, n, |at, c| {
+                words[0][at] = c as u64;
+                words[1][at] = (c >> 64) as u64;
+            })?;
+        }
         let mut products = Buffer::zeros(n * chain.join_primes());
         let mut values = Buffer::zeros(n);
         for (i, part) in products.chunks_exact_mut(n).enumerate() {
             values.fill(0);
-            chain.values([&low, &high], i, &mut values);
+            chain.values(&words, i, &mut values);
             chain.primes[i].add_product(&values, &self.0[i], part);
         }
         Ok(chain.join(products))
@@ -109,44 +114,57 @@ impl SecretKey {
         out
     }
 
-    /// An encryption of zero, for others to hide their answers with: its bytes.
-    pub fn public_key(&self, chain: &Chain) -> Result<Vec<u8>, Error> {
+    /// `count` encryptions of zero, for others to hide their answers with: their bytes.
+    pub fn public_key(&self, chain: &Chain, count: usize) -> Result<Vec<u8>, Error> {
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
-        let c0 = self.encrypt(&chain.primes, &public, &secret, 0, |_, _| {});
         let length = chain.bytes(chain.degree);
-        let mut out = Vec::with_capacity(PublicKey::length(chain));
+        let mut out = Vec::with_capacity(public_length(chain, count));
         wire::header(Kind::PublicKey, chain, 0, &mut out);
         out.extend(public.bytes());
         let start = out.len();
-        out.resize(start + length, 0);
-        write(&chain.primes, &c0, &(0..chain.degree), &mut out[start..]);
+        out.resize(start + count * length, 0);
+        for (index, out) in out[start..].chunks_exact_mut(length).enumerate() {
+            let c0 = self.encrypt(&chain.primes, &public, &secret, index, |_, _| {});
+            write(&chain.primes, &c0, &(0..chain.degree), out);
+        }
         Ok(out)
     }
+}
+
+/// Bytes of a public key.
+pub(crate) fn public_length(chain: &Chain, count: usize) -> usize {
+    wire::HEADER + 32 + count * chain.bytes(chain.degree)
+}
+
+/// Both halves of each of the `count` encryptions of zero of a public key.
+pub(crate) fn zeros(chain: &Chain, bytes: &[u8], count: usize) -> Result<Vec<[Values; 2]>, Error> {
+    let length = public_length(chain, count) - wire::HEADER;
+    let body = wire::body(bytes, Kind::PublicKey, chain, 0, length)?;
+    let (seed, body) = seed_of(body);
+    let parts = body.chunks_exact(chain.bytes(chain.degree)).enumerate();
+    parts
+        .map(|(index, bytes)| {
+            Ok([
+                read(&chain.primes, bytes, &(0..chain.degree))?,
+                expand(&chain.primes, &seed, index),
+            ])
+        })
+        .collect()
 }
 
 /// Both halves of an encryption of zero.
 pub(crate) struct PublicKey([Vec<Known>; 2]);
 
 impl PublicKey {
-    /// Bytes.
-    pub fn length(chain: &Chain) -> usize {
-        wire::HEADER + 32 + chain.bytes(chain.degree)
-    }
-
     pub fn read(chain: &Chain, bytes: &[u8]) -> Result<PublicKey, Error> {
-        let length = PublicKey::length(chain) - wire::HEADER;
-        let body = wire::body(bytes, Kind::PublicKey, chain, 0, length)?;
-        let (seed, body) = seed_of(body);
         let known = |values: Values| {
             let parts = values.chunks_exact(chain.degree).zip(&chain.primes);
             parts
                 .map(|(values, ntt)| ntt.known(values.to_vec()))
                 .collect()
         };
-        Ok(PublicKey([
-            known(read(&chain.primes, body, &(0..chain.degree))?),
-            known(expand(&chain.primes, &seed, 0)),
-        ]))
+        let mut zeros = zeros(chain, bytes, 1)?;
+        Ok(PublicKey(zeros.swap_remove(0).map(known)))
     }
 
     /// Add a fresh encryption of zero to an answer, so that c1 says nothing of what it was multiplied by: c1 + p1 u +
@@ -185,13 +203,16 @@ pub(crate) fn seed_of(body: &[u8]) -> (Seed, &[u8]) {
 
 /// The half that is made from a seed.
 pub(crate) fn expand(primes: &[Ntt], seed: &Seed, index: usize) -> Values {
+    let mut out = Buffer::zeros(primes[0].degree * primes.len());
+    expand_to(primes, seed, index, &mut out);
+    out
+}
+
+pub(crate) fn expand_to(primes: &[Ntt], seed: &Seed, index: usize, out: &mut [u64]) {
     let mut stream = seed.stream(Purpose::Uniform, index);
-    let degree = primes[0].degree;
-    let mut out = Buffer::zeros(degree * primes.len());
-    for (ntt, part) in primes.iter().zip(out.chunks_exact_mut(degree)) {
+    for (ntt, part) in primes.iter().zip(out.chunks_exact_mut(primes[0].degree)) {
         vartime_uniform(&mut stream, ntt.prime, part);
     }
-    out
 }
 
 /// Some of the N residues modulo each prime. `kept` may go round: N stands for 0.
@@ -201,23 +222,42 @@ pub(crate) fn write(primes: &[Ntt], residues: &[u64], kept: &Range<usize>, out: 
     for (ntt, residues) in primes.iter().zip(residues.chunks_exact(degree)) {
         let bits = wire::bits(ntt.prime);
         let (part, rest) = out.split_at_mut(wire::packed(kept.len(), bits));
-        let numbers = kept.clone().map(|at| residues[at & (degree - 1)].into());
-        wire::pack(numbers, bits, part);
+        if *kept == (0..degree) {
+            wire::pack_words(residues, bits, part);
+        } else {
+            let numbers = kept.clone().map(|at| residues[at & (degree - 1)].into());
+            wire::pack(numbers, bits, part);
+        }
         out = rest;
     }
 }
 
 /// What [`write()`] wrote; others are zero.
 pub(crate) fn read(primes: &[Ntt], bytes: &[u8], kept: &Range<usize>) -> Result<Values, Error> {
+    let mut out = Buffer::zeros(primes[0].degree * primes.len());
+    read_to(primes, bytes, kept, &mut out)?;
+    Ok(out)
+}
+
+/// In place of numbers, of which others stay.
+pub(crate) fn read_to(
+    primes: &[Ntt],
+    bytes: &[u8],
+    kept: &Range<usize>,
+    out: &mut [u64],
+) -> Result<(), Error> {
     let degree = primes[0].degree;
-    let mut out = Buffer::zeros(degree * primes.len());
     let mut bytes = bytes;
     for (ntt, residues) in primes.iter().zip(out.chunks_exact_mut(degree)) {
         let bits = wire::bits(ntt.prime);
         let (part, rest) = bytes.split_at(wire::packed(kept.len(), bits));
-        wire::unpack(part, bits, kept.len(), |at, x| {
-            residues[(kept.start + at) & (degree - 1)] = x as u64;
-        })?;
+        if *kept == (0..degree) {
+            wire::unpack_words(part, bits, residues)?;
+        } else {
+            wire::unpack(part, bits, kept.len(), |at, x| {
+                residues[(kept.start + at) & (degree - 1)] = x as u64;
+            })?;
+        }
         if let Some(position) = residues.iter().position(|&x| x >= ntt.prime) {
             return Err(Error::Coefficient {
                 position,
@@ -227,5 +267,5 @@ pub(crate) fn read(primes: &[Ntt], bytes: &[u8], kept: &Range<usize>) -> Result<
         }
         bytes = rest;
     }
-    Ok(out)
+    Ok(())
 }

@@ -27,8 +27,8 @@
 //!   public key (p0, p1), with a u and an e1 of its own: c1 b + p1 u + e1 is uniform to everyone who does not know u,
 //!   also with s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
 //! * *The noise would tell b*, E = (e + rho) b + e_p u + e1 s, to the client, who can compute it once it knows the
-//!   result. [`linear`] hides it by switching the answer to a modulus 2^w that it is far below, [`products`], whose
-//!   answers may not be so short, by an offset uniform in 2^40 times the noise.
+//!   result. [`linear`] hides it by switching the answer to a modulus 2^w that it is far below, [`products`] by
+//!   rounding c0 in the same way, with its reasons there.
 //!
 //! **The view of a client of [`linear`]** is an answer, c1~ = [2^w c1 / q] and, at each position of a result, c0~ =
 //! [2^w c0 / q] + 2^(w - l) r modulo 2^w, where [] rounds to the nearest, (c0, c1) is the answer modulo q with its

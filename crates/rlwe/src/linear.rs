@@ -63,7 +63,7 @@ impl Client {
     /// What the server needs, once.
     pub fn public_key(&self) -> Result<Vec<u8>, Error> {
         let chain = &self.params.chain;
-        let mut key = self.key.public_key(chain)?;
+        let mut key = self.key.public_key(chain, 1)?;
         if self.params.merging {
             key.extend(merge::keys(&self.key, chain)?);
         }
@@ -157,7 +157,7 @@ impl Server {
     pub fn new(params: &Arc<Params>, public_key: &[u8]) -> Result<Server, Error> {
         let chain = &params.chain;
         let length = if params.merging {
-            PublicKey::length(chain)
+            cipher::public_length(chain, 1)
         } else {
             public_key.len()
         };

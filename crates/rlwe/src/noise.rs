@@ -64,7 +64,7 @@ mod tests {
         let chain = &params.chain;
         let n = chain.degree;
         let key = SecretKey::new(chain).unwrap();
-        let public = PublicKey::read(chain, &key.public_key(chain).unwrap()).unwrap();
+        let public = PublicKey::read(chain, &key.public_key(chain, 1).unwrap()).unwrap();
         let (uniform, secret) = (Seed::fresh().unwrap(), Seed::fresh().unwrap());
         let m: Vec<u64> = (0..n as u64)
             .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))

@@ -1,7 +1,9 @@
 //! Polynomials modulo x^N + 1 and a word prime, and their values at the roots of x^N + 1.
 //!
 //! Butterflies after Longa and Naehrig (eprint 2016/504), lazily reduced after Harvey (2014): numbers stay below 4 p
-//! on the way to values, below 2 p on the way back, and p < 2^50 keeps both in the 52 bits of a multiplier.
+//! on the way to values, below 2 p on the way back, and p < 2^50 keeps both in the 52 bits of a multiplier. Primes below
+//! 2^47 leave room for 32 p: then nothing is reduced on the way to values, since each stage adds at most 2 p, and on the
+//! way back once in two or three stages.
 //!
 //! The last three stages, whose partners are less than eight apart, run on tiles of 64 numbers transposed: a lane is
 //! then a block of eight, and nothing is shuffled between lanes. Values stay in that order, which products of values
@@ -12,6 +14,7 @@
 
 use crate::backend::{kernels, Lanes, BITS, LOW};
 use crate::prime::{inverse, mul, power, vartime_root, Factor};
+use crate::scratch::Buffer;
 
 /// Numbers in a tile.
 pub const TILE: usize = 64;
@@ -99,10 +102,16 @@ impl Ntt {
         let n = first.len();
         assert!(n == second.len() && n.is_multiple_of(32) && b.len() == n * pairs.len());
         assert!(pairs.iter().flatten().all(|x| x.len() == n));
-        first.fill(0);
-        second.fill(0);
-        for (pairs, b) in pairs.chunks(LAZY).zip(b.chunks((LAZY * n).max(1))) {
-            dots(self, pairs, b, first, second);
+        if pairs.is_empty() {
+            first.fill(0);
+            second.fill(0);
+        }
+        for (i, (pairs, b)) in pairs
+            .chunks(LAZY)
+            .zip(b.chunks((LAZY * n).max(1)))
+            .enumerate()
+        {
+            dots(self, pairs, b, i > 0, first, second);
         }
     }
 
@@ -119,6 +128,27 @@ impl Ntt {
         );
     }
 
+    /// `out` + x below p for numbers x of several words of 64 bits, the lowest first; `out` below p.
+    pub(crate) fn add_long(&self, words: &[Buffer], out: &mut [u64]) {
+        let two64 = power(2, 64, self.prime);
+        let mut weight = 1;
+        for words in words {
+            self.add_words(words, weight, 0, out);
+            weight = mul(weight, two64, self.prime);
+        }
+    }
+
+    /// x `factor` + `constant` for x below 2^52, below p; `constant` below p.
+    pub fn scaled(&self, x: &[u64], factor: u64, constant: u64, out: &mut [u64]) {
+        assert!(x.len() == out.len() && x.len().is_multiple_of(8));
+        scaled(self, x, self.factor(factor), constant, out);
+    }
+
+    /// `out` + `constant` below p, both below p.
+    pub fn add_constant(&self, constant: u64, out: &mut [u64]) {
+        add_constant(constant, self.prime, out);
+    }
+
     /// `out` + x w below p: `out` below 2 p, w below p, x below 2^52.
     pub fn add_product(&self, x: &[u64], w: &Known, out: &mut [u64]) {
         assert!(
@@ -129,11 +159,7 @@ impl Ntt {
 
     /// Residues of small signed numbers added to `out`, which stays below twice what it is and p.
     pub fn add_small(&self, small: &[i8], out: &mut [u64]) {
-        for (out, &x) in out.iter_mut().zip(small) {
-            let x = i64::from(x);
-            // The sign's bits choose p without a branch.
-            *out += ((x >> 63) as u64 & self.prime).wrapping_add(x as u64);
-        }
+        add_small(small, self.prime, out);
     }
 
     /// The quotients of values below p that many products have as a factor. Secret keys are among them, and the time of
@@ -217,8 +243,15 @@ impl<L: Lanes> Times<L> {
 struct Modulus<L> {
     p: L,
     two_p: L,
+    /// 2^52 - p
+    minus_p: L,
     low: L,
     zero: L,
+}
+
+/// Whether 32 p fits the multiplier. What needs that has this as its constant `ROOMY`.
+fn roomy(ntt: &Ntt) -> bool {
+    ntt.prime >> (BITS - 5) == 0
 }
 
 impl<L: Lanes> Modulus<L> {
@@ -227,6 +260,7 @@ impl<L: Lanes> Modulus<L> {
         Modulus {
             p: L::splat(p),
             two_p: L::splat(2 * p),
+            minus_p: L::splat((1 << BITS) - p),
             low: L::splat(LOW),
             zero: L::splat(0),
         }
@@ -238,9 +272,7 @@ impl<L: Lanes> Modulus<L> {
     fn times(self, x: L, w: Times<L>) -> L {
         let quotient = self.zero.add_high(x, w.1);
         let product = self.zero.add_low(x, w.0);
-        product
-            .sub(self.zero.add_low(quotient, self.p))
-            .and(self.low)
+        product.add_low(quotient, self.minus_p).and(self.low)
     }
 
     /// Below 2 p, from below 4 p. The difference wraps to something large where it is negative.
@@ -255,47 +287,63 @@ impl<L: Lanes> Modulus<L> {
         x.min(x.sub(self.p))
     }
 
-    /// (x + w y, x - w y), below 4 p from below 4 p.
+    /// (x + w y, x - w y), below 4 p from below 4 p; if `ROOMY`, by at most 2 p more than x, of any y.
     #[inline(always)]
-    fn split(self, x: &mut L, y: &mut L, w: Times<L>) {
-        let (u, v) = (self.below_2p(*x), self.times(*y, w));
+    fn split<const ROOMY: bool>(self, x: &mut L, y: &mut L, w: Times<L>) {
+        let u = if ROOMY { *x } else { self.below_2p(*x) };
+        let v = self.times(*y, w);
         *x = u.add(v);
-        *y = u.sub(v).add(self.two_p);
+        *y = u.add(self.two_p).sub(v);
     }
 
-    /// (x + y, (x - y) w), below 2 p from below 2 p.
+    /// (x + y, (x - y) w), below 2 p from below 2 p; if `ROOMY`, the first is x + y, where y is below `bound`.
     #[inline(always)]
-    fn join(self, x: &mut L, y: &mut L, w: Times<L>) {
+    fn join<const ROOMY: bool>(self, x: &mut L, y: &mut L, w: Times<L>, bound: L) {
         let (u, v) = (*x, *y);
-        *x = self.below_2p(u.add(v));
-        *y = self.times(u.sub(v).add(self.two_p), w);
+        let sum = u.add(v);
+        *x = if ROOMY { sum } else { self.below_2p(sum) };
+        *y = self.times(u.add(bound).sub(v), w);
     }
 
     /// The last three stages of a tile: rows are the numbers of a block, lanes are blocks.
     #[inline(always)]
-    fn split_tile(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
+    fn split_tile<const ROOMY: bool>(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
         for (distance, first) in [(4, 0), (2, 1), (1, 3)] {
             for part in 0..4 / distance {
                 let w = Times::load(&w[first + part]);
                 for i in 2 * part * distance..(2 * part + 1) * distance {
                     let (mut a, mut b) = (x[i], x[i + distance]);
-                    self.split(&mut a, &mut b, w);
+                    self.split::<ROOMY>(&mut a, &mut b, w);
                     (x[i], x[i + distance]) = (a, b);
                 }
             }
         }
     }
 
+    /// Below 2 p from below 2 p.
     #[inline(always)]
-    fn join_tile(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
-        for (distance, first) in [(1, 3), (2, 1), (4, 0)] {
+    fn join_tile<const ROOMY: bool>(self, x: &mut [L; 8], w: &[Twiddle; 7]) {
+        let four_p = self.two_p.add(self.two_p);
+        let eight_p = four_p.add(four_p);
+        // If `ROOMY`, what numbers are below before each stage.
+        for (distance, first, bound) in [(1, 3, self.two_p), (2, 1, four_p), (4, 0, eight_p)] {
             for part in 0..4 / distance {
                 let w = Times::load(&w[first + part]);
                 for i in 2 * part * distance..(2 * part + 1) * distance {
                     let (mut a, mut b) = (x[i], x[i + distance]);
-                    self.join(&mut a, &mut b, w);
+                    self.join::<ROOMY>(&mut a, &mut b, w, if ROOMY { bound } else { self.two_p });
                     (x[i], x[i + distance]) = (a, b);
                 }
+            }
+        }
+        if ROOMY {
+            // Sums of sums are below 16 p, then 8 p, 4 p and 4 p; the rest are products.
+            x[0] = x[0].min(x[0].sub(eight_p));
+            for i in 0..2 {
+                x[i] = x[i].min(x[i].sub(four_p));
+            }
+            for x in &mut x[..4] {
+                *x = self.below_2p(*x);
             }
         }
     }
@@ -321,6 +369,10 @@ impl<L: Lanes> Modulus<L> {
     }
 }
 
+fn vectors(x: &mut [u64]) -> impl Iterator<Item = &mut [u64; 8]> {
+    x.as_chunks_mut::<8>().0.iter_mut()
+}
+
 /// Vectors of four quarters of a block, in step.
 #[inline(always)]
 fn quarters(block: &mut [u64]) -> impl Iterator<Item = [&mut [u64; 8]; 4]> {
@@ -328,102 +380,133 @@ fn quarters(block: &mut [u64]) -> impl Iterator<Item = [&mut [u64; 8]; 4]> {
     let (a, rest) = block.split_at_mut(quarter);
     let (b, rest) = rest.split_at_mut(quarter);
     let (c, d) = rest.split_at_mut(quarter);
-    let vectors = |x| <[u64]>::as_chunks_mut::<8>(x).0.iter_mut();
     let (mut b, mut c, mut d) = (vectors(b), vectors(c), vectors(d));
     vectors(a).map_while(move |a| Some([a, b.next()?, c.next()?, d.next()?]))
 }
 
+#[inline(always)]
+fn forward_as<L: Lanes, const ROOMY: bool>(ntt: &Ntt, a: &mut [u64]) {
+    let modulus = Modulus::<L>::new(ntt.prime);
+    let w = &ntt.forward[..];
+    // Stages with partners at least eight apart, two in one pass over memory; a first one alone if odd.
+    let mut blocks = 1;
+    if ((ntt.degree / 8).trailing_zeros()) % 2 == 1 {
+        let (x, y) = a.split_at_mut(ntt.degree / 2);
+        let w = Times::one(w[1]);
+        for (x, y) in vectors(x).zip(vectors(y)) {
+            let (mut u, mut v) = (L::load(x), L::load(y));
+            modulus.split::<ROOMY>(&mut u, &mut v, w);
+            u.store(x);
+            v.store(y);
+        }
+        blocks = 2;
+    }
+    while blocks < ntt.degree / 8 {
+        for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
+            let w0 = Times::one(w[blocks + i]);
+            let w1 = Times::one(w[2 * (blocks + i)]);
+            let w2 = Times::one(w[2 * (blocks + i) + 1]);
+            for [a, b, c, d] in quarters(block) {
+                let (mut s, mut t) = (L::load(a), L::load(b));
+                let (mut u, mut v) = (L::load(c), L::load(d));
+                modulus.split::<ROOMY>(&mut s, &mut u, w0);
+                modulus.split::<ROOMY>(&mut t, &mut v, w0);
+                modulus.split::<ROOMY>(&mut s, &mut t, w1);
+                modulus.split::<ROOMY>(&mut u, &mut v, w2);
+                s.store(a);
+                t.store(b);
+                u.store(c);
+                v.store(d);
+            }
+        }
+        blocks *= 4;
+    }
+    let one = Times::one(ntt.weights[0]);
+    let tiles = a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0;
+    for (tile, w) in tiles.iter_mut().zip(&ntt.forward_tiles) {
+        let mut x = L::transpose(std::array::from_fn(|i| L::load(&tile[i])));
+        modulus.split_tile::<ROOMY>(&mut x, w);
+        for i in 0..8 {
+            let x = match ROOMY {
+                true => modulus.times(x[i], one),
+                false => modulus.below_2p(x[i]),
+            };
+            modulus.below_p(x).store(&mut tile[i]);
+        }
+    }
+}
+
+#[inline(always)]
+fn backward_as<L: Lanes, const ROOMY: bool>(ntt: &Ntt, a: &mut [u64], scale: Factor) {
+    let modulus = Modulus::<L>::new(ntt.prime);
+    let (two_p, four_p) = (modulus.two_p, modulus.two_p.add(modulus.two_p));
+    let w = &ntt.backward[..];
+    let tiles = a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0;
+    for (tile, w) in tiles.iter_mut().zip(&ntt.backward_tiles) {
+        let mut x = std::array::from_fn(|i| L::load(&tile[i]));
+        modulus.join_tile::<ROOMY>(&mut x, w);
+        let x = L::transpose(x);
+        for i in 0..8 {
+            x[i].store(&mut tile[i]);
+        }
+    }
+    let mut blocks = ntt.degree / 8;
+    while blocks >= 4 {
+        blocks /= 4;
+        for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
+            let w0 = Times::one(w[blocks + i]);
+            let w1 = Times::one(w[2 * (blocks + i)]);
+            let w2 = Times::one(w[2 * (blocks + i) + 1]);
+            for [a, b, c, d] in quarters(block) {
+                let (mut s, mut t) = (L::load(a), L::load(b));
+                let (mut u, mut v) = (L::load(c), L::load(d));
+                modulus.join::<ROOMY>(&mut s, &mut t, w1, two_p);
+                modulus.join::<ROOMY>(&mut u, &mut v, w2, two_p);
+                modulus.join::<ROOMY>(&mut s, &mut u, w0, if ROOMY { four_p } else { two_p });
+                modulus.join::<ROOMY>(&mut t, &mut v, w0, two_p);
+                if ROOMY {
+                    // Below 8 p, and below 4 p.
+                    s = modulus.below_2p(s.min(s.sub(four_p)));
+                    t = modulus.below_2p(t);
+                }
+                s.store(a);
+                t.store(b);
+                u.store(c);
+                v.store(d);
+            }
+        }
+    }
+    // What is left is below 4 p if `ROOMY`, which the last product takes.
+    if blocks == 2 {
+        let (x, y) = a.split_at_mut(ntt.degree / 2);
+        let w = Times::one(w[1]);
+        for (x, y) in vectors(x).zip(vectors(y)) {
+            let (mut u, mut v) = (L::load(x), L::load(y));
+            modulus.join::<ROOMY>(&mut u, &mut v, w, two_p);
+            u.store(x);
+            v.store(y);
+        }
+    }
+    let scale = Times::one(scale);
+    for x in vectors(a) {
+        modulus.below_p(modulus.times(L::load(x), scale)).store(x);
+    }
+}
+
 kernels! {
     fn forward<L>(ntt: &Ntt, a: &mut [u64]) {
-        let modulus = Modulus::<L>::new(ntt.prime);
-        let w = &ntt.forward[..];
-        // Stages with partners at least eight apart, two in one pass over memory; a first one alone if odd.
-        let mut blocks = 1;
-        if ((ntt.degree / 8).trailing_zeros()) % 2 == 1 {
-            let (x, y) = a.split_at_mut(ntt.degree / 2);
-            let w = Times::one(w[1]);
-            for (x, y) in x.as_chunks_mut::<8>().0.iter_mut().zip(y.as_chunks_mut::<8>().0) {
-                let (mut u, mut v) = (L::load(x), L::load(y));
-                modulus.split(&mut u, &mut v, w);
-                u.store(x);
-                v.store(y);
-            }
-            blocks = 2;
-        }
-        while blocks < ntt.degree / 8 {
-            for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
-                let w0 = Times::one(w[blocks + i]);
-                let w1 = Times::one(w[2 * (blocks + i)]);
-                let w2 = Times::one(w[2 * (blocks + i) + 1]);
-                for [a, b, c, d] in quarters(block) {
-                    let (mut s, mut t) = (L::load(a), L::load(b));
-                    let (mut u, mut v) = (L::load(c), L::load(d));
-                    modulus.split(&mut s, &mut u, w0);
-                    modulus.split(&mut t, &mut v, w0);
-                    modulus.split(&mut s, &mut t, w1);
-                    modulus.split(&mut u, &mut v, w2);
-                    s.store(a);
-                    t.store(b);
-                    u.store(c);
-                    v.store(d);
-                }
-            }
-            blocks *= 4;
-        }
-        for (tile, w) in a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0.iter_mut().zip(&ntt.forward_tiles) {
-            let mut x = L::transpose(std::array::from_fn(|i| L::load(&tile[i])));
-            modulus.split_tile(&mut x, w);
-            for i in 0..8 {
-                modulus.below_p(modulus.below_2p(x[i])).store(&mut tile[i]);
-            }
+        if roomy(ntt) {
+            forward_as::<L, true>(ntt, a)
+        } else {
+            forward_as::<L, false>(ntt, a)
         }
     }
 
     fn backward<L>(ntt: &Ntt, a: &mut [u64], scale: Factor) {
-        let modulus = Modulus::<L>::new(ntt.prime);
-        let w = &ntt.backward[..];
-        for (tile, w) in a.as_chunks_mut::<8>().0.as_chunks_mut::<8>().0.iter_mut().zip(&ntt.backward_tiles) {
-            let mut x = std::array::from_fn(|i| L::load(&tile[i]));
-            modulus.join_tile(&mut x, w);
-            let x = L::transpose(x);
-            for i in 0..8 {
-                x[i].store(&mut tile[i]);
-            }
-        }
-        let mut blocks = ntt.degree / 8;
-        while blocks >= 4 {
-            blocks /= 4;
-            for (i, block) in a.chunks_exact_mut(ntt.degree / blocks).enumerate() {
-                let w0 = Times::one(w[blocks + i]);
-                let w1 = Times::one(w[2 * (blocks + i)]);
-                let w2 = Times::one(w[2 * (blocks + i) + 1]);
-                for [a, b, c, d] in quarters(block) {
-                    let (mut s, mut t) = (L::load(a), L::load(b));
-                    let (mut u, mut v) = (L::load(c), L::load(d));
-                    modulus.join(&mut s, &mut t, w1);
-                    modulus.join(&mut u, &mut v, w2);
-                    modulus.join(&mut s, &mut u, w0);
-                    modulus.join(&mut t, &mut v, w0);
-                    s.store(a);
-                    t.store(b);
-                    u.store(c);
-                    v.store(d);
-                }
-            }
-        }
-        if blocks == 2 {
-            let (x, y) = a.split_at_mut(ntt.degree / 2);
-            let w = Times::one(w[1]);
-            for (x, y) in x.as_chunks_mut::<8>().0.iter_mut().zip(y.as_chunks_mut::<8>().0) {
-                let (mut u, mut v) = (L::load(x), L::load(y));
-                modulus.join(&mut u, &mut v, w);
-                u.store(x);
-                v.store(y);
-            }
-        }
-        let scale = Times::one(scale);
-        for x in a.as_chunks_mut::<8>().0 {
-            modulus.below_p(modulus.times(L::load(x), scale)).store(x);
+        if roomy(ntt) {
+            backward_as::<L, true>(ntt, a, scale)
+        } else {
+            backward_as::<L, false>(ntt, a, scale)
         }
     }
 
@@ -443,15 +526,15 @@ kernels! {
                     x[i] = modulus.times(x[i], zeta).add(L::splat(part[i]));
                 }
             }
-            modulus.split_tile(&mut x, &ntt.forward_tiles[g]);
+            modulus.split_tile::<false>(&mut x, &ntt.forward_tiles[g]);
             for i in 0..8 {
                 x[i].store(&mut tile[i]);
             }
         }
     }
 
-    /// At most [`LAZY`] products. Four vectors at a time: sixteen sums hide the multiplier's latency.
-    fn dots<L>(ntt: &Ntt, pairs: &[[&[u64]; 2]], b: &[u64], first: &mut [u64], second: &mut [u64]) {
+    /// At most [`LAZY`] products, `more` to those that are in the results. Four vectors at a time: sixteen sums hide the multiplier's latency.
+    fn dots<L>(ntt: &Ntt, pairs: &[[&[u64]; 2]], b: &[u64], more: bool, first: &mut [u64], second: &mut [u64]) {
         let modulus = Modulus::<L>::new(ntt.prime);
         let n = first.len();
         let blocks = first.as_chunks_mut::<8>().0.as_chunks_mut::<4>().0.iter_mut();
@@ -472,8 +555,11 @@ kernels! {
             for (half, out) in [first, second].into_iter().enumerate() {
                 for i in 0..4 {
                     let [low, high] = sums[half][i];
-                    let sum = modulus.reduce_sum(low, high, &ntt.weights).add(L::load(&out[i]));
-                    modulus.below_p(sum).store(&mut out[i]);
+                    let mut sum = modulus.reduce_sum(low, high, &ntt.weights);
+                    if more {
+                        sum = modulus.below_p(sum.add(L::load(&out[i])));
+                    }
+                    sum.store(&mut out[i]);
                 }
             }
         }
@@ -493,6 +579,30 @@ kernels! {
         sum[..words.len()].copy_from_slice(out);
         modulus.add_word(&x, factors, constant, &mut sum);
         out.copy_from_slice(&sum[..words.len()]);
+    }
+
+    fn scaled<L>(ntt: &Ntt, x: &[u64], factor: Factor, constant: u64, out: &mut [u64]) {
+        let modulus = Modulus::<L>::new(ntt.prime);
+        let (factor, constant) = (Times::one(factor), L::splat(constant));
+        for (x, out) in x.as_chunks::<8>().0.iter().zip(out.as_chunks_mut::<8>().0) {
+            let sum = modulus.times(L::load(x), factor).add(constant);
+            modulus.below_p(modulus.below_2p(sum)).store(out);
+        }
+    }
+
+    fn add_constant<L>(constant: u64, p: u64, out: &mut [u64]) {
+        for x in out {
+            // The smaller of the sum and what is left of it after p is taken, which wraps if negative.
+            *x = (*x + constant).min((*x + constant).wrapping_sub(p));
+        }
+    }
+
+    fn add_small<L>(small: &[i8], p: u64, out: &mut [u64]) {
+        for (out, &x) in out.iter_mut().zip(small) {
+            let x = i64::from(x);
+            // The sign's bits choose p without a branch.
+            *out += ((x >> 63) as u64 & p).wrapping_add(x as u64);
+        }
     }
 
     fn add_product<L>(ntt: &Ntt, x: &[u64], values: &[u64], quotients: &[u64], out: &mut [u64]) {
@@ -690,6 +800,14 @@ mod tests {
             ntt.add_words(&words, p - 2, 5, &mut out);
             for (&x, &got) in words.iter().zip(&out) {
                 assert_eq!(got, (mul(x % p, p - 2, p) + 4) % p);
+            }
+        });
+        let small: Vec<u64> = residues(8, 64, 1 << 52);
+        with_each(|_| {
+            let mut out = vec![9; small.len()];
+            ntt.scaled(&small, p - 3, p - 1, &mut out);
+            for (&x, &got) in small.iter().zip(&out) {
+                assert_eq!(got, (mul(x % p, p - 3, p) + p - 1) % p);
             }
         });
         let mut out = vec![0; 3];

@@ -11,7 +11,7 @@
 //! | 32 | 8192 | 133 | 41 | 218 |
 
 use crate::chain::{Chain, MERGED, SECURE};
-use crate::cipher::PublicKey;
+use crate::cipher::public_length;
 use crate::error::Error;
 use crate::merge::{self, KEY_PRIMES, MOST};
 use crate::noise::{bits, of_merging, of_products, of_switching, STATISTICAL_BITS};
@@ -80,7 +80,7 @@ impl Params {
         } else {
             0
         };
-        PublicKey::length(&self.chain) + merging
+        public_length(&self.chain, 1) + merging
     }
 
     /// The bound of the error of merging, in places of an answer.

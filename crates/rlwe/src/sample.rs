@@ -1,5 +1,6 @@
 //! Seeds, and what is drawn from them: uniform residues, secrets of {-1, 0, 1}, errors.
 
+use crate::backend::kernels;
 use crate::error::Error;
 use argot_prf::Stream;
 use zeroize::{Zeroize, Zeroizing};
@@ -23,7 +24,6 @@ pub(crate) enum Purpose {
     Secret = 2,
     Error = 3,
     Mask = 4,
-    Flood = 5,
 }
 
 impl Seed {
@@ -58,10 +58,14 @@ impl Seed {
 pub(crate) fn vartime_uniform(stream: &mut Stream, p: u64, out: &mut [u64]) {
     let mask = u64::MAX >> p.leading_zeros();
     words(stream, out);
+    let mut beyond = 0;
+    mask_words(out, mask, p, &mut beyond);
+    if beyond >> 63 == 0 {
+        return;
+    }
     let mut more = [0; 16];
     let mut left = 0;
     for x in out {
-        *x &= mask;
         while *x >= p {
             if left == 0 {
                 words(stream, &mut more);
@@ -75,7 +79,7 @@ pub(crate) fn vartime_uniform(stream: &mut Stream, p: u64, out: &mut [u64]) {
 
 /// Uniform among -1, 0 and 1: floor(3 w / 2^64) - 1 of a word w, off by less than 2^-62.
 pub(crate) fn ternary(stream: &mut Stream, out: &mut [i8]) {
-    from_words(stream, out, |w| ((u128::from(w) * 3) >> 64) as i8 - 1);
+    from_words(stream, out, ternary_of);
 }
 
 /// The variance of [`error`].
@@ -87,17 +91,39 @@ pub const ERROR_MOST: i8 = 21;
 /// Homomorphic Encryption Standard (2018) assume, and its tails are those of a Gaussian or lighter. The second 21
 /// bits count inverted, so that one count of bits does.
 pub(crate) fn error(stream: &mut Stream, out: &mut [i8]) {
-    from_words(stream, out, |w| (w >> 22).count_ones() as i8 - ERROR_MOST);
+    from_words(stream, out, error_of);
 }
 
-fn from_words(stream: &mut Stream, out: &mut [i8], f: impl Fn(u64) -> i8) {
+fn from_words(stream: &mut Stream, out: &mut [i8], each: impl Fn(&[u64], &mut [i8])) {
     let mut buffer = Zeroizing::new([0u64; 512]);
     for out in out.chunks_mut(512) {
         let buffer = &mut buffer[..out.len()];
         words(stream, buffer);
-        for (out, &w) in out.iter_mut().zip(buffer.iter()) {
-            *out = f(w);
+        each(buffer, out);
+    }
+}
+
+kernels! {
+    fn ternary_of<L>(words: &[u64], out: &mut [i8]) {
+        for (out, &w) in out.iter_mut().zip(words) {
+            *out = ((u128::from(w) * 3) >> 64) as i8 - 1;
         }
+    }
+
+    fn error_of<L>(words: &[u64], out: &mut [i8]) {
+        for (out, &w) in out.iter_mut().zip(words) {
+            *out = (w >> 22).count_ones() as i8 - ERROR_MOST;
+        }
+    }
+
+    /// The bits of `mask`; the top bit of `beyond` is set if any is p or more then.
+    fn mask_words<L>(words: &mut [u64], mask: u64, p: u64, beyond: &mut u64) {
+        let mut all = 0;
+        for x in words {
+            *x &= mask;
+            all |= (p - 1).wrapping_sub(*x);
+        }
+        *beyond = all;
     }
 }
 

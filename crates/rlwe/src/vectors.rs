@@ -102,7 +102,11 @@ fn lowered() {
 fn joined() {
     let chain = &params().chain;
     let c = (0..chain.degree).map(|i| number(i) & chain.answer_mask());
-    let (low, high): (Vec<u64>, Vec<u64>) = c.map(|c| (c as u64, (c >> 64) as u64)).unzip();
+    let mut words = [Buffer::zeros(chain.degree), Buffer::zeros(chain.degree)];
+    for (at, c) in c.enumerate() {
+        words[0][at] = c as u64;
+        words[1][at] = (c >> 64) as u64;
+    }
     let mut secret = vec![0; chain.degree];
     for (at, s) in [(0, 1), (1, -1), (77, -1), (4096, 1), (8191, -1)] {
         secret[at] = s;
@@ -113,7 +117,7 @@ fn joined() {
         let (mut s, mut values) = (vec![0; chain.degree], vec![0; chain.degree]);
         ntt.add_small(&secret, &mut s);
         ntt.forward(&mut s);
-        chain.values([&low, &high], i, &mut values);
+        chain.values(&words, i, &mut values);
         ntt.add_product(&values, &ntt.known(s), part);
     }
     let joined: Vec<u128> = (0..16).map(chain.join(products)).collect();

@@ -37,10 +37,10 @@ fn backends_work_with_each_other() {
             }
 
             let client = products::Client::new(&wide).unwrap();
-            let request = client.request(&a).unwrap();
+            let request = client.request(&[&a]).unwrap();
             assert!(other.choose());
             let server = products::Server::new(&wide, &client.public_key().unwrap()).unwrap();
-            let (answer, theirs) = server.answer(&request, &b[..600]).unwrap();
+            let (answer, theirs) = server.answer(&request, &[&b[..600]]).unwrap();
             assert!(one.choose());
             let ours = client.finish(600, &answer).unwrap();
             for i in 0..600 {

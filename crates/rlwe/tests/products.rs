@@ -12,24 +12,29 @@ fn numbers(seed: u8, n: usize, bits: u32) -> Vec<u64> {
     words
 }
 
+/// Of one product, and of the sum of two.
 fn check(params: &Arc<Params>, x: &[u64], y: &[u64]) {
     let client = Client::new(params).unwrap();
     let server = Server::new(params, &client.public_key().unwrap()).unwrap();
-    let request = client.request(x).unwrap();
-    let (answer, theirs) = server.answer(&request, y).unwrap();
-    assert_eq!([request.len(), answer.len()], params.bytes(x.len()));
-    let ours = client.finish(x.len(), &answer).unwrap();
+    let turned = |numbers: &[u64]| numbers.iter().rev().copied().collect::<Vec<_>>();
+    let (more_x, more_y) = (turned(x), turned(y));
     let mask = u64::MAX >> (64 - params.ring_bits);
-    for i in 0..x.len() {
-        assert!(ours[i] <= mask && theirs[i] <= mask);
-        let sum = ours[i].wrapping_add(theirs[i]) & mask;
-        assert_eq!(
-            sum,
-            x[i].wrapping_mul(y[i]) & mask,
-            "{i}: {} {}",
-            x[i],
-            y[i]
-        );
+    for terms in [1, 2] {
+        let (x, y) = ([x, &more_x], [y, &more_y]);
+        let (x, y) = (&x[..terms], &y[..terms]);
+        let request = client.request(x).unwrap();
+        let (answer, theirs) = server.answer(&request, y).unwrap();
+        let n = x[0].len();
+        assert_eq!([request.len(), answer.len()], params.bytes(n, terms));
+        let ours = client.finish(n, &answer).unwrap();
+        for i in 0..n {
+            assert!(ours[i] <= mask && theirs[i] <= mask);
+            let sum = ours[i].wrapping_add(theirs[i]) & mask;
+            let want = (0..terms).fold(0u64, |sum, term| {
+                sum.wrapping_add(x[term][i].wrapping_mul(y[term][i]))
+            });
+            assert_eq!(sum, want & mask, "{terms} {i}");
+        }
     }
 }
 
@@ -59,10 +64,14 @@ fn there_are_parameters_for_all_widths() {
     for sum in 2..=128u32 {
         let params = Params::new(64, sum.div_ceil(2), sum / 2).unwrap();
         let chain = &params.chain;
-        assert!(chain.answer_bits > 64, "{sum}");
+        let (c1, c0) = (chain.answer_bits as i32, params.c0_bits as i32);
+        assert!(c0 < c1 && c1 <= 62, "{sum}");
         // The bound of the noise takes q for a thousandth less than two to its bits.
         let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
         assert!(1.001 * q >= 2f64.powi(chain.bits as i32), "{sum}");
+        // What adding an error to c1 would change after rounding, which is itself short by 2^-103 a prime.
+        let close = 42.0 / q + chain.primes.len() as f64 * 2f64.powi(-103);
+        assert!(close * 2f64.powi(c1) < 2f64.powi(-40), "{sum}");
     }
 }
 
@@ -86,22 +95,35 @@ fn wide_numbers_and_malformed_bytes_are_refused_by_name() {
     let client = Client::new(&params).unwrap();
     let key = client.public_key().unwrap();
     let server = Server::new(&params, &key).unwrap();
-    let request = client.request(&[1, 2, 3]).unwrap();
-    let (answer, _) = server.answer(&request, &[4, 5, 6]).unwrap();
+    let request = client.request(&[&[1, 2, 3]]).unwrap();
+    let (answer, _) = server.answer(&request, &[&[4, 5, 6]]).unwrap();
 
     assert_eq!(
-        client.request(&[1 << 16]).unwrap_err(),
+        client.request(&[&[1 << 16]]).unwrap_err(),
         Error::TooWide { most: 16 }
     );
-    let refuse = |bytes: &[u8]| server.answer(bytes, &[4, 5, 6]).unwrap_err();
+    let refuse = |bytes: &[u8]| server.answer(bytes, &[&[4, 5, 6]]).unwrap_err();
     assert_eq!(
-        server.answer(&request, &[1 << 16, 1, 1]).unwrap_err(),
+        server.answer(&request, &[&[1 << 16, 1, 1]]).unwrap_err(),
         Error::TooWide { most: 16 }
     );
-    assert!(matches!(
-        server.answer(&request, &[4, 5]),
-        Err(Error::Shape { .. })
-    ));
+    for other in [&[&[4, 5][..]][..], &[&[4, 5, 6], &[4, 5, 6]]] {
+        assert!(matches!(
+            server.answer(&request, other),
+            Err(Error::Shape { .. })
+        ));
+    }
+    assert_eq!(
+        client.request(&[&[1, 2], &[1]]).unwrap_err(),
+        Error::Count { got: 1, want: 2 }
+    );
+    for operands in [&[][..], &[&[1][..]; 3]] {
+        let (got, most) = (operands.len(), 2);
+        assert_eq!(
+            client.request(operands).unwrap_err(),
+            Error::Inner { got, most }
+        );
+    }
     assert!(matches!(
         client.finish(2, &answer),
         Err(Error::Shape { .. })

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from ..runtime import cost, gather
 from . import derived
 from .additive import Additive
 from .derived import series
-from .parts import side_by_side
+from .parts import side_by_side, starts
 from .protocol import Arith, Array, Bool, concat
 from .sums import (
     POINT,
@@ -83,6 +84,11 @@ async def _in_parts(operation: Callable[[Arith], Coroutine[Any, Any, Arith]], x:
     return found
 
 
+def _sizes(n: int) -> list[int]:
+    """Of these parts."""
+    return [stop - start for start, stop in pairwise([*starts(int(n), PART), int(n)])]
+
+
 # ---- exp -----------------------------------------------------------------------------------------------------------
 
 
@@ -92,11 +98,14 @@ LOW, HIGH = "cut_low(f, l, given(low, -2**k))", "cut_high(k, f, l, given(high, 2
 @cost(
     f"""
     derived.exp.general() if k == 128 else
-    gather(
-        _at_least(drop=_drop(f, members)) if {LOW} else 0,
-        _at_least(drop=_drop(f-15, members)) if {HIGH} else 0,
-        _power()
-    ) + (gather(mul_bit(), b2a(w=1) if {HIGH} else 0) if {LOW} or {HIGH} else 0)
+    in_parts(
+        gather(
+            _at_least(drop=_drop(f, members)) if {LOW} else 0,
+            _at_least(drop=_drop(f-15, members)) if {HIGH} else 0,
+            _power()
+        ) + (gather(mul_bit(), b2a(w=1) if {HIGH} else 0) if {LOW} or {HIGH} else 0),
+        _sizes(n), {IN_FLIGHT}
+    )
     """
 )
 async def exp(
@@ -145,7 +154,7 @@ def _cost_of_step(name: str) -> str:
     tests = f"_beyond(drop=_drop(f-{2 + s.doubling}, members))"
     return f"""
     derived.{name}.general() if k == 128 else
-    {sum_} if within(f, l, {s.eighths}) else gather({tests}, {sum_}) + _chosen()
+    in_parts({sum_} if within(f, l, {s.eighths}) else gather({tests}, {sum_}) + _chosen(), _sizes(n), {IN_FLIGHT})
     """
 
 
@@ -208,7 +217,10 @@ async def _step_within(p: Sums, x: Arith, s: Step) -> Arith:
 
 WAVE = f"""
 derived.sin.general() if k == 128 else
-_harmonics(rows=2, bytes={WIDE // 8}, width=_angle(k, f)) + _lift(width={WIDE}, drop={WIDE - 4}-f)
+in_parts(
+    _harmonics(rows=2, bytes={WIDE // 8}, width=_angle(k, f)) + _lift(width={WIDE}, drop={WIDE - 4}-f),
+    _sizes(n), {IN_FLIGHT}
+)
 """
 
 
@@ -265,7 +277,7 @@ async def _at_least(p: Sums, x: Arith, drop: int, limit: int, bound: int) -> Boo
     return p.not_(await p.msb(coarse, min(bound + 1, p.k) - drop))
 
 
-@cost("gather(_at_least(), _at_least())")
+@cost(rounds="_at_least(n=2*n)", bits="2 * _at_least(n=2*n)")
 async def _beyond(p: Sums, x: Arith, drop: int, low: int, high: int, bound: int) -> tuple[Bool, Bool]:
     """[x >= low] and [x >= high], as `_at_least` has them: both comparisons in one."""
     coarse = Arith((ring.shr(_flat(x), drop),))

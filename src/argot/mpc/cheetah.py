@@ -14,7 +14,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from .._core import ring
-from ..runtime import cost, gather
+from ..runtime import cost
 from . import additive_functions as functions
 from . import transfer_costs as costs
 from .bits import Bits
@@ -72,14 +72,8 @@ class Cheetah(Transfers, functions.Sums):
             bits = Bits.from_ring(lifted, size) if p.rank == 1 else None
             found = await self._scaled(peer, bits, None if bits else lifted, size, 0, n, U64)
             return ring.sub(found, rest)
-        cut = costs.halves(n)[0]
-        asks = p.rank == 1
-        widths = costs.factor_ring(size), size, size
-        parts = await gather(
-            self._encrypted_products(peer, lifted[:cut], asks, *widths),
-            self._encrypted_products(peer, lifted[cut:], not asks, *widths),
-        )
-        return ring.sub(np.concatenate(parts), rest)
+        found = await self._products_of_both(peer, [lifted], costs.factor_ring(size), size, size)
+        return ring.sub(found, rest)
 
     @cost(rounds="costs.asked(2)", bits="costs.scaled_bits(k, n, 1, width - drop)")
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:

@@ -29,9 +29,11 @@ rounds more: at 100 Mbit/s they take 1.4 s, the rounds 1.1 s where one there and
 LONG_PART = 1 << 18
 """Elements of a part of those: 32 KB a message."""
 
-FEW_PRODUCTS = 1 << 10
-"""Up to so many products of numbers are made bit by bit from transfers: a ciphertext has room for 8,192."""
+ROOM = 1 << 13
+"""Numbers of a ciphertext."""
 
+FEW_PRODUCTS = 1 << 10
+"""Up to so many products of numbers are made bit by bit from transfers."""
 
 FEW_FACTORS = 1 << 12
 """As `FEW_PRODUCTS`, of products of numbers of some 20 bits."""
@@ -132,9 +134,17 @@ def mul_bit_rounds(m: int) -> Chains:
     return crossed(2) if m == 2 else every_turn(m)
 
 
+def product_rounds(k: int, n: int, m: int) -> Chains:
+    """Of `mul`. A last part that nothing else is under way with may have one ciphertext, which one party asks for."""
+    begins = starts(int(n), PART)
+    last = int(n) - begins[-1] if len(begins) % IN_FLIGHT == 1 else PART
+    one = not by_transfers(int(k), last) and last <= ROOM
+    return (waves(n) - 1) * crossed(m) + (asked(m) if one else crossed(m))
+
+
 def factor_rounds(n: int) -> Chains:
     """Of n products of a few bits: of few ones one party asks for all."""
-    return asked(2) if n <= FEW_FACTORS else crossed(2)
+    return asked(2) if n <= ROOM else crossed(2)
 
 
 def order_rounds(w: int, n: int, m: int) -> Chains:
@@ -192,9 +202,17 @@ def _ciphertexts(sizes: tuple[int, int]) -> int:
     return 8 * (sum(sizes) - 2 * rlwe.HEADER)
 
 
+def ciphertexts(n: int) -> tuple[int, int]:
+    """How many of n elements the parties 1 and 0 ask for, in whole ciphertexts: of an odd number the first has more."""
+    first = min(int(n), -(-int(n) // (2 * ROOM)) * ROOM)
+    return first, int(n) - first
+
+
 def _product(k: int, n: int) -> int:
-    """Bits of n products of a number here and one there."""
-    return _scaled(k, n, k, 0) if by_transfers(k, n) else _ciphertexts(_products(k).sizes(n))
+    """Bits of n products of what two parties share."""
+    if by_transfers(k, n):
+        return 2 * _scaled(k, n, k, 0)
+    return sum(_ciphertexts(_products(k).sizes(part, 2)) for part in ciphertexts(n) if part)
 
 
 def _square(k: int, n: int) -> int:
@@ -203,7 +221,7 @@ def _square(k: int, n: int) -> int:
 
 def product_bits(k: int, n: int, m: int) -> Fraction:
     """Of `mul`."""
-    return Fraction(m * (m - 1) * _over_parts(n, lambda size: _product(int(k), size)), int(n))
+    return Fraction(m * (m - 1) // 2 * _over_parts(n, lambda size: _product(int(k), size)), int(n))
 
 
 def square_bits(k: int, n: int, m: int) -> Fraction:
@@ -299,7 +317,7 @@ def factor_bits(n: int, rows: int, bytes: int) -> Fraction:
     every = n * int(rows)
     if every <= FEW_FACTORS:
         return Fraction(_scaled(64, every, size, 0), n)
-    return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in halves(every)), n)
+    return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in ciphertexts(every) if part), n)
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:

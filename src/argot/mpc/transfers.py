@@ -123,14 +123,7 @@ class Transfers(Ordered):
         n = x.size
         if costs.by_transfers(self.k, n):
             return await self._scaled(peer, Bits.from_ring(x, self.k), y, self.k, 0, n)
-        p = self.party
-        keys = await self._pair(peer).lattice(p, "products", self.k, self.k, self.k)
-        up, down = keys.sizes(n)
-        p.send(peer, await p.compute(keys.request, x), head=rlwe.HEADER)
-        answer, mine = await p.compute(keys.answer, await p.recv(peer, up), y)
-        p.send(peer, answer, head=rlwe.HEADER)
-        theirs = await p.compute(keys.finish, x.shape, x.dtype, await p.recv(peer, down))
-        return ring.add(mine, theirs)
+        return await self._products_of_both(peer, [x, y], self.k, self.k, self.k)
 
     @_names_peer
     async def _one_cross(self, peer: int, x: Array) -> Array:
@@ -140,20 +133,31 @@ class Transfers(Ordered):
             width = self.k - 1
             bits = Bits.from_ring(x, width) if asks else None
             return await self._scaled(peer, bits, None if asks else x, width, 1, n)
-        return ring.shl(await self._encrypted_products(peer, x, asks, self.k, self.k, self.k), 1)
+        return ring.shl(await self._encrypted_products(peer, [x], asks, self.k, self.k, self.k), 1)
+
+    async def _products_of_both(self, peer: int, own: Sequence[Array], *widths: int) -> Array:
+        """As `_encrypted_products`, each party asking for half."""
+        first, second = costs.ciphertexts(own[0].size)
+        asks = self.party.rank > peer
+        found = await gather(
+            self._encrypted_products(peer, [x[:first] for x in own], asks, *widths),
+            *(self._encrypted_products(peer, [x[first:] for x in own], not asks, *widths) for _ in range(second > 0)),
+        )
+        return np.concatenate(found) if second else found[0]
 
     @_names_peer
-    async def _encrypted_products(self, peer: int, own: Array, asks: bool, *widths: int) -> Array:
-        """This party's part of x x', by lattice encryption of these widths: one of the two asks for all products."""
-        p = self.party
+    async def _encrypted_products(self, peer: int, own: Sequence[Array], asks: bool, *widths: int) -> Array:
+        """This party's part of x x', or of x y' + y x' where both have x and y, by lattice encryption of these widths:
+        one of the two asks for all."""
+        p, like, terms = self.party, own[0], len(own)
         keys = await self._pair(peer).lattice(p, "products", *widths)
-        up, down = keys.sizes(own.size)
+        up, down = keys.sizes(like.size, terms)
         found: Array
         if asks:
-            p.send(peer, await p.compute(keys.request, own), head=rlwe.HEADER)
-            found = await p.compute(keys.finish, own.shape, own.dtype, await p.recv(peer, down))
+            p.send(peer, await p.compute(keys.request, *own), head=rlwe.HEADER)
+            found = await p.compute(keys.finish, like.shape, like.dtype, await p.recv(peer, down))
         else:
-            answer, found = await p.compute(keys.answer, await p.recv(peer, up), own)
+            answer, found = await p.compute(keys.answer, await p.recv(peer, up), *reversed(own))
             p.send(peer, answer, head=rlwe.HEADER)
         return found
 
@@ -188,7 +192,7 @@ class Transfers(Ordered):
 
     # ---- products of shared values --------------------------------------------------------------------------------
 
-    @cost(rounds="costs.waves(n) * costs.crossed(members)", bits="costs.product_bits(k, n, members)")
+    @cost(rounds="costs.product_rounds(k, n, members)", bits="costs.product_bits(k, n, members)")
     async def mul(self, x: Arith, y: Arith) -> Arith:
         """The products of all pairs of parts."""
         if x.shape != y.shape:

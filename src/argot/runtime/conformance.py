@@ -16,7 +16,7 @@ given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from inspect import iscoroutinefunction, ismodule
@@ -97,6 +97,7 @@ def check_costs(
     *,
     parties: int = 3,
     seed: int = 0,
+    only: Collection[str] | None = None,
 ) -> list[Measured]:
     """Measure every operation, in the lock-step world.
 
@@ -107,6 +108,7 @@ def check_costs(
             that the protocol's operations do not have.
         parties: how many parties the protocol has.
         seed: of the test world.
+        only: names of operations to measure, else all.
 
     Returns: one `Measured` for each operation, in the order of their names.
 
@@ -117,6 +119,8 @@ def check_costs(
     world = World(factory, n=parties, seed=seed)
     protocol = world.protocols[0]
     operations = {**(functions or {}), **operations_of(type(protocol))}
+    if only is not None:
+        operations = {name: operations[name] for name in only}
     missing = sorted(operations.keys() - cases.keys())
     if missing:
         raise ProgramError(f"no cost case for {', '.join(missing)}", todo="add one: every operation is measured")

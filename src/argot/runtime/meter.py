@@ -29,8 +29,9 @@ variable x where the case supplies it, else y.
 
 `msb(l=l-3)` is what the protocol's `msb` declares, with the variables of this formula but another l; a name that the
 protocol does not have is a function of the module that declares. `a + b` is a, then b; `gather(a, b)` is both side
-by side: bits add up, rounds do not. `3*a` is a three times in a row. Any other function of the module may be called
-with numbers; it must be pure.
+by side: bits add up, rounds do not. `3*a` is a three times in a row. `in_parts(a, sizes(n), 8)` is a on each of the
+parts of n elements that a function of the module lists, 8 at a time: a part begins when the one 8 before it ends. Any
+other function of the module may be called with numbers; it must be pure.
 
 **Rounds of a sequence** may be fewer than those of its parts: a party that only sends does not wait. An operation
 that has such a party says which messages make its rounds, as `sends(0, 2) + sends(2, 1)` instead of 2 (`Chains`). A
@@ -52,7 +53,7 @@ import math
 import operator
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -364,11 +365,22 @@ class Formula:
                 return self._value(body if self._value(test, at) else orelse, at)
             case ast.Call(func=ast.Name(id="given"), args=[ast.Name(id=name), default], keywords=[]):
                 return at.variables[name] if name in at.variables else self._value(default, at)
+            case ast.Call(func=ast.Name(id="in_parts"), args=[body, sizes, limit], keywords=[]):
+                return self._in_parts(body, self._value(sizes, at), int(self._value(limit, at)), at)
             case ast.Call(func=ast.Name() | ast.Attribute() as function, args=args, keywords=keywords):
                 if not any(isinstance(arg, ast.Starred) for arg in args) and all(k.arg for k in keywords):
                     numbers = [self._value(arg, at) for arg in args]
                     return self._call(node, ast.unparse(function), numbers, keywords, at)
         raise self._error(node)
+
+    def _in_parts(self, body: ast.expr, sizes: Sequence[int], limit: int, at: Context) -> Any:
+        values = [self._value(body, replace(at, variables={**at.variables, "n": size})) for size in sizes]
+        if at.kind == "bits":
+            return sum(size * value for size, value in zip(sizes, values, strict=True)) / Fraction(sum(sizes))
+        ends: list[Any] = []
+        for i, value in enumerate(values):
+            ends.append(ends[i - limit] + value if i >= limit else value)
+        return _side_by_side("rounds", ends)
 
     def _call(self, node: ast.expr, name: str, numbers: list[Any], keywords: list[ast.keyword], at: Context) -> Any:
         changed = {str(keyword.arg): self._value(keyword.value, at) for keyword in keywords}

@@ -70,7 +70,10 @@ async def mirrored(p: Protocol, x: Arith, negative: Bool) -> Arith:
     return p.sub(x, p.shl(await p.mul_bit(negative, x), 1))
 
 
-@derived("gather(msb(), msb()) + gather(b2a(w=1), b2a(w=1))")
+@derived(
+    rounds="gather(msb(), msb()) + b2a(n=2*n, w=1)",
+    bits="gather(msb(), msb()) + 2 * b2a(n=2*n, w=1)",
+)
 async def sign(p: Protocol, x: Arith, bound: int | None = None) -> Arith:
     """-1, 0 or 1 in fixed point."""
     below, above = await gather(p.msb(x, bound), p.msb(p.neg(x), bound))
