@@ -16,6 +16,7 @@ from .structure import pad
 
 
 @example(lambda J, x, w: J.lax.conv(x, w, (1, 1), "SAME"), reals(2, 3, 5, 4), reals(4, 3, 3, 2))
+@example(lambda J, x, w: J.lax.conv(x, w, (2, 2), "SAME"), reals(2, 4, 35, 36, low=-1, high=1), reals(4, 4, 5, 5))
 @example(lambda J, x, w: J.jnp.convolve(x, w), reals(9), reals(4))
 @example(lambda J, x, w: J.lax.conv_general_dilated(x, w, (2,), [(3, 1)], (1,), (2,)), reals(1, 2, 9), reals(3, 2, 3))
 @example(
