@@ -20,6 +20,7 @@ from argot.mpc import derived
 from argot.mpc import transfer_costs as costs
 from argot.mpc.bits import Bits
 from argot.mpc.cheetah import Cheetah
+from argot.mpc.convolution import Convolution
 from argot.mpc.few import few
 from argot.mpc.plain import Plain
 from argot.mpc.protocol import RINGS, Arith, Bool, Protocol, index_bits
@@ -115,6 +116,23 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
 
         return case
 
+    def convolved(fused: bool, thin: bool = False) -> Any:
+        """With few products; or with more patches than a ciphertext has room for, and an image that fits."""
+
+        async def case(p: Any) -> Case:
+            if thin:
+                sizes = Convolution(2, 1, 5, N // 2 + 1, 1, 2, 3, 2)
+            else:
+                sizes = Convolution(1, 4 + 4608 // N, 3, N // 8 + 4, 8, 3, 5, 1)
+            x = await arith(p, p.k // 2 - 4, sizes[:4])
+            w = await arith(p, p.k // 2 - 4, (sizes.kernels, sizes.channels, sizes.tall, sizes.wide), seed=1)
+            assert sizes == Convolution.of(x.shape, w.shape, sizes.stride)
+            variables = {"d": d, "large": int(min(sizes.matrices[::2]) >= 8), **sizes._asdict()}
+            args = (x, w, sizes.stride, d) if fused else (x, w, sizes.stride)
+            return Case(args, N, variables=variables)
+
+        return case
+
     def shortened(operands: int) -> Any:
         async def case(p: Any) -> Case:
             bits = p.k - 2 if operands == 0 else p.k // 2 - 2
@@ -200,6 +218,8 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         "square": one,
         "matmul": matrices(False),
         "matmul_trunc": matrices(True, rows=2 if d % 2 else 8),  # thin ones may have a form of their own
+        "convolve": convolved(False, thin=bool(d % 2)),
+        "convolve_trunc": convolved(True, thin=not d % 2),
         "trunc": shortened(0),
         "square_trunc": shortened(1),
         "mul_trunc": shortened(2),

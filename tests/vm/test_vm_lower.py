@@ -63,6 +63,41 @@ def test_a_sum_of_products_is_one_product_of_matrices():
     assert ops_of(lambda x, y: jnp.mean((x - y) ** 2), (4, 7), (4, 7)).count("square") == 0
 
 
+@pytest.mark.parametrize(
+    ("spatial", "params", "plain"),
+    [
+        (2, {}, True),
+        (2, {"window_strides": (2, 2), "padding": [(1, 0), (3, 2)], "lhs_dilation": (2, 3)}, True),
+        (1, {"window_strides": (3,), "padding": "SAME"}, True),
+        (2, {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}, True),
+        (2, {"window_strides": (2, 1)}, False),
+        (2, {"rhs_dilation": (1, 2)}, False),
+        (2, {"feature_group_count": 2}, False),
+        (2, {"batch_group_count": 2}, False),
+        (3, {}, False),
+    ],
+)
+def test_plain_convolutions_are_one_operation(spatial, params, plain):
+    """Others are products of patches."""
+    x, w = (4, 4, *[7] * spatial), (2, 4 // params.get("feature_group_count", 1), *[3] * spatial)
+    if "dimension_numbers" in params:
+        x, w = (4, 7, 7, 4), (3, 3, 4, 2)
+    params = {"window_strides": (1,) * spatial, "padding": "VALID", **params}
+    ops = ops_of(lambda x, w: jax.lax.conv_general_dilated(x, w, **params), x, w)
+    assert ("convolve" in ops, "matmul" in ops) == (plain, not plain)
+    assert not plain or set(ops) <= {"transpose", "reshape", "pad", "slice", "convolve"}
+
+
+def test_convolutions_of_nothing_are_no_operation():
+    for x, w in (((0, 1, 5), (1, 1, 2)), ((1, 0, 5), (1, 0, 2)), ((1, 1, 2), (1, 1, 3))):
+        assert "convolve" not in ops_of(lambda x, w: jax.lax.conv(x, w, (1,), "VALID"), x, w)
+
+
+def test_gradients_of_convolutions_are_convolutions():
+    loss = jax.grad(lambda x, w: (jax.lax.conv(x, w, (1, 1), "SAME") ** 2).sum(), argnums=(0, 1))
+    assert ops_of(loss, (2, 3, 6, 6), (4, 3, 3, 3)).count("convolve") == 3
+
+
 def test_what_does_not_change_leaves_the_loop():
     program = trace(
         lambda w, x: jax.lax.fori_loop(0, 9, lambda i, v: v + jnp.exp(x).sum(0), w), [Spec((3,)), Spec((5, 3))]

@@ -85,6 +85,21 @@ def test_matrix_products_have_half_as_much_room():
     assert found(lambda x, y: x @ y, *mine) == []
 
 
+def test_convolutions_have_the_room_of_their_matrices():
+    """A row for each place, a column for each kernel."""
+
+    def convolve(x, w):
+        return jax.lax.conv(x, w, (1, 1), "VALID")
+
+    w = spec(8, 1, 2, 2, low=0, high=1.5)
+    x = {high: spec(1, 1, 4, 5, low=0, high=high) for high in (2**22, 2**23, 2**24)}
+    assert found(convolve, x[2**22], w) == [] and found(convolve, x[2**23], w) == ["convolve"]
+    few = spec(7, 1, 2, 2, low=0, high=1.5)
+    assert found(convolve, x[2**23], few) == [] and found(convolve, x[2**24], few) == ["convolve"]
+    assert found(lambda x: convolve(x, jnp.ones((8, 1, 2, 2))), x[2**24]) == []  # whole numbers
+    assert found(lambda x: convolve(x, jnp.full((8, 1, 2, 2), 1.5)), x[2**24]) == ["convolve"]
+
+
 def test_products_with_integers_and_public_numbers():
     x = spec(4, 4, low=0, high=2**25)
     assert found(lambda x: x @ jnp.eye(4), x) == []  # whole numbers need no truncation

@@ -25,7 +25,21 @@ from argot.vm.ir import PUBLIC, SECRET, Equation, Program, TensorType, Var
 from argot.vm.lower import Spec, trace, within
 from argot.vm.overflow import overflows
 
-BOUNDED = ("add", "sub", "mul", "neg", "square", "exp", "sigmoid", "tanh", "select", "reduce_sum", "matmul", "concat")
+BOUNDED = (
+    "add",
+    "sub",
+    "mul",
+    "neg",
+    "square",
+    "exp",
+    "sigmoid",
+    "tanh",
+    "select",
+    "reduce_sum",
+    "matmul",
+    "concat",
+    "convolve",
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -34,9 +48,11 @@ def test_results_lie_in_their_interval(data):
     """For every operation with a rule: random operands in random intervals."""
     name = data.draw(st.sampled_from(BOUNDED))
     op, rng = ops.find(name), np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    shapes = {"matmul": [(2, 3), (3, 2)], "select": [(4,)] * 3, "concat": [(4,)] * 2}.get(name)
+    shapes = {"matmul": [(2, 3), (3, 2)], "select": [(4,)] * 3, "concat": [(4,)] * 2}
+    shapes = (shapes | {"convolve": [(2, 2, 3, 4), (2, 2, 2, 3)]}).get(name)
     shapes = shapes or [(4,)] * (op.arity or 1)
-    attrs = {"reduce_sum": {"axes": (0,)}, "concat": {"axis": 0}}.get(name, {n: None for n in op.attrs})
+    attrs = {"reduce_sum": {"axes": (0,)}, "concat": {"axis": 0}, "convolve": {"stride": 1}}
+    attrs = attrs.get(name, {n: None for n in op.attrs})
     intervals, arrays, types = [], [], []
     for place, shape in enumerate(shapes):
         a, b = sorted(data.draw(st.floats(-20, 20)) + 0.0 for _ in range(2))  # no -0.0, of which uniform makes an error

@@ -192,6 +192,11 @@ class Additive(Protocol):
         """As `mul_trunc`."""
         return await self.trunc(await self.matmul(x, y), self.fraction_bits if d is None else d)
 
+    @cost("convolve() + trunc()")
+    async def convolve_trunc(self, x: Arith, w: Arith, stride: int, d: int | None = None) -> Arith:
+        """As `mul_trunc`."""
+        return await self.trunc(await self.convolve(x, w, stride), self.fraction_bits if d is None else d)
+
     # ---- products of bits, and what is made of them ---------------------------------------------------------------
 
     @abstractmethod

@@ -39,12 +39,13 @@ _KINDS: dict[str, Callable[..., Any]] = {
     "products": rlwe.Products,
     "matrices": rlwe.Matrices,
     "merging": partial(rlwe.Matrices, merging=True),
+    "convolutions": rlwe.Convolutions,
 }
 
 KNOWN = {
     *(("products", str(k), str(k), str(k)) for k in (32, 64)),
     *(("products", str(2 * s), str(s), str(s)) for s in (16, 20, 28)),
-    *((kind, str(k), str(k)) for kind in ("matrices", "merging") for k in (32, 64)),
+    *((kind, str(k), str(k)) for kind in ("matrices", "merging", "convolutions") for k in (32, 64)),
 }
 """Kinds and widths that operations use: a peer's key of any other is refused."""
 
@@ -253,8 +254,8 @@ class Pair(Rows):
         return await self._sent(party, start, start + n, lambda end: end.take(start, n))
 
     async def lattice(self, party: Party, kind: str, *widths: Any) -> Any:
-        """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products` or `rlwe.Matrices`
-        with these arguments."""
+        """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products`, `rlwe.Matrices` or
+        `rlwe.Convolutions` with these arguments."""
         found = self._lattice(kind, widths)
         await party.settled(found.met)
         return found.keys

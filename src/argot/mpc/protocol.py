@@ -41,6 +41,7 @@ from ..errors import ConfigError
 from ..runtime import Spec, cost
 from ..runtime.link import Link
 from .bits import Bits
+from .convolution import Convolution
 from .few import few
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ RINGS: dict[int, np.dtype[Any]] = {
 
 FRACTION_BITS = {32: 8, 64: 18, 128: 40}
 """Bits after the binary point where none are asked for."""
+
+MATRICES = "left=n // kernels * channels * tall * wide, right=kernels * channels * tall * wide"
+"""Elements of the matrices of a convolution, from its sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +368,20 @@ class Protocol(ABC):
     async def matmul_trunc(self, x: Arith, y: Arith, d: int | None = None) -> Arith:
         """floor(x @ y / 2^d) + {0, 1} where every output is below 2^(k-3) before it is shifted, or 2^(k-2) if x
         has fewer than 8 rows or y fewer than 8 columns."""
+
+    @cost(f"matmul({MATRICES})")
+    async def convolve(self, x: Arith, w: Arith, stride: int) -> Arith:
+        """The convolution of x (batch, channels, height, width) by w (kernels, channels, height, width), without
+        padding, in the ring: (batch, kernels, rows, columns)."""
+        sizes = Convolution.of(x.shape, w.shape, stride)
+        return (await self.matmul(x.map(sizes.patches), w.map(sizes.filters))).map(sizes.result)
+
+    @cost(f"matmul_trunc({MATRICES})")
+    async def convolve_trunc(self, x: Arith, w: Arith, stride: int, d: int | None = None) -> Arith:
+        """`convolve`, truncated as `matmul_trunc` truncates: of matrices with a row for each place, and a column for
+        each kernel."""
+        sizes = Convolution.of(x.shape, w.shape, stride)
+        return (await self.matmul_trunc(x.map(sizes.patches), w.map(sizes.filters), d)).map(sizes.result)
 
     @cost("trunc()")
     async def mul_public_trunc(self, x: Arith, c: Array | int, d: int | None = None) -> Arith:

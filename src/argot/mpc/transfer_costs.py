@@ -14,6 +14,7 @@ from math import isqrt
 from .._core import ot, rlwe
 from ..runtime.meter import Chains
 from . import adder
+from .convolution import Convolution
 from .parts import starts
 
 PART = 1 << 14
@@ -247,8 +248,43 @@ def matrix_bits(k: int, n: int, left: int, right: int, m: int) -> Fraction:
     every = rows * inner * columns
     if by_transfers(int(k), every):
         return product_bits(k, every, m) * Fraction(every, int(n))
-    keys = _matrices(int(k), merging(int(k), rows, inner, columns))
-    return Fraction(m * (m - 1) * _ciphertexts(keys.sizes(rows, inner, columns)), int(n))
+    return Fraction(m * (m - 1) * _matrix(int(k), rows, inner, columns), int(n))
+
+
+def _matrix(k: int, rows: int, inner: int, columns: int) -> int:
+    """Bits of a request for a product of matrices and its answer."""
+    keys = _matrices(k, merging(k, rows, inner, columns))
+    return _ciphertexts(keys.sizes(rows, inner, columns))
+
+
+@functools.cache
+def _convolutions(k: int) -> rlwe.Convolutions:
+    return rlwe.Convolutions(k, k)
+
+
+def _image(k: int, sizes: Convolution) -> int | None:
+    """Bits of a request for the convolution of one image, and its answer; None where ciphertexts have no room."""
+    try:
+        return _ciphertexts(_convolutions(k).sizes(sizes.single[1:]))
+    except ValueError:  # kernels of more elements than a polynomial has coefficients, for example
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def encrypts_images(k: int, *sizes: int) -> bool:
+    """Whether images are encrypted for a convolution of such `Convolution`, and not matrices of patches: where products
+    are not few, and images take fewer bytes."""
+    wanted = Convolution(*map(int, sizes))
+    rows, inner, columns = wanted.matrices
+    if by_transfers(int(k), rows * inner * columns):
+        return False
+    bits = _image(int(k), wanted)
+    return bits is not None and bits < _matrix(int(k), rows, inner, columns)
+
+
+def convolution_bits(k: int, n: int, m: int, *sizes: int) -> Fraction:
+    """Of a convolution of which images are encrypted."""
+    return Fraction(m * (m - 1) * (_image(int(k), Convolution(*map(int, sizes))) or 0), int(n))
 
 
 def lot_bits(joins: int, strings: int, m: int) -> int:

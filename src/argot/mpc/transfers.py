@@ -30,10 +30,11 @@ from . import transfer_costs as costs
 from .additive import Column, minus, plus
 from .additive_order import Ordered
 from .bits import Bits
+from .convolution import Convolution
 from .lots import Lot, LotOfMany, LotOfTwo
 from .pair import START, Pair, messages_of
 from .parts import operands, side_by_side
-from .protocol import Arith, Array, Bool, full
+from .protocol import Arith, Array, Bool, Protocol, full  # noqa: F401  # of formulas
 
 T = TypeVar("T")
 
@@ -43,6 +44,11 @@ and 270 with 2."""
 
 WIDTH = "max(1, min(l, k))"
 """Bits of the parts that count, of a number with a bound."""
+
+SIZES = ", ".join(Convolution._fields)
+"""Of a convolution."""
+
+ENCRYPTED = f"costs.encrypts_images(k, {SIZES})"
 
 
 def _names_peer(method: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
@@ -171,15 +177,44 @@ class Transfers(Ordered):
             right = np.ascontiguousarray(np.broadcast_to(y[None], every)).reshape(-1)
             products = await self._cross_in_parts(peer, left, right)
             return ring.sum(products.reshape(every), (1,))
-        p = self.party
         kind = "merging" if costs.merging(self.k, m, inner, columns) else "matrices"
-        keys = await self._pair(peer).lattice(p, kind, self.k, self.k)
-        up, down = keys.sizes(m, inner, columns)
-        p.send(peer, await p.compute(keys.request, x, y), head=rlwe.HEADER)
-        answer, mine = await p.compute(keys.answer, await p.recv(peer, up), x, y)
-        p.send(peer, answer, head=rlwe.HEADER)
-        theirs = await p.compute(keys.finish, m, inner, columns, x.dtype, await p.recv(peer, down))
-        return ring.add(mine, theirs)
+        keys = await self._pair(peer).lattice(self.party, kind, self.k, self.k)
+        return await self._both_ask(
+            peer,
+            keys.sizes(m, inner, columns),
+            lambda: keys.request(x, y),
+            lambda request: keys.answer(request, x, y),
+            lambda answer: keys.finish(m, inner, columns, x.dtype, answer),
+        )
+
+    @_names_peer
+    async def _cross_convolution(self, peer: int, sizes: Convolution, image: Array, kernels: Array) -> Array:
+        """This party's part of the convolutions of its image by the peer's kernels and of the peer's by its own."""
+        shape = tuple(sizes)[1:]
+        keys = await self._pair(peer).lattice(self.party, "convolutions", self.k, self.k)
+        return await self._both_ask(
+            peer,
+            keys.sizes(shape),
+            lambda: keys.request(shape, image),
+            lambda request: keys.answer(shape, request, kernels),
+            lambda answer: keys.finish(shape, image.dtype, answer),
+        )
+
+    async def _both_ask(
+        self,
+        peer: int,
+        sizes: tuple[int, int],
+        request: Callable[[], bytes],
+        answer: Callable[[Any], tuple[bytes, Array]],
+        finish: Callable[[Any], Array],
+    ) -> Array:
+        """This party's part of two products by lattice encryption, of which each asks for one. `sizes` are the bytes of
+        a request and of an answer."""
+        p, (up, down) = self.party, sizes
+        p.send(peer, await p.compute(request), head=rlwe.HEADER)
+        message, mine = await p.compute(answer, await p.recv(peer, up))
+        p.send(peer, message, head=rlwe.HEADER)
+        return ring.add(mine, await p.compute(finish, await p.recv(peer, down)))
 
     async def _cross_in_parts(self, peer: int, x: Array, y: Array) -> Array:
         """`_cross` of long arrays."""
@@ -235,6 +270,24 @@ class Transfers(Ordered):
         if len(found) == 1:
             return found[0].reshape((*lead, m, columns))
         return Arith((np.stack([z.parts[0] for z in found]).reshape((*lead, m, columns)),))
+
+    @cost(
+        rounds=f"costs.crossed(members) if {ENCRYPTED} else Protocol.convolve()",
+        bits=f"costs.convolution_bits(k, n, members, {SIZES}) if {ENCRYPTED} else Protocol.convolve()",
+    )
+    async def convolve(self, x: Arith, w: Arith, stride: int) -> Arith:
+        """As `matmul`, of one image and its kernels, where these take fewer bytes than matrices do."""
+        sizes = Convolution.of(x.shape, w.shape, stride)
+        if not costs.encrypts_images(self.k, *sizes):
+            return await super().convolve(x, w, stride)
+        a, b, single = x.parts[0], w.parts[0], sizes.single
+        image, kernels = sizes.image(a), sizes.finer(b)
+
+        async def product(peer: int) -> Array:
+            return sizes.apart(await self._cross_convolution(peer, single, image, kernels))
+
+        own = await self.party.compute(_convolved, sizes, a, b, cost_ns=2 * prod(sizes.matrices) / 10)
+        return await self._over_pairs(own, sizes.shape, product)
 
     # ---- truncation -----------------------------------------------------------------------------------------------
 
@@ -552,6 +605,11 @@ class Transfers(Ordered):
         me = self.party.rank
         tasks = [ask(rank) if me == asking else answer() if me == rank else _nothing() for rank in others]
         return [found for found in await gather(*tasks) if found is not None]
+
+
+def _convolved(sizes: Convolution, x: Array, w: Array) -> Array:
+    """The convolution of one party's parts."""
+    return sizes.result(ring.matmul(sizes.patches(x), sizes.filters(w)))
 
 
 async def _nothing() -> None:

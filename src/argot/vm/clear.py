@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..mpc.convolution import Convolution
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # ln 2 in two parts: the first has 32 bits, so that k * _LN2_HIGH is exact for every exponent k.
@@ -169,3 +171,9 @@ def matmul(x: Array, y: Array) -> Array:
         for i in range(x.shape[-1]):
             out = out + x[..., :, i, None] * y[..., i, None, :]
     return out
+
+
+def convolve(x: Array, w: Array, stride: int) -> Array:
+    """(batch, channels, height, width) by (kernels, channels, height, width); as `matmul`."""
+    sizes = Convolution.of(x.shape, w.shape, stride)
+    return sizes.result(matmul(sizes.patches(x), sizes.filters(w)))

@@ -39,7 +39,7 @@ def result(eqn: Equation, operands: list[Interval], types: list[TensorType], kno
     return of_type(out).meet(tidy(found, out))
 
 
-FACTORS = ("mul", "matmul", "div")
+FACTORS = ("mul", "matmul", "convolve", "div")
 """Of these, public operands are not rounded to the grid, nor cut off at the largest number."""
 
 
@@ -85,6 +85,10 @@ def _square(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
 
 def _matmul(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
     return (x[0] * x[1]).times(t[0].shape[-1]).widen()
+
+
+def _convolve(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
+    return (x[0] * x[1]).times(math.prod(t[1].shape[1:])).widen()
 
 
 def _reduce_sum(x: list[Interval], t: list[TensorType], eqn: Equation) -> Interval:
@@ -273,6 +277,7 @@ _RULES: dict[str, Rule] = {
     "mul": _mul,
     "square": _square,
     "matmul": _matmul,
+    "convolve": _convolve,
     "reduce_sum": _reduce_sum,
     "reduce_prod": _reduce_prod,
     "cumsum": _cumsum,

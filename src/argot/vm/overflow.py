@@ -111,8 +111,8 @@ class _Search:
                 yield found, self.most(out, self.sum)
             case "mul" if out.type.dtype == "fixed" and any(v.visibility == PUBLIC for v in operands):
                 yield from self.scaled(found, operands, source)
-            case "matmul":
-                yield found, self.of_matrices(out, operands, source)
+            case "matmul" | "convolve":
+                yield found, self.of_matrices(eqn.op, out, operands, source)
             case "mul" | "square" | "reduce_prod" | "cumprod" | "div":
                 yield found, self.most(out, self.product)
             case "within" if operands[0].id in inputs:
@@ -151,14 +151,18 @@ class _Search:
         power = value.ndim == 0 and mantissa == 0.5 and value > 0
         yield self.intervals[x.id], self.sum if power else self.product / math.ldexp(largest, max(0, -exponent))
 
-    def of_matrices(self, out: Var, operands: list[Var], source: dict[int, Equation]) -> float:
-        """The limit of a matrix product, which is summed before it is truncated; integers are exact."""
+    def of_matrices(self, op: str, out: Var, operands: list[Var], source: dict[int, Equation]) -> float:
+        """The limit of a matrix product or convolution, which is summed before it is truncated; integers are exact."""
         if out.type.dtype != "fixed" or any(v.type.dtype != "fixed" for v in operands):
             return self.most(out, self.sum)
         public = [_constant(v, source) for v in operands if v.visibility == PUBLIC]
         if public:
             return self.sum if public[0] is not None and whole(public[0]) else self.product
-        twice = out.visibility == SECRET and min(out.type.shape[-2:]) >= THIN
+        if op == "matmul":
+            rows, columns = out.type.shape[-2:]
+        else:
+            rows, columns = out.type.size // out.type.shape[1], out.type.shape[1]
+        twice = out.visibility == SECRET and min(rows, columns) >= THIN
         return self.product / 2 if twice else self.product
 
 

@@ -43,10 +43,10 @@ traced to JAX primitives, and each primitive has one rule. A primitive without a
   error. Dividing by a public number takes a few steps; by a secret one it goes bit by bit, about 5 rounds for each bit
   of x, so promise a range (`argot.within`). `lax.rem` and `jnp.fmod` of reals are exact too, for |x|, |y| < 2^26.
 - **Products.** |x * y| must stay below 2^(k - 2f - 2), 2^26 by default, and so must every sum of products; results of
-  a matrix product with 8 rows and 8 columns or more below half of that, 2^25. Public
-  factors below 1 are applied once, at the end: `0.1 * (x @ y) / n` multiplies the product, not its parts. What is
-  computed in between is up to 2^10 times larger than what the program says, so keep values of such expressions
-  below 2^16 (2^15 with such matrices).
+  a matrix product with 8 rows and 8 columns or more below half of that, 2^25, and of a convolution with 8 places and 8
+  kernels. Public factors below 1 are applied once, at the end: `0.1 * (x @ y) / n` multiplies the product, not its
+  parts. What is computed in between is up to 2^10 times larger than what the program says, so keep values of such
+  expressions below 2^16 (2^15 with such matrices).
 - **Constants.** Infinite constants and those out of range become the largest number that can be encoded. Questions
   for NaN and infinite numbers (`isnan`, `isfinite`) are answered when the program is made: there are none. A NaN
   constant that is used is an error.

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...mpc import derived
+from ...mpc.convolution import Convolution
 from ...mpc.protocol import Arith
 from .. import clear
 from ..engine import Engine
 from ..ir import TensorType
 from ..values import Public, Share
-from .base import NUMBERS, Array, Op, Operand, attributes, elementwise, is_bool, is_bound, is_ints, require, whole
+from .base import (
+    NUMBERS,
+    Array,
+    Op,
+    Operand,
+    attributes,
+    elementwise,
+    is_bool,
+    is_bound,
+    is_int,
+    is_ints,
+    require,
+    whole,
+)
 
 LINEAR_PRICE = 1.5  # a truncation, in elements sent
 
@@ -200,23 +215,72 @@ class Matmul(Op):
         x, y = operands
         reals = x.type.dtype == y.type.dtype == "fixed"
         if isinstance(x, Public):
-            return await self._public(e, e.arith(y), x, "left", reals)
+            return await _matmul_public(e, e.arith(y), x, "left", reals)
         if isinstance(y, Public):
-            return await self._public(e, e.arith(x), y, "right", reals)
+            return await _matmul_public(e, e.arith(x), y, "right", reals)
         return await (e.p.matmul_trunc if reals else e.p.matmul)(e.arith(x), e.arith(y))
-
-    async def _public(self, e: Engine, x: Arith, c: Public, side: Any, reals: bool) -> Arith:
-        if not reals:
-            return e.p.matmul_public(x, e.words(c), side)
-        if whole(c.array):
-            return e.p.matmul_public(x, e.words(Public(np.rint(c.array).astype(np.int64), _I64)), side)
-        return await e.p.trunc(e.p.matmul_public(x, e.words(c), side), e.p.fraction_bits)
 
     def price(self, shared: Any, types: Any, out: TensorType) -> float:
         return LINEAR_PRICE * out.size
 
 
 _I64 = TensorType("i64")
+
+
+async def _matmul_public(e: Engine, x: Arith, c: Public, side: Any, reals: bool) -> Arith:
+    """A product of matrices of which one, on this side, is public."""
+    if not reals:
+        return e.p.matmul_public(x, e.words(c), side)
+    if whole(c.array):
+        return e.p.matmul_public(x, e.words(Public(np.rint(c.array).astype(np.int64), _I64)), side)
+    return await e.p.trunc(e.p.matmul_public(x, e.words(c), side), e.p.fraction_bits)
+
+
+def _as(form: Callable[[Array], Array], x: Public) -> Public:
+    """A public array in another form."""
+    array = form(x.array)
+    return Public(array, x.type.with_shape(array.shape))
+
+
+class Convolve(Op):
+    """The convolution of (batch, channels, height, width) by (kernels, channels, height, width), with one stride and no
+    padding: (batch, kernels, rows, columns). Each sum is truncated once.
+    """
+
+    name = "convolve"
+    scaling = "bilinear"
+    arity = 2
+    attrs = attributes(stride=is_int)
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, w = types
+        shown = f"convolve of {x} and {w} with stride {attrs['stride']}"
+        require(x.dtype in NUMBERS and x.dtype == w.dtype, shown, "numbers of one dtype")
+        require(len(x.shape) == len(w.shape) == 4 and x.shape[1] == w.shape[1], shown, "four axes, equal channels")
+        fits = all(0 < size <= space for size, space in zip(w.shape[2:], x.shape[2:], strict=True))
+        require(fits and attrs["stride"] > 0, shown, "kernels within the space of the inputs, a positive stride")
+        require(x.size > 0 < w.size, shown, "elements")
+        return x.with_shape(Convolution.of(x.shape, w.shape, attrs["stride"]).shape)
+
+    def clear(self, *arrays: Array, **attrs: Any) -> Array:
+        return clear.convolve(arrays[0], arrays[1], attrs["stride"])
+
+    def is_local(self, *operands: Operand | None, **attrs: Any) -> bool:
+        return _scales_locally(*operands)
+
+    async def share(self, e: Engine, *operands: Operand, **attrs: Any) -> Share:
+        (x, w), stride = operands, attrs["stride"]
+        sizes, reals = Convolution.of(x.type.shape, w.type.shape, stride), x.type.dtype == "fixed"
+        if isinstance(x, Public):
+            found = await _matmul_public(e, e.arith(w).map(sizes.filters), _as(sizes.patches, x), "left", reals)
+            return found.map(sizes.result)
+        if isinstance(w, Public):
+            found = await _matmul_public(e, e.arith(x).map(sizes.patches), _as(sizes.filters, w), "right", reals)
+            return found.map(sizes.result)
+        return await (e.p.convolve_trunc if reals else e.p.convolve)(e.arith(x), e.arith(w), stride)
+
+    def price(self, shared: Any, types: Any, out: TensorType) -> float:
+        return LINEAR_PRICE * out.size
 
 
 def _scales_locally(x: Operand | None, y: Operand | None) -> bool:

@@ -1,5 +1,5 @@
-"""Sliding windows: convolutions and pooling. A window is laid out as one slice for each of its places, which is free;
-what follows is one matrix product, or one reduction."""
+"""Sliding windows: convolutions and pooling. Most convolutions are an operation of their own. Other windows are laid
+out as one slice for each of their places, which is free; what follows is one matrix product, or one reduction."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from .structure import pad
 
 
 @example(lambda J, x, w: J.lax.conv(x, w, (1, 1), "SAME"), reals(2, 3, 5, 4), reals(4, 3, 3, 2))
+@example(lambda J, x, w: J.lax.conv(x, w, (2, 2), "SAME"), reals(2, 4, 35, 36, low=-1, high=1), reals(4, 4, 5, 5))
+@example(lambda J, x, w: J.lax.conv(x, w, (1, 1), "SAME"), reals(2, 3, 5, 4), reals(4, 3, 3, 2, public=True))
+@example(lambda J, x, w: J.lax.conv(x, w, (2,), "VALID"), reals(2, 3, 9, public=True), reals(4, 3, 2))
+@example(lambda J, x: J.lax.conv(x, J.jnp.ones((4, 3, 2)), (1,), "VALID"), reals(2, 3, 9))
 @example(lambda J, x, w: J.jnp.convolve(x, w), reals(9), reals(4))
 @example(lambda J, x, w: J.lax.conv_general_dilated(x, w, (2,), [(3, 1)], (1,), (2,)), reals(1, 2, 9), reals(3, 2, 3))
 @example(
@@ -51,19 +55,48 @@ def conv_general_dilated(
     batch_group_count: int = 1,
     **_: Any,
 ) -> Ref:
-    """Convolutions of any rank, with strides, padding, dilation and groups: one product of patches and kernel."""
+    """Convolutions of any rank, with strides, padding, dilation and groups: `convolve` along one axis or two, with one
+    stride and neither groups nor a dilated kernel; else one product of patches and kernel."""
     d = dimension_numbers
     x = b.emit("transpose", x, axes=tuple(map(int, d.lhs_spec)))  # batch, features, space
     w = b.emit("transpose", w, axes=tuple(map(int, d.rhs_spec)))  # out, in, space
-    outputs, inputs, *kernel = w.type.shape
     x, _edges = _padded(b, x, 0, [(0, 0), (0, 0), *padding], (1, 1, *lhs_dilation))
-    parts, space = _windows(b, x, (1, 1, *kernel), (1, 1, *window_strides), (1, 1, *rhs_dilation))
+    groups = int(feature_group_count) * int(batch_group_count)
+    dilated = any(int(apart) != 1 for apart in rhs_dilation)
+    if groups == 1 and not dilated and _is_plain(x, w, window_strides):
+        found = _convolved(b, x, w, int(window_strides[0]))
+    else:
+        found = _by_patches(b, x, w, window_strides, rhs_dilation, groups, int(batch_group_count) > 1)
+    return b.emit("transpose", found, axes=tuple(d.out_spec.index(i) for i in range(len(d.out_spec))))
+
+
+def _is_plain(x: Ref, w: Ref, strides: Sequence[Any]) -> bool:
+    """Whether it is along one axis or two, with one stride, and of anything at all."""
+    space, kernel = x.type.shape[2:], w.type.shape[2:]
+    some = x.type.size > 0 < w.type.size and all(k <= n for k, n in zip(kernel, space, strict=True))
+    return some and len(space) in (1, 2) and len(set(map(int, strides))) == 1
+
+
+def _convolved(b: Builder, x: Ref, w: Ref, stride: int) -> Ref:
+    """One operation; along one axis that of images of height 1."""
+    line = len(x.type.shape) == 3
+    if line:
+        x, w = (b.emit("reshape", v, shape=(*v.type.shape[:2], 1, v.type.shape[2])) for v in (x, w))
+    found = b.emit("convolve", x, w, stride=stride)
+    return b.emit("reshape", found, shape=(*found.type.shape[:2], found.type.shape[3])) if line else found
+
+
+def _by_patches(
+    b: Builder, x: Ref, w: Ref, strides: Sequence[Any], apart: Sequence[Any], groups: int, of_batch: bool
+) -> Ref:
+    """A product of patches and kernels; the groups are of the batch, or of features."""
+    outputs, inputs, *kernel = w.type.shape
+    parts, space = _windows(b, x, (1, 1, *kernel), (1, 1, *strides), (1, 1, *apart))
     batch, features = x.type.shape[:2]
     places, size = prod(space[2:]), prod(kernel)
     flat = [b.emit("reshape", part, shape=(batch, features, 1, places)) for part in parts]
     patches = flat[0] if len(flat) == 1 else b.emit("concat", *flat, axis=2)
-    groups = int(feature_group_count) * int(batch_group_count)
-    if batch_group_count > 1:
+    if of_batch:
         batch //= groups
         patches = b.emit("reshape", patches, shape=(groups, batch, inputs, size, places))
         patches = b.emit("transpose", patches, axes=(0, 1, 4, 2, 3))
@@ -74,8 +107,7 @@ def conv_general_dilated(
     right = b.emit("reshape", w, shape=(groups, outputs // groups, inputs * size))
     found = b.emit("matmul", left, b.emit("transpose", right, axes=(0, 2, 1)))
     found = b.emit("reshape", found, shape=(groups, batch, places, outputs // groups))
-    found = b.emit("reshape", b.emit("transpose", found, axes=(1, 0, 3, 2)), shape=(batch, outputs, *space[2:]))
-    return b.emit("transpose", found, axes=tuple(d.out_spec.index(i) for i in range(len(d.out_spec))))
+    return b.emit("reshape", b.emit("transpose", found, axes=(1, 0, 3, 2)), shape=(batch, outputs, *space[2:]))
 
 
 @example(lambda J, x: J.lax.reduce_window(x, 0.0, J.lax.add, (2, 3), (1, 2), "SAME"), reals(5, 6))
