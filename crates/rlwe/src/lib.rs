@@ -15,7 +15,7 @@
 //! ciphertext for each polynomial, and of c0 the coefficients that results depend on are enough ([`Packing::needed`]):
 //! of a matrix times a column as many as the matrix has elements.
 //!
-//! 128 bits of security are those of the Homomorphic Encryption Standard's table ([`chain::SECURE`]), which
+//! 128 bits of security are those of published tables ([`chain::SECURE`]), which
 //! [`Chain::new`] checks: no other way leads to a modulus.
 //!
 //! # Noise, and what an answer gives away
@@ -24,7 +24,7 @@
 //! 1/2. Two things remain:
 //!
 //! * *c1 b would tell b*, to the client, who knows c1. Each answer gets a fresh encryption of zero under the client's
-//!   public key (p0, p1), with a u and an e1 of its own: c1 b + p1 u + e1 is uniform to everyone who does not know u,
+//!   public key (p0, p1), with a u and an e1 of its own (of [`products`] see there): c1 b + p1 u + e1 is uniform to everyone who does not know u,
 //!   also with s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
 //! * *The noise would tell b*, E = (e + rho) b + e_p u + e1 s, to the client, who can compute it once it knows the
 //!   result. [`linear`] hides it by switching the answer to a modulus 2^w that it is far below, [`products`] by
@@ -42,12 +42,13 @@
 //! the middle between two whole numbers, since c0 = q/t result + E - c1 s. Step by step:
 //!
 //! 1. Let B be that at some position of a result -2^w (c1 s) / q is closer to a middle than 2^-41, which is more than 2^w
-//!    E / q: q has room for an E of a hundred deviations ([`params`]), and there is no larger one. From a real answer to
+//!    E / q: q has room for the largest E but for 2^-40 at the worst operands, and for a hundred deviations with those that
+//!    are uniform, as shares are ([`params`]). From a real answer to
 //!    one with the simulator's c0~, made from the real c1, is the probability of B.
 //! 2. B can be decided from c1 and s, and is no likelier for the real c1 than for a uniform one, but for the advantage
 //!    against ring-LWE: so it does not matter that E contains the u and e1 of this c1. Each coefficient of c1 s is
 //!    uniform modulo q if c1 is, as s has coefficients that are invertible. So B has the probability 2^-40 for each
-//!    position; the 2^(w - 125) that rounded fractions are short by ([`chain`]) are far less.
+//!    position; the 2^(w - 124) that rounded fractions are short by ([`chain`]) are far less.
 //! 3. Now u and e1 are in c1 alone, which is pseudorandom: replace it by a uniform one. c1~ follows from c1.
 //!
 //! So the distance is 2^-40 for each result that is computed, opened or not, where it sums 2^20 products; for fewer it is

@@ -133,7 +133,7 @@ impl Client {
             .map(|bytes| {
                 let (c1, c0) = bytes.split_at(wire::packed(chain.degree, chain.answer_bits));
                 let product = self.key.product(chain, c1)?;
-                let mut share = vec![0; plan.results()];
+                let mut share = Zeroizing::new(vec![0; plan.results()]);
                 wire::unpack(c0, chain.answer_bits, share.len(), |i, c0| {
                     let phase = c0.wrapping_sub(product(plan.position(i)));
                     share[i] = params.round(phase & chain.answer_mask());
@@ -212,7 +212,7 @@ impl Server {
         // Answers of a group of block columns at a time, in the order (column, row) of blocks.
         let ([block_rows, _, block_columns], merged) = (plan.counts(), plan.merged());
         let group = group_of(params, plan);
-        let mut shares = vec![Vec::new(); block_rows * block_columns];
+        let mut shares = vec![Zeroizing::new(Vec::new()); block_rows * block_columns];
         let answers = out[wire::HEADER..]
             .par_chunks_exact_mut(size)
             .zip(shares.par_iter_mut())
@@ -250,7 +250,7 @@ impl Server {
         index: usize,
         product: impl Fn(usize) -> [Values; 2] + Sync,
         out: &mut [u8],
-    ) -> Vec<u64> {
+    ) -> Zeroizing<Vec<u64>> {
         let chain = &self.params.chain;
         let (merged, each) = (plan.merged(), plan.results() / plan.merged());
         // Results without a mask: whoever has the client's key reads the product from them.
@@ -285,7 +285,7 @@ impl Server {
         index: usize,
         [c0, c1]: [&dyn Fn(usize) -> u128; 2],
         out: &mut [u8],
-    ) -> Vec<u64> {
+    ) -> Zeroizing<Vec<u64>> {
         let (params, chain) = (&*self.params, &self.params.chain);
         let bits = chain.answer_bits;
         let mut masks = Zeroizing::new(vec![0; plan.results()]);
@@ -302,7 +302,7 @@ impl Server {
         });
         wire::pack(masked, bits, second);
         let shares = masks.iter().map(|r| r.wrapping_neg() & params.ring_mask());
-        shares.collect()
+        Zeroizing::new(shares.collect())
     }
 
     /// The answers, as values, of some columns of blocks: over the inner blocks, sums of encrypted times plain.
@@ -505,7 +505,7 @@ fn want_width(params: &Params, matrix: &[u64]) -> Result<(), Error> {
 }
 
 /// The result whose blocks these are, row by row; what they have beyond its edge is dropped.
-fn assemble<P: Packing>(plan: &P, blocks: &[Vec<u64>]) -> Vec<u64> {
+fn assemble<P: Packing>(plan: &P, blocks: &[Zeroizing<Vec<u64>>]) -> Vec<u64> {
     let columns = plan.counts()[2];
     let mut out = vec![0; plan.sizes()[2]];
     for (index, block) in blocks.iter().enumerate() {

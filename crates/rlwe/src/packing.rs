@@ -102,8 +102,16 @@ pub(crate) fn cost(plan: &impl Packing, params: &Params) -> usize {
     let [rows, inner, columns] = plan.counts();
     let columns = columns * plan.merged();
     let answer = if plan.merged() > 1 { 32 } else { 16 };
-    let work = rows * inner * columns + 16 * rows * inner + answer * rows * columns;
-    plan.request_bytes(params) + plan.answer_bytes(params) + WORTH * work
+    // Shapes that nobody could compute have costs beyond all numbers.
+    let times = |a: usize, b: usize, c: usize| a.saturating_mul(b).saturating_mul(c);
+    let parts = [
+        times(rows, inner, columns),
+        times(16, rows, inner),
+        times(answer, rows, columns),
+    ];
+    let work = parts.into_iter().fold(0, usize::saturating_add);
+    let bytes = plan.request_bytes(params) + plan.answer_bytes(params);
+    bytes.saturating_add(WORTH.saturating_mul(work))
 }
 
 /// The smallest size for each number of blocks that `n` can be cut into, none above `most`.

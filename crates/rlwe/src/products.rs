@@ -30,10 +30,12 @@
 //! t has. With a further small error e1 of p1 u it is uniform to whoever does not know u (ring-LWE with the secret u, of
 //! which each prime t gives another sample: the key has an encryption of zero for each, and u is the same for all). The
 //! server does not add e1, since rounding takes it away: of these widths it changes a coefficient with a probability
-//! below 2^-40.
+//! far below 2^-40. In the argument above c1 + e1 stands for c1, then, and f - e1 s for f, where B covers e1 s, too.
 //!
-//! Distances are for one product, and those of many add up: 2^20 products have 2^-20 from the masks and up to 2^-18
-//! from the noise of four primes, which counts here with its bound, some 20 times its deviation.
+//! Distances add up. Those of the noise are for each of the N coefficients of a ciphertext and each prime t, however few
+//! products are in it: 2^-25.5 for up to 8,192 products of numbers of 64 bits, with the bound of the noise, some 60 times
+//! what it is on average. Those of the masks are 2^-40 for each product. So 2^20 products in full ciphertexts have
+//! 2^-17.7, in ciphertexts of a thousand each some 2^-15.5.
 
 use crate::chain::{Chain, Joins, Turn, SECURE};
 use crate::cipher::{self, SecretKey, Values};
