@@ -9,8 +9,8 @@ use argot_ot::stock::{Id, Side, Stock};
 use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
 use argot_ring::{Ring, Z128};
 use numpy::{
-    IntoPyArray, PyArray2, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
-    PyUntypedArrayMethods,
+    IntoPyArray, PyArray2, PyArray3, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -50,6 +50,7 @@ pyo3::create_exception!(
 );
 
 type Planes<'py> = Bound<'py, PyArray2<u64>>;
+type Planes3<'py> = Bound<'py, PyArray3<u64>>;
 type Any<'py> = Bound<'py, PyUntypedArray>;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -67,6 +68,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(name_of, m)?)?;
     m.add_function(wrap_pyfunction!(weighted_bytes, m)?)?;
     m.add_function(wrap_pyfunction!(digits_bytes, m)?)?;
+    m.add_function(wrap_pyfunction!(near_bytes, m)?)?;
     crate::permute::register(m)
 }
 
@@ -498,12 +500,28 @@ fn digits_bytes(size: usize, width: usize, bits: u32) -> PyResult<usize> {
     Ok(digits::digits_len(size, width, bits))
 }
 
+/// Bytes of the message of `near` for `width` planes of `size` elements, with so many results for a digit.
+#[pyfunction]
+fn near_bytes(size: usize, width: usize, bits: u32, results: usize) -> PyResult<usize> {
+    check_near(bits, results)?;
+    Ok(digits::message_len(size, width, bits, results))
+}
+
 fn check_bits(bits: u32) -> PyResult<()> {
-    if (1..=4).contains(&bits) {
+    check_within("bits of digits", bits as usize, 4)
+}
+
+fn check_near(bits: u32, results: usize) -> PyResult<()> {
+    check_within("bits of digits", bits as usize, digits::MOST_NEAR as usize)?;
+    check_within("results of a digit", results, digits::MOST_RESULTS)
+}
+
+fn check_within(what: &str, got: usize, most: usize) -> PyResult<()> {
+    if (1..=most).contains(&got) {
         return Ok(());
     }
     Err(PyValueError::new_err(format!(
-        "digits of {bits} bits; wanted 1 to 4"
+        "{got} {what}; wanted 1 to {most}"
     )))
 }
 
@@ -617,6 +635,47 @@ impl PySenderCots {
         Ok((
             to_planes(py, g, rows, size)?,
             to_planes(py, p, rows, size)?,
+            PyBytes::new(py, &message),
+        ))
+    }
+
+    /// Shares of planes, (results, ceil(w / bits), words), and the message, of `near_bytes`. `planes` are those of one number
+    /// after the other, (numbers * w, words); for each number there is a result for each bound m, [|d| < 2^m], and with
+    /// `sign` one more, [d < 0], where d is the receiver's digit minus this one's.
+    #[allow(clippy::type_complexity)]
+    fn near<'py>(
+        &self,
+        py: Python<'py>,
+        planes: Array<'py>,
+        size: usize,
+        bits: u32,
+        bounds: Vec<u32>,
+        sign: bool,
+    ) -> PyResult<(Planes3<'py>, Bound<'py, PyBytes>)> {
+        let (words, rows) = given_planes(&planes, size)?;
+        let width = width_of(self.__len__(), size, 1)?;
+        let questions = digits::Questions {
+            numbers: rows.checked_div(width).unwrap_or(0),
+            bounds: &bounds,
+            sign,
+        };
+        check_near(bits, questions.results())?;
+        if rows != questions.numbers * width {
+            return Err(PyValueError::new_err(format!(
+                "{rows} planes are no whole numbers of {width}"
+            )));
+        }
+        let cots = spend(&self.0)?;
+        let (found, message) = py
+            .detach(|| cots.near(words, size, bits, questions))
+            .map_err(raised)?;
+        let shape = [
+            found.len(),
+            width.div_ceil(bits as usize),
+            size.div_ceil(64),
+        ];
+        Ok((
+            found.concat().into_pyarray(py).reshape(shape)?,
             PyBytes::new(py, &message),
         ))
     }
@@ -747,6 +806,42 @@ impl PyReceiverCots {
             .map_err(raised)?;
         let rows = width.div_ceil(bits as usize);
         Ok((to_planes(py, g, rows, size)?, to_planes(py, p, rows, size)?))
+    }
+
+    /// Its shares of the results of `near`, of so many numbers; see the sender's.
+    #[allow(clippy::too_many_arguments)]
+    fn near<'py>(
+        &self,
+        py: Python<'py>,
+        size: usize,
+        width: usize,
+        bits: u32,
+        numbers: usize,
+        bounds: Vec<u32>,
+        sign: bool,
+        message: &[u8],
+    ) -> PyResult<Planes3<'py>> {
+        let questions = digits::Questions {
+            numbers,
+            bounds: &bounds,
+            sign,
+        };
+        check_near(bits, questions.results())?;
+        check_count(self.__len__(), width, size)?;
+        check_length(
+            message,
+            digits::message_len(size, width, bits, questions.results()),
+        )?;
+        let cots = spend(&self.0)?;
+        let found = py
+            .detach(|| cots.near(size, bits, questions, message))
+            .map_err(raised)?;
+        let shape = [
+            found.len(),
+            width.div_ceil(bits as usize),
+            size.div_ceil(64),
+        ];
+        found.concat().into_pyarray(py).reshape(shape)
     }
 
     /// As the mover of `n` rows, whose choices were a `route` of its index: of each column a[index] - b; see the sender's.

@@ -13,14 +13,20 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from .._core import ring
+from .._core import ot, ring
 from ..runtime import cost
 from . import additive_functions as functions
+from . import cheetah_functions as mantissas
 from . import transfer_costs as costs
 from .bits import Bits
+from .lots import words_of
+from .pair import START, messages_of
 from .protocol import About, Arith, Array, full
 from .sums import U64, Sum, low_bits
 from .transfers import Transfers
+
+NEAR_NS = 40
+"""For each bit of words that are compared."""
 
 
 @final
@@ -43,6 +49,8 @@ class Cheetah(Transfers, functions.Sums):
 
     sigmoid, tanh, erf = functions.sigmoid, functions.tanh, functions.erf
     sin, cos = functions.sin, functions.cos
+    reciprocal, divide, log = mantissas.reciprocal, mantissas.divide, mantissas.log
+    sqrt, rsqrt = mantissas.sqrt, mantissas.rsqrt
 
     @cost(rounds="costs.factor_rounds(n * rows)", bits="costs.factor_bits(n, rows, bytes)")
     async def _harmonics(self, angle: Array, s: Sum, width: int) -> Array:
@@ -93,13 +101,76 @@ class Cheetah(Transfers, functions.Sums):
         return Arith((part.reshape(shape),))
 
 
+    async def _below(self, x: Array, width: int) -> Bits:
+        """A part of a bit, for |x| < 2^(k-2): 1 where |x| < 2^(k-1-width), 0 where it is not below the double of that,
+        either in between.
+
+        With x = c - a, c and -a the parts, and both without their low bits: whether c is a, a + 1 or a - 1. In digits,
+        whether all of them are equal.
+        """
+        number, other = ring.shr(x, self.k - 1 - width), ring.shr(ring.neg(x), self.k - 1 - width)
+        own = Bits.from_ring(number, width)
+        if width <= costs.WORD:
+            (found,) = await self._near(own, Bits.from_ring(other, width), width, (1,))
+            return Bits(found, x.shape)
+        one = full(1, (), x.dtype)
+        others = [Bits.from_ring(y, width) for y in (other, ring.add(other, one), ring.sub(other, one))]
+        equal = await self._near(own, Bits.stack_planes(others), costs.DIGIT, (0,))
+        word = Bits(np.ascontiguousarray(equal.reshape(-1, equal.shape[2])), x.shape)
+        every = await self._near(word, ~word, equal.shape[1], (0,))
+        return Bits(np.bitwise_xor.reduce(every[0], axis=0, keepdims=True), x.shape)
+
+    async def _near(
+        self, number: Bits, others: Bits, digit: int, bounds: tuple[int, ...], sign: bool = False
+    ) -> Array:
+        """Parts of bits, as planes (results, digits, words). One party's number c meets the numbers a of the other, whose
+        planes are those of one after the other: for each a and each digit of so many bits, [|c - a| < 2^m] for each
+        bound m, and with `sign` [c < a]; digits are apart mod 2^digit.
+
+        Of the first half of the elements party 1 has c, of the others party 0.
+        """
+        p, n, width, peer = self.party, number.size, number.width, 1 - self.party.rank
+        low, count = costs.halves(n)[0], others.width // width
+        results = count * (len(bounds) + sign)
+        if n == 0:
+            return np.zeros((results, -(-width // digit), 0), np.uint64)
+        first, last = slice(0, low), slice(low, n)
+        mine, theirs = (last, first) if p.rank == 0 else (first, last)
+        asked, answered = mine.stop - mine.start, theirs.stop - theirs.start
+        pair, found = self._pair(peer), dict[int, Array]()
+        with messages_of(peer):
+            if asked:
+                start = pair.allot(width * asked)
+                into = await pair.receiver(p, start, width * asked)
+                request = into.choose(words_of(number, mine), asked)
+                p.send(peer, start.to_bytes(START, "little") + request, head=START)
+            if answered:
+                told: bytes = await p.recv(peer, START + -(-width * answered // 8))
+                out = await pair.sender(p, int.from_bytes(told[:START], "little"), width * answered)
+                out.follow(told[START:])
+                cost_ns = NEAR_NS * width * answered
+                found[theirs.start], message = await p.compute(
+                    out.near, words_of(others, theirs), answered, digit, list(bounds), sign, cost_ns=cost_ns
+                )
+                p.send(peer, message)
+            if asked:
+                answer: bytes = await p.recv(peer, ot.near_bytes(asked, width, digit, results))
+                found[mine.start] = await p.compute(
+                    into.near, asked, width, digit, count, list(bounds), sign, answer, cost_ns=NEAR_NS * width * asked
+                )
+        return np.concatenate([found[start] for start in sorted(found)], axis=2)
+
+
 def _factors(angle: Array, s: Sum, first: bool) -> Array:
     """This party's factors of a sum's products, signed integers mod 2^64: of each frequency one with each factor of the
     other party, as (products, elements)."""
     turns = angle.view(np.int64) * (2 * math.pi / 2.0**64)
     rows = np.empty((2 * len(s.gains), angle.size), np.int64)
+    ones, sines = np.cos(turns), np.sin(turns)
+    cosine, sine = ones, sines
     for i, (gain, c, d) in enumerate(zip(s.gains, s.cos, s.sin, strict=True)):
-        cosine, sine = np.cos((i + 1) * turns), np.sin((i + 1) * turns)
+        if i:
+            cosine, sine = cosine * ones - sine * sines, sine * ones + cosine * sines
         if first:
             rows[2 * i], rows[2 * i + 1] = np.rint(gain * cosine), np.rint(gain * sine)
         else:

@@ -468,12 +468,17 @@ class Transfers(Ordered):
     async def _mul_bit(self, bit: Bool, x: Arith) -> Arith:
         if self.n > 2:
             return await chains.mul_bit(self, bit, x)
-        own, part = bit.parts[0].reshape((bit.size,)), x.parts[0].reshape(-1)
-        number = own.to_ring(self.dtype)
-        mine = ring.mul(number, part)
-        turned = ring.sub(part, ring.shl(mine, 1))
-        peer = 1 - self.party.rank
-        return Arith((ring.add(mine, await self._scaled(peer, own, turned, 1, 0, x.size)).reshape(x.shape),))
+        product = await self._times(bit.parts[0].reshape((bit.size,)), x.parts[0].reshape(-1))
+        return Arith((product.reshape(x.shape),))
+
+    async def _times(self, bits: Bits, x: Array) -> Array:
+        """Of two parties: this party's part of the sum of 2^j b_j x, for flat parts of both."""
+        rows = [bits.planes_at(j, j + 1).to_ring(self.dtype) for j in range(bits.width)]
+        mine = [ring.mul(row, x) for row in rows]
+        turned = [ring.sub(x, ring.shl(own, 1)) for own in mine]
+        deltas = turned[0] if len(turned) == 1 else np.stack(turned)
+        total = await self._scaled(1 - self.party.rank, bits, deltas, bits.width, 0, x.size)
+        return functools.reduce(ring.add, (ring.shl(own, j) for j, own in enumerate(mine)), total)
 
     # ---- orders ---------------------------------------------------------------------------------------------------
 
