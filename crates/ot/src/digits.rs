@@ -6,8 +6,9 @@
 //! * [`SenderCots::digits`] and [`ReceiverCots::digits`], the leaves of a comparison: which of the digits' sums carries,
 //!   `g = [a + c >= 2^b]`, and which would pass a carry on, `p = [a + c = 2^b - 1]`.
 //! * [`SenderCots::near`] and [`ReceiverCots::near`]: how far digits are from one another, `[|d| < 2^m]` for each of some
-//!   m, where d = c - a is taken modulo `2^b` as a number with a sign, and `[d < 0]`. With m = 0 that is whether they are
-//!   equal. The sender may have several numbers, which all meet the one of the receiver.
+//!   m, where d = c - a is taken modulo `2^b` as a number with a sign, and the highest bits of d. With m = 0 that is
+//!   whether they are equal; the highest bit is `[d < 0]`. The sender may have several numbers, which all meet the one of
+//!   the receiver.
 //!
 //! It is a transfer of one of `2^b` messages of some bits, as [`SenderCots::many`] makes them of b correlations: message v is
 //! what the bits are where c = v, plus the sender's shares. These are such that message 0 is its own pad, which so needs not
@@ -31,7 +32,7 @@ pub type Planes = Vec<u64>;
 
 /// The most bits of digits that are compared, and of what is said of a digit.
 pub const MOST_NEAR: u32 = 7;
-pub const MOST_RESULTS: usize = 5;
+pub const MOST_RESULTS: usize = 7;
 /// The most planes of a digit, of all numbers of the sender.
 const MOST_PLANES: usize = MOST_RESULTS * MOST_NEAR as usize;
 
@@ -65,14 +66,14 @@ pub struct Questions<'a> {
     pub numbers: usize,
     /// The m of `[|d| < 2^m]`.
     pub bounds: &'a [u32],
-    /// Whether `[d < 0]` is asked, too.
-    pub sign: bool,
+    /// How many of the highest bits of d are asked, too: the lowest of them comes first.
+    pub top: usize,
 }
 
 impl Questions<'_> {
     /// Results for a digit.
     pub fn results(&self) -> usize {
-        self.numbers * (self.bounds.len() + usize::from(self.sign))
+        self.numbers * (self.bounds.len() + self.top)
     }
 
     /// Their planes for the digit v, in 64 elements at which the numbers have digits with the planes `a`.
@@ -102,8 +103,9 @@ impl Questions<'_> {
                 let above = rest.iter().fold(0, |any, plane| any | plane);
                 *next.next().expect("as many as results") = zeros | ones & above;
             }
-            if self.sign {
-                *next.next().expect("as many as results") = d[d.len() - 1];
+            for place in 0..self.top {
+                let plane = (d.len() + place).checked_sub(self.top);
+                *next.next().expect("as many as results") = plane.map_or(0, |j| d[j]);
             }
         }
         found
@@ -119,6 +121,8 @@ macro_rules! with_results {
             3 => $self.$call::<3>($($arg),*),
             4 => $self.$call::<4>($($arg),*),
             5 => $self.$call::<5>($($arg),*),
+            6 => $self.$call::<6>($($arg),*),
+            7 => $self.$call::<7>($($arg),*),
             got => Err(Error::Shape(format!("{got} results of a digit: want 1 to {MOST_RESULTS}"))),
         }
     };

@@ -155,13 +155,13 @@ fn check_near(
     from: &mut (SenderCots, ReceiverCots),
     (numbers, c): (&[&[u64]], &[u64]),
     (width, bits): (usize, u32),
-    (bounds, sign): (&[u32], bool),
+    (bounds, top): (&[u32], usize),
 ) {
     let size = c.len();
     let questions = Questions {
         numbers: numbers.len(),
         bounds,
-        sign,
+        top,
     };
     let (sent, received) = (from.0.take(width * size), from.1.take(width * size));
     let (received, request) = received
@@ -179,7 +179,11 @@ fn check_near(
     let words = size.div_ceil(64);
     let mut row = 0;
     for a in numbers {
-        for bound in bounds.iter().map(Some).chain(sign.then_some(None)) {
+        let every = bounds
+            .iter()
+            .map(|m| (Some(*m), 0))
+            .chain((0..top).map(|i| (None, i)));
+        for (bound, place) in every {
             for d in 0..width.div_ceil(bits as usize) {
                 let b = (bits as usize).min(width - d * bits as usize);
                 for e in 0..size {
@@ -190,7 +194,10 @@ fn check_near(
                     } else {
                         apart
                     };
-                    let want = bound.map_or(apart < 0, |m| apart.abs() < 1 << m);
+                    // Of digits with fewer planes the places are from the highest down, zeros below.
+                    let plane = (b + place).checked_sub(top);
+                    let of_top = plane.is_some_and(|j| apart >> j & 1 == 1);
+                    let want = bound.map_or(of_top, |m| apart.abs() < 1 << m);
                     let got = bit(&first[row][d * words..], e) ^ bit(&second[row][d * words..], e);
                     assert_eq!(
                         got, want,
@@ -212,11 +219,12 @@ fn every_pair_of_near_digits() {
         let a: Vec<u64> = (0..pairs).map(|i| i >> bits).collect();
         let c: Vec<u64> = (0..pairs).map(|i| i & ((1 << bits) - 1)).collect();
         let bounds: Vec<u32> = (0..bits.min(4)).rev().collect();
+        check_near(&mut from, (&[&a], &c), (bits as usize, bits), (&bounds, 1));
         check_near(
             &mut from,
             (&[&a], &c),
             (bits as usize, bits),
-            (&bounds, true),
+            (&[], bits as usize),
         );
     }
 }
@@ -236,12 +244,8 @@ fn several_numbers_of_many_digits() {
             let some: Vec<u64> = (0..size)
                 .map(|e| if e % 3 == 0 { c[e] } else { a[e] })
                 .collect();
-            check_near(
-                &mut from,
-                (&[&some, &b, &c], &c),
-                (width, bits),
-                (&[0], false),
-            );
+            check_near(&mut from, (&[&some, &b, &c], &c), (width, bits), (&[0], 0));
+            check_near(&mut from, (&[&some, &b], &c), (width, bits), (&[1], 2));
         }
     }
 }
@@ -249,18 +253,18 @@ fn several_numbers_of_many_digits() {
 #[test]
 fn what_cannot_be_asked() {
     let (mut sent, mut received) = cots(0);
-    let mut one = || (sent.take(8).unwrap(), received.take(8).unwrap());
+    let mut one = || (sent.take(4).unwrap(), received.take(4).unwrap());
     let ask = |numbers, bounds| Questions {
         numbers,
         bounds,
-        sign: false,
+        top: 0,
     };
     for (bits, questions) in [(8, ask(1, &[0])), (0, ask(1, &[0]))] {
-        let error = one().0.near(&[0; 8], 1, bits, questions).err();
+        let error = one().0.near(&[0; 4], 1, bits, questions).err();
         assert!(matches!(error, Some(Error::Width { .. })), "{error:?}");
     }
-    for questions in [ask(6, &[0]), ask(1, &[]), ask(2, &[1, 2, 3])] {
-        let error = one().0.near(&[0; 8], 1, 4, questions).err();
+    for questions in [ask(8, &[0]), ask(1, &[]), ask(3, &[1, 2, 3])] {
+        let error = one().0.near(&[0; 36], 1, 4, questions).err();
         assert!(matches!(error, Some(Error::Shape(_))), "{error:?}");
         let error = one().1.near(1, 4, questions, &[]).err();
         assert!(matches!(error, Some(Error::Shape(_))), "{error:?}");

@@ -573,7 +573,9 @@ impl PySenderCots {
     }
 
     /// This side's part, of shape (n,), of the sum over planes p of 2^(p + shift) * bit_p * delta_p, and the message.
-    /// `deltas` are numbers of shape (n,), the same for all planes, or (planes, n).
+    /// `deltas` are numbers of shape (n,), the same for all planes, or (planes, n). For several sums of the same bits
+    /// they have one more axis, the first, and what comes of them is one after the other, (sums * n,).
+    #[pyo3(signature = (deltas, n, planes, shift, sums = 1))]
     fn weighted<'py>(
         &self,
         py: Python<'py>,
@@ -581,6 +583,7 @@ impl PySenderCots {
         n: usize,
         planes: usize,
         shift: u32,
+        sums: usize,
     ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
         fn run<'py, W: Ring>(
             py: Python<'py>,
@@ -589,25 +592,33 @@ impl PySenderCots {
             n: usize,
             planes: usize,
             shift: u32,
+            sums: usize,
         ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
+            check_within("sums of the same bits", sums, planes::most_sums::<W>())?;
             check_weighted::<W>(held.__len__(), n, planes, shift)?;
             let cots = spend(&held.0)?;
             let values: &[W] = deltas.slice();
             let (part, message) = py
-                .detach(|| cots.weighted(values, n, planes, shift))
+                .detach(|| cots.weighted_sums(values, sums, n, planes, shift))
                 .map_err(raised)?;
             Ok((
                 to_array(py, &part, deltas.dtype())?,
                 PyBytes::new(py, &message),
             ))
         }
-        if deltas.shape() != [n] && deltas.shape() != [planes, n] {
+        let several = [sums];
+        let lead: &[usize] = if sums == 1 { &[] } else { &several };
+        let each = deltas.shape().strip_prefix(lead);
+        if each != Some(&[n]) && each != Some(&[planes, n]) {
             return Err(PyValueError::new_err(format!(
-                "deltas of shape {}; wanted ({n},) or ({planes}, {n})",
+                "deltas of shape {}; wanted ({n},) or ({planes}, {n}), after {sums} if these are several sums",
                 text(py, deltas.shape())
             )));
         }
-        by_kind!(deltas.kind()?, run(py, self, &deltas, n, planes, shift))
+        by_kind!(
+            deltas.kind()?,
+            run(py, self, &deltas, n, planes, shift, sums)
+        )
     }
 
     /// Shares of the planes (g, p), (ceil(w / bits), words): of which digits of its planes a and of the receiver's c,
@@ -640,8 +651,8 @@ impl PySenderCots {
     }
 
     /// Shares of planes, (results, ceil(w / bits), words), and the message, of `near_bytes`. `planes` are those of one number
-    /// after the other, (numbers * w, words); for each number there is a result for each bound m, [|d| < 2^m], and with
-    /// `sign` one more, [d < 0], where d is the receiver's digit minus this one's.
+    /// after the other, (numbers * w, words); for each number there is a result for each bound m, [|d| < 2^m], and the
+    /// `top` highest bits of d, the receiver's digit minus this one's.
     #[allow(clippy::type_complexity)]
     fn near<'py>(
         &self,
@@ -650,14 +661,14 @@ impl PySenderCots {
         size: usize,
         bits: u32,
         bounds: Vec<u32>,
-        sign: bool,
+        top: usize,
     ) -> PyResult<(Planes3<'py>, Bound<'py, PyBytes>)> {
         let (words, rows) = given_planes(&planes, size)?;
         let width = width_of(self.__len__(), size, 1)?;
         let questions = digits::Questions {
             numbers: rows.checked_div(width).unwrap_or(0),
             bounds: &bounds,
-            sign,
+            top,
         };
         check_near(bits, questions.results())?;
         if rows != questions.numbers * width {
@@ -753,7 +764,8 @@ impl PyReceiverCots {
         ))
     }
 
-    /// This side's part of the sum; see the sender's.
+    /// This side's part of the sum, or of several; see the sender's.
+    #[pyo3(signature = (dtype, n, planes, shift, message, sums = 1))]
     fn weighted<'py>(
         &self,
         dtype: &Bound<'py, PyAny>,
@@ -761,6 +773,7 @@ impl PyReceiverCots {
         planes: usize,
         shift: u32,
         message: &[u8],
+        sums: usize,
     ) -> PyResult<Any<'py>> {
         fn run<'py, W: Ring>(
             held: &PyReceiverCots,
@@ -769,22 +782,24 @@ impl PyReceiverCots {
             planes: usize,
             shift: u32,
             message: &[u8],
+            sums: usize,
         ) -> PyResult<Any<'py>> {
             let py = dtype.py();
+            check_within("sums of the same bits", sums, planes::most_sums::<W>())?;
             check_length(
                 message,
-                check_weighted::<W>(held.__len__(), n, planes, shift)?,
+                sums * check_weighted::<W>(held.__len__(), n, planes, shift)?,
             )?;
             let cots = spend(&held.0)?;
             let part: Vec<W> = py
-                .detach(|| cots.weighted(n, planes, shift, message))
+                .detach(|| cots.weighted_sums(sums, n, planes, shift, message))
                 .map_err(raised)?;
             to_array(py, &part, dtype)
         }
         let dtype = PyArrayDescr::new(dtype.py(), dtype)?;
         by_kind!(
             kind_of(&dtype)?,
-            run(self, dtype, n, planes, shift, message)
+            run(self, dtype, n, planes, shift, message, sums)
         )
     }
 
@@ -818,13 +833,13 @@ impl PyReceiverCots {
         bits: u32,
         numbers: usize,
         bounds: Vec<u32>,
-        sign: bool,
+        top: usize,
         message: &[u8],
     ) -> PyResult<Planes3<'py>> {
         let questions = digits::Questions {
             numbers,
             bounds: &bounds,
-            sign,
+            top,
         };
         check_near(bits, questions.results())?;
         check_count(self.__len__(), width, size)?;

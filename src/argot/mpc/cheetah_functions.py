@@ -33,9 +33,9 @@ from .sums import U64, WIDE, low_bits, scaled, word
 if TYPE_CHECKING:
     from .cheetah import Cheetah
 
-LEFT = (34, 18, 10, 6, 4)
-"""Bits that are left of x after each test: of l bits and a shift s, s + 1 bits are left if it fails, else l - s. All
-shifts are even, so that half of E is whole."""
+LEFT, LEFT_EVEN = (45, 23, 12, 7, 4), (34, 18, 10, 6, 4)
+"""Bits that are left of x after each test: of l bits and a shift s, s + 1 bits are left if it fails, else l - s. With
+even ones all shifts are even, so that half of E is whole."""
 
 LAST = 7
 """Bits of the word by which c, with no more than four bits left, is found to be below some bounds. It counts 1/32."""
@@ -66,16 +66,16 @@ class Normal:
     moves: list[tuple[int, Bits]]
 
 
-def bits_of(k: int, bound: int) -> int:
-    """Bits that x may have: an even number of them."""
+def bits_of(k: int, bound: int, halves: int = 2) -> int:
+    """Bits that x may have: an even number of them where E is halved."""
     bits = max(min(int(bound) - 1, int(k) - 2), LEFT[-1])
-    return bits + bits % 2
+    return bits + bits % 2 if halves % 2 else bits
 
 
-def _shifts(bits: int) -> list[int]:
+def _shifts(bits: int, halves: int) -> list[int]:
     """Of each test."""
     found = []
-    for left in LEFT:
+    for left in LEFT_EVEN if halves % 2 else LEFT:
         if bits > left:
             found.append(bits - left)
             bits = left
@@ -88,13 +88,13 @@ def _bounds(halves: int) -> tuple[int, ...]:
 
 def moves_of(k: int, bound: int) -> int:
     """Of a logarithm."""
-    return len(_shifts(bits_of(k, bound))) + len(DOUBLED)
+    return len(_shifts(bits_of(k, bound), 0)) + len(DOUBLED)
 
 
-def normal_rounds(n: int, k: int, bound: int) -> Any:
+def normal_rounds(n: int, k: int, bound: int, halves: int) -> Any:
     """Of `_normalised`."""
     found: Any = 0
-    for shift in _shifts(bits_of(k, bound)):
+    for shift in _shifts(bits_of(k, bound, halves), halves):
         found = found + costs.below_rounds(n, shift + 2) + costs.mul_bit_rounds(2)
     return found + costs.near_rounds(n) + costs.mul_bit_rounds(2)
 
@@ -103,13 +103,13 @@ def normal_bits(k: int, n: int, bound: int, halves: int) -> Any:
     """Of `_normalised`."""
     bounds, moved = len(_bounds(int(halves))), 2 if halves else 1
     total = costs.near_bits(n, LAST, LAST, bounds + 2) + costs.b2a_bits(k, n, 1, 2)
-    total += moved * costs.times_bits(k, n, bounds)
-    for shift in _shifts(bits_of(k, bound)):
-        total += costs.below_bits(n, shift + 2) + moved * costs.times_bits(k, n, 1)
+    total += costs.times_bits(k, n, bounds, moved)
+    for shift in _shifts(bits_of(k, bound, halves), halves):
+        total += costs.below_bits(n, shift + 2) + costs.times_bits(k, n, 1, moved)
     return total
 
 
-@cost(rounds="normal_rounds(n, k, l)", bits="normal_bits(k, n, l, halves)")
+@cost(rounds="normal_rounds(n, k, l, halves)", bits="normal_bits(k, n, l, halves)")
 async def _normalised(p: Cheetah, x: Array, bits: int, halves: int) -> Normal:
     """Of |x| < 2^bits, flat: c 2^bits = x 2^E. The scale is 2^E for two halves, 2^(E/2) for one, for -1
     2^((bits - 2 - E) / 2), and there is none for 0. Of x = 0 both are what they are of 1.
@@ -122,30 +122,24 @@ async def _normalised(p: Cheetah, x: Array, bits: int, halves: int) -> Normal:
     async def move(test: Bits, factor: int) -> None:
         """Times the factor where the test says so; where it has more than a bit, times 2 for each."""
         nonlocal c, scale
-        other = ~test if halves < 0 and p.party.rank == 0 else test
-        more, *of_scale = await gather(p._times(test, c), *([p._times(other, scale)] if halves else []))
+        more, *of_scale = await p._times(test, c, *([scale] if halves else []))
         c = ring.add(c, ring.mul(more, p.constant(factor - 1)))
-        if halves:
+        for found in of_scale:
+            chosen = ring.sub(scale, found) if halves < 0 else found
             root = math.isqrt(factor) if halves % 2 else factor
-            scale = ring.add(scale, ring.mul(of_scale[0], p.constant(root - 1)))
+            scale = ring.add(scale, ring.mul(chosen, p.constant(root - 1)))
 
-    for shift in _shifts(bits):
+    for shift in _shifts(bits, halves):
         test = await p._below(c, shift + 2)
         await move(test, 1 << shift)
         moves.append((shift, test))
     number, other = (Bits.from_ring(ring.shr(part, k - LAST), LAST) for part in (c, ring.neg(c)))
-    answers = (await p._near(number, other, LAST, (*bounds, 0), True))[:, 0]
+    answers = (await p._near(number, other, LAST, (*bounds, 0), 1))[:, 0]
     tests, zero, negative = (Bits(answers[rows], (n,)) for rows in (slice(-2), slice(-2, -1), slice(-1, None)))
     last = 2 if halves % 2 else 1
     one, _ = await gather(p.b2a(Bool((zero,))), move(tests, 1 << last))
     c = ring.add(c, ring.shl(one.parts[0], k - 2 - last))
     return Normal(c, scale, negative, zero, moves + [(last, tests.planes_at(i, i + 1)) for i in range(len(bounds))])
-
-
-@cost(rounds="costs.mul_bit_rounds(2)", bits="costs.times_bits(k, n, 1)")
-async def _mirrored(p: Cheetah, negative: Bits, x: Array) -> Array:
-    """-x where the bit is 1."""
-    return ring.sub(x, ring.shl(await p._times(negative, x), 1))
 
 
 @cost(
@@ -167,23 +161,28 @@ def _own(name: str) -> dict[str, str]:
     return {"rounds": f"{general} costs.waves(n) * _{name}(n=costs.part(n))", "bits": f"{general} _{name}()"}
 
 
+@cost(rounds="costs.mul_bit_rounds(2)", bits="costs.times_bits(k, n, 1, numbers)")
+async def _mirrored(p: Cheetah, negative: Bits, *numbers: Array) -> list[Array]:
+    """[-x] where the bit is 1."""
+    found = await p._times(negative, *numbers)
+    return [ring.sub(x, ring.shl(part, 1)) for x, part in zip(numbers, found, strict=True)]
+
+
 @cost(
     f"""
-    _normalised(halves=2) + _mirrored()
-    + gather(_mantissa_sum(terms={len(series.NEAR_RECIPROCAL.cos)}), _mirrored() + trunc(d=max(-point, 0)))
+    _normalised(halves=2) + _mirrored(numbers=2)
+    + gather(_mantissa_sum(terms={len(series.NEAR_RECIPROCAL.cos)}), trunc(d=max(-point, 0)))
     """
 )
 async def _inverse(p: Cheetah, x: Arith, bits: int, q: int, point: int) -> tuple[Arith, Arith]:
     """(1/|c| with q fraction bits, 2^(E + point) with the sign of x), flat, for x 2^E = c 2^bits."""
-    x = x.reshape((x.size,))
-    normal = await _normalised(p, x.parts[0], bits, 2)
-
-    async def signed_scale() -> Arith:
-        scale = Arith((await _mirrored(p, normal.negative, normal.scale),))
-        return p.shl(scale, point) if point > 0 else await p.trunc(scale, -point)
-
-    c = await _mirrored(p, normal.negative, normal.c)
-    inverse, scale = await gather(_mantissa_sum(p, c, series.NEAR_RECIPROCAL, q), signed_scale())
+    normal = await _normalised(p, x.parts[0].reshape(-1), bits, 2)
+    c, power = await _mirrored(p, normal.negative, normal.c, normal.scale)
+    scale = p.shl(Arith((power,)), max(point, 0))
+    inverse, scale = await gather(
+        _mantissa_sum(p, c, series.NEAR_RECIPROCAL, q),
+        p.trunc(scale, max(-point, 0)),
+    )
     return inverse, scale
 
 
@@ -254,7 +253,7 @@ async def sqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
     if p.k == 128:
         return await derived.sqrt.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _sqrt(p, x, bits_of(p.k, bound or p.k)), x)
+    found: Arith = await p._parts(lambda x: _sqrt(p, x, bits_of(p.k, bound or p.k, 1)), x)
     return found
 
 
@@ -266,8 +265,8 @@ def _root_digits(k: int, f: int, bits: int) -> int:
 @cost(
     f"""
     _normalised(halves=-1)
-    + gather(_mantissa_sum(terms={len(series.NEAR_SQRT.cos)}, q=_root_digits(k, f, bits_of(k, l))), _mirrored())
-    + mul_trunc(d=_root_digits(k, f, bits_of(k, l)))
+    + gather(_mantissa_sum(terms={len(series.NEAR_SQRT.cos)}, q=_root_digits(k, f, bits_of(k, l, 1))), mul_bit())
+    + mul_trunc(d=_root_digits(k, f, bits_of(k, l, 1)))
     """
 )
 async def _sqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
@@ -276,12 +275,12 @@ async def _sqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
     q = _root_digits(p.k, f, bits)
     normal = await _normalised(p, x.parts[0].reshape(-1), bits, -1)
 
-    async def scale() -> Array:
-        missing = await p._times(normal.negative ^ normal.zero, normal.scale)
-        return ring.sub(normal.scale, missing)
-
-    root, power = await gather(_mantissa_sum(p, normal.c, _odd(series.NEAR_SQRT, f), q), scale())
-    return (await p.mul_trunc(root, Arith((ring.shl(power, 1 + f // 2),)), q)).reshape(x.shape)
+    root, missing = await gather(
+        _mantissa_sum(p, normal.c, _odd(series.NEAR_SQRT, f), q),
+        p._times(normal.negative ^ normal.zero, normal.scale),
+    )
+    scale = ring.shl(ring.sub(normal.scale, missing[0]), 1 + f // 2)
+    return (await p.mul_trunc(root, Arith((scale,)), q)).reshape(x.shape)
 
 
 def _odd(s: series.Series, f: int) -> series.Series:
@@ -295,7 +294,7 @@ async def rsqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
     if p.k == 128:
         return await derived.rsqrt.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _rsqrt(p, x, bits_of(p.k, bound or p.k)), x)
+    found: Arith = await p._parts(lambda x: _rsqrt(p, x, bits_of(p.k, bound or p.k, 1)), x)
     return found
 
 
@@ -318,8 +317,8 @@ def _inverse_root_drop(k: int, f: int, bits: int) -> int:
 @cost(
     f"""
     _normalised(halves=1)
-    + _mantissa_sum(terms={len(series.NEAR_RSQRT.cos)}, q=_inverse_root_digits(k, f, bits_of(k, l)))
-    + mul_trunc(d=_inverse_root_drop(k, f, bits_of(k, l))) + mul_bit()
+    + _mantissa_sum(terms={len(series.NEAR_RSQRT.cos)}, q=_inverse_root_digits(k, f, bits_of(k, l, 1)))
+    + mul_trunc(d=_inverse_root_drop(k, f, bits_of(k, l, 1))) + mul_bit()
     """
 )
 async def _rsqrt(p: Cheetah, x: Arith, bits: int) -> Arith:

@@ -189,9 +189,9 @@ def scaled_bytes(k: int, n: int, width: int, shift: int) -> int:
     return sum(-(-n * (k - shift - j) // 8) for j in range(width))
 
 
-def _scaled(k: int, n: int, width: int, shift: int) -> int:
+def _scaled(k: int, n: int, width: int, shift: int, sums: int = 1) -> int:
     """Bits of both messages."""
-    return 8 * (-(-width * n // 8) + scaled_bytes(k, n, width, shift)) if width else 0
+    return 8 * (-(-width * n // 8) + sums * scaled_bytes(k, n, width, shift)) if width else 0
 
 
 def scaled_bits(k: int, n: int, width: int, shift: int) -> Fraction:
@@ -355,9 +355,9 @@ def below_bits(n: int, w: int) -> Fraction:
     return near_bits(n, w, DIGIT, 3) + near_bits(n, 3 * digits, digits, 1)
 
 
-def times_bits(k: int, n: int, w: int) -> Fraction:
-    """Of a number times the sum of w bits with their places."""
-    return 2 * scaled_bits(k, n, w, 0)
+def times_bits(k: int, n: int, w: int, sums: int) -> Fraction:
+    """Of some numbers, each times the sum of w bits with their places."""
+    return Fraction(2 * _over_parts(n, lambda size: _scaled(int(k), size, int(w), 0, int(sums))), int(n))
 
 
 def numbers_bits(n: int, m: int) -> Fraction:
