@@ -81,15 +81,15 @@ class SenderCots:
     def follow(self, request: bytes) -> None: ...
     # (b, u), each (strings * w, words), row s * w + p: u ^ v = a & b with the receiver's (a, v), all random.
     def products(self, size: int, strings: int = 1) -> tuple[Planes, Planes]: ...
-    # Parts of sum over p of 2^(p + shift) * bit_p * delta_p; deltas (n,) or (planes, n); and the message. Of several sums
-    # of the same bits, at most 128 bits of numbers, deltas have one more axis, the first, and the parts are (sums * n,).
+    # Parts of sum over p of 2^(p + shift) * bit_p * delta_p; deltas (n,) or (planes, n); and the message. For several
+    # sums of the same bits, 128 bits of numbers at most, deltas have one more axis, the first; parts are (sums * n,).
     def weighted(self, deltas: Array, n: int, planes: int, shift: int, sums: int = 1) -> tuple[Array, bytes]: ...
     # Of the digits of `bits` (1 to 4) planes of a (its planes) and c (those that the receiver chose), the lowest first,
     # shares (xor) of g = [a + c >= 2^b] and p = [a + c == 2^b - 1], (ceil(w / bits), words) each; and the message.
     def digits(self, planes: Planes, size: int, bits: int) -> tuple[Planes, Planes, bytes]: ...
-    # Shares (xor) of results for each of its numbers a (the planes of one after the other) and each digit of `bits` (1 to
-    # 7) planes of the receiver's choice c: [|c - a| < 2^m] for each bound m, then the `top` highest bits of c - a, mod
-    # 2^bits and with a sign; (numbers * results, ceil(w / bits), words), 7 rows at most; and the message.
+    # Shares (xor) of results for each of its numbers a (the planes of one after the other) and each digit of `bits` (1
+    # to 7) planes of the receiver's choice c: [|c - a| < 2^m] for each bound m, then the `top` highest bits of c - a,
+    # mod 2^bits and with a sign; (numbers * results, ceil(w / bits), words), 7 rows at most; and the message.
     def near(self, planes: Planes, size: int, bits: int, bounds: list[int], top: int) -> tuple[Planes, bytes]: ...
     # As the giver of n rows, after `follow`, with switches(n) correlations: of each column random rows a and b, of
     # shape (n,) where a row has one element, else (n, elements); and the message. The mover gets a[index] - b.

@@ -82,19 +82,20 @@ class Cheetah(Transfers, functions.Sums):
         """,
         bits=f"""
         costs.near_bits(n, {LOW_WHOLE + 1}, {LOW_WHOLE + 1}, {LOW_WHOLE + 1})
-        + {LOW_WHOLE} * costs.times_bits(64, n, 1, 1) + costs.factor_bits(n, 1, {WIDE // 8}) + {POWER_LIFT} + mul(k=64)
+        + {LOW_WHOLE} * costs.times_bits(64, n, 1, 1)
+        + costs.factor_bits(n, 1, {WIDE // 8}) + {POWER_LIFT} + mul(k=64)
         + trunc(k=64, d={POWER_DIGITS + BELOW}) + trunc(k=64, d={POWER_DIGITS + BELOW - 2**LOW_WHOLE}) + mul_bit(k=64)
         """,
     )
     async def _power(self, exponent: Array, shift: int) -> Array:
-        """For exponents, shift and all, from 64 - 7 on. Of a part, the fraction t gives a factor 2^t, and the sum of the
-        whole ones mod 64 is i or i - 1. With its bits b_j
+        """For y + shift from 57 up to 119. Of the parts of y, the fractions t and t' give a factor each, and the whole
+        ones add up to i mod 64, with the bits b_j. Then 2^y is
 
-            2^(t + t') 2^i = 2^(t + t') (1 + b_0) (1 + 3 b_1) (1 + 15 b_2) (1 + 255 b_3) (1 + 65535 b_4) 2^(32 b_5),
+            2^(t + t') (1 + b_0) (1 + 3 b_1) (1 + 15 b_2) (1 + 255 b_3) (1 + 65535 b_4) 2^(32 b_5),
 
-        and the last factor chooses between two truncations, so that what comes before has room for 28 fraction bits.
+        where the last factor chooses between two truncations, so that what comes before has room for 28 fraction bits.
         """
-        p, n, first = self.party, exponent.size, self.party.rank == 0
+        n, first = exponent.size, self.party.rank == 0
         wide = copy.copy(self)
         wide.dtype, wide.k = U64, 64
         turns = low_bits(exponent, WHOLE).astype(np.float64) * 2.0**-WHOLE
@@ -180,9 +181,9 @@ class Cheetah(Transfers, functions.Sums):
         return Bits(np.bitwise_xor.reduce(every[0], axis=0, keepdims=True), x.shape)
 
     async def _near(self, number: Bits, others: Bits, digit: int, bounds: tuple[int, ...], top: int) -> Array:
-        """Parts of bits, as planes (results, digits, words). One party's number c meets the numbers a of the other, whose
-        planes are those of one after the other: for each a and each digit of so many bits, [|c - a| < 2^m] for each
-        bound m, and the highest bits of c - a, with a sign and mod 2^digit.
+        """Parts of bits, as planes (results, digits, words). One party's number c meets the numbers a of the other,
+        whose planes are those of one after the other: for each a and each digit of so many bits, [|c - a| < 2^m] for
+        each bound m, and the highest bits of c - a, with a sign and mod 2^digit.
 
         Of the first half of the elements party 1 has c, of the others party 0.
         """

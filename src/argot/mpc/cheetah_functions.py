@@ -5,9 +5,9 @@ x is moved up to c = x 2^E, below 1 in absolute value and not far below it. The 
 
 E need not be exact: any c in the reach of the sum will do. So x is never cut into its bits. With x = u - v, u and -v
 its parts, floor(u / 2^j) and floor(v / 2^j) are less than one further or less far apart than x / 2^j. Where |x| < 2^j
-they are equal or neighbours, and that they are only where |x| < 2^(j+1): a test that takes no carry (`_below`). A few of
-them, each of half of the bits that are left, move x by a shift each; a last one of 7 bits is finer, and says the sign
-as well, and whether x is 0 (`_normalised`).
+they are equal or neighbours, and that they are only where |x| < 2^(j+1): a test that takes no carry (`_below`). A few
+of them, each of half of the bits that are left, move x by a shift each; a last one of 7 bits is finer, and says the
+sign as well, and whether x is 0 (`_normalised`).
 
 What each message hides is argued in transfers.md. Edges and errors: docs/reference/accuracy.md. `bound`:
 |x| < 2^(bound-1) as a ring integer; None promises |x| < 2^(k-2).
@@ -56,8 +56,8 @@ DIGITS = 24
 
 @dataclass(frozen=True)
 class Normal:
-    """What one party has of it: its parts of c 2^(k-2) and of the scale, of [x < 0] and [x = 0], and the bits by which c
-    was moved, each with its shift."""
+    """What one party has of it: its parts of c 2^(k-2), of the scale, of [x < 0] and [x = 0], and of the bits by which
+    c was moved, each with its shift."""
 
     c: Array
     scale: Array
@@ -195,26 +195,33 @@ async def reciprocal(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     return found
 
 
-def _guard(k: int) -> int:
-    """Fraction bits of the scale of a reciprocal."""
-    return 2 if k > 32 else 1
+def _guard(k: int, f: int, bits: int) -> int:
+    """Fraction bits of the scale of a reciprocal: two are enough, one in a small ring; there are fewer, or it counts
+    more than a step, where no number is so large that it needs them."""
+    return min(2 if k > 32 else 1, bits - 2 * f)
 
 
-def _digits(k: int, f: int) -> int:
+def _digits(k: int, f: int, bits: int) -> int:
     """Fraction bits of the inverse of the mantissa of a reciprocal."""
-    return min(k - 4 - 2 * f - _guard(k), DIGITS)
+    return min(k - 4 - 2 * f - _guard(k, f, bits), DIGITS)
+
+
+def _drop(k: int, f: int, bits: int) -> int:
+    """What their product has too many."""
+    return _digits(k, f, bits) + _guard(k, f, bits)
 
 
 @cost(
     """
-    _inverse(q=_digits(k, f), point=2*f+_guard(k)-bits_of(k, l)) + mul_trunc(d=_digits(k, f)+_guard(k))
+    _inverse(q=_digits(k, f, bits_of(k, l)), point=2*f+_guard(k, f, bits_of(k, l))-bits_of(k, l))
+    + mul_trunc(d=max(_drop(k, f, bits_of(k, l)), 0))
     """
 )
 async def _reciprocal(p: Cheetah, x: Arith, bits: int) -> Arith:
     """2^(2f) / x = 2^(2f - bits + E) / c."""
-    guard, q = _guard(p.k), _digits(p.k, p.fraction_bits)
-    inverse, scale = await _inverse(p, x, bits, q, 2 * p.fraction_bits + guard - bits)
-    return (await p.mul_trunc(inverse, scale, q + guard)).reshape(x.shape)
+    f, q, drop = p.fraction_bits, _digits(p.k, p.fraction_bits, bits), _drop(p.k, p.fraction_bits, bits)
+    inverse, scale = await _inverse(p, x, bits, q, 2 * f + _guard(p.k, f, bits) - bits)
+    return (await p.mul_trunc(inverse, p.shl(scale, max(-drop, 0)), max(drop, 0))).reshape(x.shape)
 
 
 @cost(**_own("divide"))
@@ -244,8 +251,8 @@ ROOM = "_room(k, f, given(bound_x, k-f-1))"
 async def _divide(p: Cheetah, x: Arith, y: Arith, bits: int, room: int) -> Arith:
     """2^f x / y = x 2^(f - bits + E) / c."""
     inverse, scale = await _inverse(p, y, bits, room, p.fraction_bits + room - bits)
-    product = await p.mul_trunc(x.reshape((x.size,)), inverse, room)
-    return (await p.mul_trunc(product, scale, room)).reshape(x.shape)
+    product = await p.mul_trunc(x, inverse.reshape(y.shape), room)
+    return await p.mul_trunc(product, scale.reshape(y.shape), room)
 
 
 @cost(**_own("sqrt"))
@@ -257,30 +264,28 @@ async def sqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     return found
 
 
-def _root_digits(k: int, f: int, bits: int) -> int:
-    """Fraction bits of the root of a mantissa, so that the root, which is below 2^((bits + f) / 2), leaves room."""
-    return min(k - 3 - (bits + f + 1) // 2, DIGITS)
+def _root_digits(k: int, bits: int) -> int:
+    """Fraction bits of the root of a mantissa, so that there is room for its product with the scale."""
+    return min(k - 2 - bits // 2, DIGITS)
 
 
 @cost(
     f"""
     _normalised(halves=-1)
-    + gather(_mantissa_sum(terms={len(series.NEAR_SQRT.cos)}, q=_root_digits(k, f, bits_of(k, l, 1))), mul_bit())
-    + mul_trunc(d=_root_digits(k, f, bits_of(k, l, 1)))
+    + gather(_mantissa_sum(terms={len(series.NEAR_SQRT.cos)}, q=_root_digits(k, bits_of(k, l, 1))), mul_bit())
+    + mul_trunc(d=_root_digits(k, bits_of(k, l, 1)) - 1 - f // 2)
     """
 )
 async def _sqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
-    """sqrt(2^f x) = sqrt(c) 2^((bits + f - E) / 2)."""
-    f = p.fraction_bits
-    q = _root_digits(p.k, f, bits)
+    """sqrt(2^f x) = sqrt(c) 2^((bits - 2 - E) / 2) 2^(1 + f/2)."""
+    f, q = p.fraction_bits, _root_digits(p.k, bits)
     normal = await _normalised(p, x.parts[0].reshape(-1), bits, -1)
-
     root, missing = await gather(
         _mantissa_sum(p, normal.c, _odd(series.NEAR_SQRT, f), q),
         p._times(normal.negative ^ normal.zero, normal.scale),
     )
-    scale = ring.shl(ring.sub(normal.scale, missing[0]), 1 + f // 2)
-    return (await p.mul_trunc(root, Arith((scale,)), q)).reshape(x.shape)
+    scale = Arith((ring.sub(normal.scale, missing[0]),))
+    return (await p.mul_trunc(root, scale, q - 1 - f // 2)).reshape(x.shape)
 
 
 def _odd(s: series.Series, f: int) -> series.Series:
@@ -298,37 +303,24 @@ async def rsqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     return found
 
 
-def _inverse_root_point(f: int, bits: int) -> tuple[int, int]:
-    """By how much the scale of an inverse root is moved, and how many of these bits are fraction bits."""
-    point = (3 * f - bits) // 2
-    return max(point, 0), max(-point, 0)
-
-
 def _inverse_root_digits(k: int, f: int, bits: int) -> int:
-    """Fraction bits of the inverse root of a mantissa."""
-    return min(k - 4 - 3 * f // 2 - _inverse_root_point(f, bits)[1], DIGITS)
-
-
-def _inverse_root_drop(k: int, f: int, bits: int) -> int:
-    """What the product with the scale has too many."""
-    return _inverse_root_digits(k, f, bits) + _inverse_root_point(f, bits)[1]
+    """Fraction bits of the inverse root of a mantissa, no fewer than the scale lacks."""
+    return max(min(k - 3 - bits // 2, DIGITS), (3 * f - bits) // 2)
 
 
 @cost(
     f"""
     _normalised(halves=1)
     + _mantissa_sum(terms={len(series.NEAR_RSQRT.cos)}, q=_inverse_root_digits(k, f, bits_of(k, l, 1)))
-    + mul_trunc(d=_inverse_root_drop(k, f, bits_of(k, l, 1))) + mul_bit()
+    + mul_trunc(d=_inverse_root_digits(k, f, bits_of(k, l, 1)) - (3*f - bits_of(k, l, 1)) // 2) + mul_bit()
     """
 )
 async def _rsqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
     """2^(3f/2) / sqrt(x) = 2^((3f - bits + E) / 2) / sqrt(c)."""
-    f = p.fraction_bits
-    q, (point, _) = _inverse_root_digits(p.k, f, bits), _inverse_root_point(f, bits)
+    f, q = p.fraction_bits, _inverse_root_digits(p.k, p.fraction_bits, bits)
     normal = await _normalised(p, x.parts[0].reshape(-1), bits, 1)
     inverse = await _mantissa_sum(p, normal.c, _odd(series.NEAR_RSQRT, f), q)
-    scale = Arith((ring.shl(normal.scale, point),))
-    found = await p.mul_trunc(inverse, scale, _inverse_root_drop(p.k, f, bits))
+    found = await p.mul_trunc(inverse, Arith((normal.scale,)), q - (3 * f - bits) // 2)
     lowest = p.public(p.constant(round(2 ** (1.5 * f)), found.shape))
     return (await p.select(Bool((normal.negative,)), lowest, found)).reshape(x.shape)
 

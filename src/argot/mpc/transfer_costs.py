@@ -59,7 +59,7 @@ def waves(n: int, size: int = PART) -> int:
 
 def part(n: int) -> int:
     """Elements of a part of n."""
-    return PART if _count(n) > 1 else int(n)
+    return PART if len(starts(int(n), PART)) > 1 else int(n)
 
 
 def opened(m: int) -> Chains:

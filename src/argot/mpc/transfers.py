@@ -479,7 +479,7 @@ class Transfers(Ordered):
         rows = [bits.planes_at(j, j + 1).to_ring(self.dtype) for j in range(width)]
         mine = [[ring.mul(row, x) for row in rows] for x in numbers]
         turned = [ring.sub(x, ring.shl(own, 1)) for x, every in zip(numbers, mine, strict=True) for own in every]
-        shape = tuple(size for size in (sums, width) if size > 1) + (n,)
+        shape = (*(size for size in (sums, width) if size > 1), n)
         deltas = np.concatenate(turned).reshape(shape)
         found = await self._scaled(1 - self.party.rank, bits, deltas, width, 0, n, sums=sums)
         parts = found.reshape(sums, n)

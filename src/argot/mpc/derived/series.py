@@ -165,6 +165,8 @@ LOG = Series(
     error=7.7e-7,
 )
 
+# Those of `cheetah_functions.py` take m from 3/8, or from 7/32, to 1.
+
 # 1/m, error relative, m from 3/8
 NEAR_RECIPROCAL = Series(
     constant=6.429558862478161,
