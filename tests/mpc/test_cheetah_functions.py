@@ -131,3 +131,12 @@ def test_reach_of_exp():
     assert evaluate(own("exp"), x, protocol=Cheetah).tolist() == [0, 0, 0, 0, largest, largest, largest, largest]
     promised = grid(np.linspace(-17, 18, 200))
     check(evaluate(own("exp", low=-17.0, high=18.0), promised, protocol=Cheetah), np.exp(promised), 1.5, 1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1, 1), (2, 3)])
+def test_few_and_no_elements(shape):
+    x = np.full(shape, 2.5)
+    for name in (*MANTISSAS, "exp"):
+        got = evaluate(own(name), x, protocol=Cheetah)
+        assert got.shape == shape and np.allclose(got, TRUTH[name](x), atol=1e-5)
+    assert evaluate(own("divide"), x, x, protocol=Cheetah).shape == shape

@@ -176,8 +176,9 @@ class Cheetah(Transfers, functions.Sums):
         one = full(1, (), x.dtype)
         others = [Bits.from_ring(y, width) for y in (other, ring.add(other, one), ring.sub(other, one))]
         equal = await self._near(own, Bits.stack_planes(others), costs.DIGIT, (0,), 0)
-        word = Bits(np.ascontiguousarray(equal.reshape(-1, equal.shape[2])), x.shape)
-        every = await self._near(word, ~word, equal.shape[1], (0,), 0)
+        count, digits, words = equal.shape
+        word = Bits(equal.reshape(count * digits, words), x.shape)
+        every = await self._near(word, ~word, digits, (0,), 0)
         return Bits(np.bitwise_xor.reduce(every[0], axis=0, keepdims=True), x.shape)
 
     async def _near(self, number: Bits, others: Bits, digit: int, bounds: tuple[int, ...], top: int) -> Array:
