@@ -35,9 +35,11 @@ def minimax(basis: Array, wanted: Array, weight: Array, rounds: int = 4000) -> t
     return best, smallest
 
 
-def mantissa(function: Callable[[Array], Array], harmonics: int, relative: bool) -> tuple[Array, float]:
-    """f(m) for m in [1/2, 1] as a sum of period 2 in m: (constant, cosines, sines)."""
-    m = 0.75 - 0.25 * np.cos(np.linspace(0, np.pi, 1000))
+def mantissa(
+    function: Callable[[Array], Array], harmonics: int, relative: bool, low: float = 0.5
+) -> tuple[Array, float]:
+    """f(m) for m from `low` to 1 as a sum of period 2 in m: (constant, cosines, sines)."""
+    m = (1 + low) / 2 - (1 - low) / 2 * np.cos(np.linspace(0, np.pi, 1000))
     angles = np.pi * np.outer(m, np.arange(1, harmonics + 1))
     basis = np.concatenate([np.ones((len(m), 1)), np.cos(angles), np.sin(angles)], axis=1)
     wanted = function(m)
@@ -86,14 +88,18 @@ def main() -> None:
         sines, error = step(odd, reach, period, harmonics, 4000)
         print(f"# {name} for |x| <= {reach}, period {period}: error {error:.1e}")
         show("sin", sines)
-    for name, function, k, relative in (
-        ("reciprocal", lambda m: 1 / m, 5, True),
-        ("sqrt", np.sqrt, 5, True),
-        ("rsqrt", lambda m: 1 / np.sqrt(m), 5, True),
-        ("log", np.log, 4, False),
+    for name, function, k, relative, low in (
+        ("reciprocal", lambda m: 1 / m, 5, True, 1 / 2),
+        ("sqrt", np.sqrt, 5, True, 1 / 2),
+        ("rsqrt", lambda m: 1 / np.sqrt(m), 5, True, 1 / 2),
+        ("log", np.log, 4, False, 1 / 2),
+        ("reciprocal", lambda m: 1 / m, 6, True, 3 / 8),
+        ("sqrt", np.sqrt, 6, True, 7 / 32),
+        ("rsqrt", lambda m: 1 / np.sqrt(m), 7, True, 7 / 32),
+        ("log", np.log, 5, False, 3 / 8),
     ):
-        c, error = mantissa(function, k, relative)
-        print(f"# {name}: {'relative ' if relative else ''}error {error:.1e}\n    constant={float(c[0])!r},")
+        c, error = mantissa(function, k, relative, low)
+        print(f"# {name} from {low}: {'relative ' if relative else ''}error {error:.1e}\n    constant={float(c[0])!r},")
         show("cos", c[1 : k + 1])
         show("sin", c[k + 1 :])
     for name, function, terms in (

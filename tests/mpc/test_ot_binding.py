@@ -180,6 +180,48 @@ def test_digits(sides: Sides, digit: int) -> None:
     assert ot.digits_bytes(1_000_000, 64, 4) == 16 * 30 * 125_000
 
 
+@pytest.mark.parametrize("digit", [1, 3, 5, 7])
+def test_near(sides: Sides, digit: int) -> None:
+    """Of two numbers of the sender, in digits: each bound, and two of the highest bits."""
+    rng = np.random.default_rng(digit)
+    for size, width in [(1, 7), (65, 9), (600, 14)]:
+        sent, received = sides.take(width * size)
+        c = rng.integers(0, 2**width, size)
+        others = [np.where(rng.integers(0, 2, size) == 1, c, rng.integers(0, 2**width, size)), c + 1]
+        planes = [planes_of((x[None] >> np.arange(width)[:, None] & 1).astype(bool)) for x in (c, *others)]
+        sent.follow(received.choose(planes[0], size))
+        first, message = sent.near(np.concatenate(planes[1:]), size, digit, [1], 2)
+        assert len(message) == ot.near_bytes(size, width, digit, 6)
+        second = received.near(size, width, digit, 2, [1], 2, message)
+        digits = -(-width // digit)
+        assert first.shape == second.shape == (6, digits, -(-size // 64))
+        for i, other in enumerate(others):
+            for d in range(digits):
+                b = min(digit, width - d * digit)
+                apart = ((c >> d * digit) - (other >> d * digit)) % 2**b
+                wanted = [np.minimum(apart, 2**b - apart) < 2, apart << 1 >> b - 1 & 1, apart >> b - 1]
+                if b == 1:
+                    wanted[:2] = [np.ones(size), np.zeros(size)]
+                for row, want in enumerate(wanted):
+                    got = bits(first[3 * i + row, d : d + 1], size) ^ bits(second[3 * i + row, d : d + 1], size)
+                    assert (got[0] == want.astype(bool)).all(), (width, i, d, row)
+
+
+def test_several_sums_of_the_same_bits(sides: Sides) -> None:
+    rng = np.random.default_rng(2)
+    for n, planes in [(1, 3), (65, 1), (600, 2)]:
+        sent, received = sides.take(planes * n)
+        choices = rng.integers(0, 2, (planes, n), dtype=np.uint8).astype(bool)
+        deltas = drawn(rng, (2, planes, n) if planes > 1 else (2, n), np.dtype(np.uint64))
+        sent.follow(received.choose(planes_of(choices), n))
+        x, message = sent.weighted(deltas, n, planes, 1, 2)
+        assert len(message) == 2 * ot.weighted_bytes(np.uint64, n, planes, 1)
+        y = received.weighted(np.uint64, n, planes, 1, message, 2)
+        weights = (np.uint64(2) << np.arange(planes, dtype=np.uint64))[:, None]
+        want = (deltas.reshape(2, planes, n) * choices * weights).sum(axis=1, dtype=np.uint64)
+        assert ((x + y).reshape(2, n) == want).all()
+
+
 def test_correlations_are_spent_once(sides: Sides) -> None:
     sent, received = sides.take(128)
     sent.products(64)
@@ -219,6 +261,14 @@ def test_arguments_are_checked_and_spend_nothing(sides: Sides) -> None:
         lambda: sent.digits(np.zeros((3, 2), np.uint64), 65, 2),
         lambda: received.digits(65, 2, 0, b""),
         lambda: received.digits(65, 2, 2, b""),
+        lambda: sent.near(np.zeros((2, 2), np.uint64), 65, 8, [0], 0),
+        lambda: sent.near(np.zeros((2, 2), np.uint64), 65, 2, [], 0),
+        lambda: sent.near(np.zeros((3, 2), np.uint64), 65, 2, [0], 0),
+        lambda: received.near(65, 2, 2, 4, [0], 1, b""),
+        lambda: received.near(65, 2, 2, 1, [0], 0, b""),
+        lambda: sent.weighted(np.ones((3, 65), np.uint64), 65, 2, 0, 3),
+        lambda: sent.weighted(np.ones((2, 3, 65), np.uint64), 65, 2, 0, 2),
+        lambda: received.weighted(np.uint64, 65, 2, 0, b"", 2),
         lambda: sent.follow(b""),
         lambda: received.weighted(np.uint64, 65, 2, 0, b""),
     ):

@@ -1,17 +1,22 @@
-//! The leaves of a comparison: the sums of two parties' digits, which one of them carries and which would pass a carry on.
+//! Functions of two parties' digits: what each could be, of which the receiver's digit chooses.
 //!
 //! The sender's number a and the receiver's c are cut from the lowest bit into digits of `bits` planes, of which the last
-//! may have fewer. For digits of b planes, [`SenderCots::digits`] and [`ReceiverCots::digits`] share (by exclusive or)
+//! may have fewer. For digits of b planes there are shares (by exclusive or) of bits of a function of both:
 //!
-//! `g = [a + c >= 2^b]` and `p = [a + c = 2^b - 1]`.
+//! * [`SenderCots::digits`] and [`ReceiverCots::digits`], the leaves of a comparison: which of the digits' sums carries,
+//!   `g = [a + c >= 2^b]`, and which would pass a carry on, `p = [a + c = 2^b - 1]`.
+//! * [`SenderCots::near`] and [`ReceiverCots::near`]: how far digits are from one another, `[|d| < 2^m]` for each of some
+//!   m, where d = c - a is taken modulo `2^b` as a number with a sign, and the highest bits of d. With m = 0 that is
+//!   whether they are equal; the highest bit is `[d < 0]`. The sender may have several numbers, which all meet the one of
+//!   the receiver.
 //!
-//! It is a transfer of one of `2^b` messages of two bits, as [`SenderCots::many`] makes them of b correlations: message v is
-//! what g and p are where c = v, plus the sender's shares. These are such that message 0 is its own pad, which so needs not
-//! travel. Everything but the hashes runs on 64 elements at a time: v is public, and the sums of a and v are a few
+//! It is a transfer of one of `2^b` messages of some bits, as [`SenderCots::many`] makes them of b correlations: message v is
+//! what the bits are where c = v, plus the sender's shares. These are such that message 0 is its own pad, which so needs not
+//! travel. Everything but the hashes runs on 64 elements at a time: v is public, and functions of a and v are a few
 //! operations on the planes of a.
 //!
-//! The message has, for each digit, for v from 1 to `2^b - 1`, the plane of g and that of p, each of `ceil(size / 8)` bytes
-//! ([`digits_len`]): `2 (2^b - 1)` bits a digit, after the b bits from the receiver with which it chose.
+//! The message has, for each digit, for v from 1 to `2^b - 1`, the planes of the bits, each of `ceil(size / 8)` bytes
+//! ([`message_len`]), after the b bits from the receiver with which it chose.
 //!
 //! Pads `2 i` and `2 i + 1` have one key. A key so hashes two blocks that the receiver does not know, and a call of AES finds
 //! `delta` with probability 2^-127: no better than a guess of its 127 bits.
@@ -25,10 +30,21 @@ use crate::{Error, ReceiverCots, SenderCots};
 /// One plane for each digit.
 pub type Planes = Vec<u64>;
 
-/// Bytes of the message for `width` planes of `size` elements.
-pub fn digits_len(size: usize, width: usize, bits: u32) -> usize {
+/// The most bits of digits that are compared, and of what is said of a digit.
+pub const MOST_NEAR: u32 = 7;
+pub const MOST_RESULTS: usize = 7;
+/// The most planes of a digit, of all numbers of the sender.
+const MOST_PLANES: usize = MOST_RESULTS * MOST_NEAR as usize;
+
+/// Bytes of the message for `width` planes of `size` elements, with so many results for a digit.
+pub fn message_len(size: usize, width: usize, bits: u32, results: usize) -> usize {
     let (whole, rest) = (width / bits as usize, width % bits as usize);
-    (whole * sent(bits) + sent(rest as u32)) * size.div_ceil(8)
+    (whole * sent(bits, results) + sent(rest as u32, results)) * size.div_ceil(8)
+}
+
+/// Of [`SenderCots::digits`].
+pub fn digits_len(size: usize, width: usize, bits: u32) -> usize {
+    message_len(size, width, bits, 2)
 }
 
 /// The first plane of each digit and the number of its planes.
@@ -39,8 +55,77 @@ fn cut(width: usize, bits: u32) -> impl Iterator<Item = (usize, u32)> {
 }
 
 /// Planes of the message for a digit.
-fn sent(bits: u32) -> usize {
-    2 * ((1 << bits) - 1)
+fn sent(bits: u32, results: usize) -> usize {
+    results * ((1 << bits) - 1)
+}
+
+/// What is asked about digits that are compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Questions<'a> {
+    /// Numbers of the sender.
+    pub numbers: usize,
+    /// The m of `[|d| < 2^m]`.
+    pub bounds: &'a [u32],
+    /// How many of the highest bits of d are asked, too: the lowest of them comes first.
+    pub top: usize,
+}
+
+impl Questions<'_> {
+    /// Results for a digit.
+    pub fn results(&self) -> usize {
+        self.numbers * (self.bounds.len() + self.top)
+    }
+
+    /// Their planes for the digit v, in 64 elements at which the numbers have digits with the planes `a`.
+    fn answers<const R: usize>(&self, v: usize, a: &[u64]) -> [u64; R] {
+        let mut found = [0; R];
+        let mut next = found.iter_mut();
+        for a in a.chunks(a.len() / self.numbers) {
+            let (mut d, mut borrow) = ([0; MOST_NEAR as usize], 0);
+            for (j, (d, a)) in d.iter_mut().zip(a).enumerate() {
+                if v >> j & 1 == 1 {
+                    *d = !(a ^ borrow);
+                    borrow &= a;
+                } else {
+                    *d = a ^ borrow;
+                    borrow |= a;
+                }
+            }
+            let d = &d[..a.len()];
+            for bound in self.bounds {
+                // 0 <= d < 2^m, or -2^m <= d < 0 and not -2^m itself.
+                let (rest, high) = d.split_at((*bound as usize).min(d.len()));
+                let (mut zeros, mut ones) = (u64::MAX, u64::MAX);
+                for plane in high {
+                    zeros &= !plane;
+                    ones &= plane;
+                }
+                let above = rest.iter().fold(0, |any, plane| any | plane);
+                *next.next().expect("as many as results") = zeros | ones & above;
+            }
+            for place in 0..self.top {
+                let plane = (d.len() + place).checked_sub(self.top);
+                *next.next().expect("as many as results") = plane.map_or(0, |j| d[j]);
+            }
+        }
+        found
+    }
+}
+
+/// Calls a function with the number of results as a constant.
+macro_rules! with_results {
+    ($results:expr, $self:ident.$call:ident($($arg:expr),*)) => {
+        match $results {
+            1 => $self.$call::<1>($($arg),*),
+            2 => $self.$call::<2>($($arg),*),
+            3 => $self.$call::<3>($($arg),*),
+            4 => $self.$call::<4>($($arg),*),
+            5 => $self.$call::<5>($($arg),*),
+            6 => $self.$call::<6>($($arg),*),
+            7 => $self.$call::<7>($($arg),*),
+            got => Err(Error::Shape(format!("{got} results of a digit: want 1 to {MOST_RESULTS}"))),
+        }
+    };
 }
 
 impl SenderCots {
@@ -52,37 +137,101 @@ impl SenderCots {
         bits: u32,
     ) -> Result<(Planes, Planes, Vec<u8>), Error> {
         check_width(bits, MOST_BITS)?;
+        let ([g, p], message) = self.answer(planes, 1, size, bits, |v, a| {
+            let (mut carries, mut passes) = (0, u64::MAX);
+            for (j, a) in a.iter().enumerate() {
+                if v >> j & 1 == 1 {
+                    carries |= a;
+                    passes &= !a;
+                } else {
+                    carries &= a;
+                    passes &= a;
+                }
+            }
+            [carries, passes]
+        })?;
+        Ok((g, p, message))
+    }
+
+    /// For each number and each question planes of the shares, one for each digit, and the message. `planes` are those of
+    /// the first number, then those of the next; `bits` 1 to [`MOST_NEAR`].
+    pub fn near(
+        self,
+        planes: &[u64],
+        size: usize,
+        bits: u32,
+        questions: Questions,
+    ) -> Result<(Vec<Planes>, Vec<u8>), Error> {
+        check_width(bits, MOST_NEAR)?;
+        with_results!(
+            questions.results(),
+            self.near_of(planes, size, bits, questions)
+        )
+    }
+
+    fn near_of<const R: usize>(
+        self,
+        planes: &[u64],
+        size: usize,
+        bits: u32,
+        questions: Questions,
+    ) -> Result<(Vec<Planes>, Vec<u8>), Error> {
+        let (found, message) = self.answer(planes, questions.numbers, size, bits, |v, a| {
+            questions.answers::<R>(v, a)
+        })?;
+        Ok((found.into(), message))
+    }
+
+    /// Shares of R functions of every digit, and the message. `value` has them for the digit v and the planes of the
+    /// sender's digits, those of one number after the other.
+    fn answer<const R: usize>(
+        self,
+        planes: &[u64],
+        numbers: usize,
+        size: usize,
+        bits: u32,
+        value: impl Fn(usize, &[u64]) -> [u64; R] + Sync,
+    ) -> Result<([Planes; R], Vec<u8>), Error> {
         let layout = Layout::new(self.len(), size)?;
-        length("words of planes", planes.len(), layout.width * layout.words)?;
+        length(
+            "words of planes",
+            planes.len(),
+            numbers * layout.width * layout.words,
+        )?;
         let digits: Vec<(usize, u32)> = cut(layout.width, bits).collect();
         let results = layout.of_width(digits.len());
-        let (mut g, mut p) = (results.rows(1), results.rows(1));
-        let mut message = vec![0; digits_len(size, layout.width, bits)];
+        let mut found: [Planes; R] = std::array::from_fn(|_| results.rows(1));
+        let mut message = vec![0; message_len(size, layout.width, bits, R)];
         let mut rows = message.chunks_mut(size.div_ceil(8).max(1));
         let mut pieces: Vec<Vec<&mut [u8]>> = Vec::new();
         for (_, bits) in &digits {
             let first = pieces.len();
             pieces.resize_with(first + results.parts(), Vec::new);
-            for row in rows.by_ref().take(sent(*bits)) {
+            for row in rows.by_ref().take(sent(*bits, R)) {
                 for (piece, bytes) in pieces[first..].iter_mut().zip(row.chunks_mut(PART / 8)) {
                     piece.push(bytes);
                 }
             }
         }
-        let multiples: [u128; 1 << MOST_BITS] =
-            std::array::from_fn(|v| multiple(*self.delta, v as u64));
-        let shares = results.cut(&mut g).into_iter().zip(results.cut(&mut p));
+        let multiples: Vec<u128> = (0..1 << bits).map(|v| multiple(*self.delta, v)).collect();
+        let mut shares: Vec<Vec<&mut [u64]>> = Vec::new();
+        shares.resize_with(results.parts() * digits.len(), Vec::new);
+        for result in &mut found {
+            for (share, mut piece) in shares.iter_mut().zip(results.cut(result)) {
+                share.append(&mut piece);
+            }
+        }
         each(
-            shares.zip(pieces).collect(),
-            |pads, i, ((mut g, mut p), mut pieces)| {
+            shares.into_iter().zip(pieces).collect(),
+            |pads, i, (mut shares, mut pieces)| {
                 let (first, bits) = digits[i / results.parts()];
                 let (from, to) = results.elements(i);
                 let n = to - from;
-                let words = &planes[first * layout.words + from / 64..];
-                let a = |j: usize, w: usize| words[j * layout.words + w];
-                pads.sum(&self.run, first * size + from, size, bits, n);
+                let at = first * size + from;
+                let mut a = [0; MOST_PLANES];
+                let a = &mut a[..numbers * bits as usize];
+                pads.sum(&self.run, at, size, bits, n);
                 for v in (0..1usize << bits).step_by(2) {
-                    let at = first * size + from;
                     let (even, odd) = pads.pair(
                         &self.run,
                         at,
@@ -92,31 +241,27 @@ impl SenderCots {
                     );
                     for (v, pads) in [(v, even), (v + 1, odd)] {
                         for (w, pads) in pads.chunks(64).enumerate() {
-                            let [pad_g, pad_p] = low_words::<2>(pads);
-                            let inside = low(pads.len() as u32);
-                            let (mut carries, mut passes) = (0, inside);
-                            for j in 0..bits as usize {
-                                if v >> j & 1 == 1 {
-                                    carries |= a(j, w);
-                                    passes &= !a(j, w);
+                            for (j, a) in a.iter_mut().enumerate() {
+                                let (number, j) = (j / bits as usize, j % bits as usize);
+                                let plane = number * layout.width + first + j;
+                                *a = planes[plane * layout.words + from / 64 + w];
+                            }
+                            let (pads_low, inside) = (low_words::<R>(pads), low(pads.len() as u32));
+                            let values = value(v, a);
+                            for r in 0..R {
+                                let hidden = values[r] & inside ^ pads_low[r];
+                                if v == 0 {
+                                    shares[r][w] = hidden;
                                 } else {
-                                    carries &= a(j, w);
-                                    passes &= a(j, w);
+                                    put(pieces[R * (v - 1) + r], w, hidden ^ shares[r][w]);
                                 }
                             }
-                            let (carries, passes) = (carries & inside ^ pad_g, passes ^ pad_p);
-                            if v == 0 {
-                                (g[0][w], p[0][w]) = (carries, passes);
-                                continue;
-                            }
-                            put(pieces[2 * v - 2], w, carries ^ g[0][w]);
-                            put(pieces[2 * v - 1], w, passes ^ p[0][w]);
                         }
                     }
                 }
             },
         );
-        Ok((g, p, message))
+        Ok((found, message))
     }
 }
 
@@ -125,30 +270,67 @@ impl ReceiverCots {
     /// [`ReceiverCots::choose_planes`] makes them.
     pub fn digits(self, size: usize, bits: u32, message: &[u8]) -> Result<(Planes, Planes), Error> {
         check_width(bits, MOST_BITS)?;
+        let [g, p] = self.choose_answer(size, bits, message)?;
+        Ok((g, p))
+    }
+
+    /// Its shares; see [`SenderCots::near`].
+    pub fn near(
+        self,
+        size: usize,
+        bits: u32,
+        questions: Questions,
+        message: &[u8],
+    ) -> Result<Vec<Planes>, Error> {
+        check_width(bits, MOST_NEAR)?;
+        with_results!(questions.results(), self.near_of(size, bits, message))
+    }
+
+    fn near_of<const R: usize>(
+        self,
+        size: usize,
+        bits: u32,
+        message: &[u8],
+    ) -> Result<Vec<Planes>, Error> {
+        Ok(self.choose_answer::<R>(size, bits, message)?.into())
+    }
+
+    fn choose_answer<const R: usize>(
+        self,
+        size: usize,
+        bits: u32,
+        message: &[u8],
+    ) -> Result<[Planes; R], Error> {
         let layout = Layout::new(self.len(), size)?;
         length(
             "message of digits",
             message.len(),
-            digits_len(size, layout.width, bits),
+            message_len(size, layout.width, bits, R),
         )?;
         let digits: Vec<(usize, u32)> = cut(layout.width, bits).collect();
         let results = layout.of_width(digits.len());
-        let (mut g, mut p) = (results.rows(1), results.rows(1));
+        let mut found: [Planes; R] = std::array::from_fn(|_| results.rows(1));
         let bytes = size.div_ceil(8);
-        let shares = results.cut(&mut g).into_iter().zip(results.cut(&mut p));
-        each(shares.collect(), |pads, i, (mut g, mut p)| {
+        let mut shares: Vec<Vec<&mut [u64]>> = Vec::new();
+        shares.resize_with(results.parts() * digits.len(), Vec::new);
+        for result in &mut found {
+            for (share, mut piece) in shares.iter_mut().zip(results.cut(result)) {
+                share.append(&mut piece);
+            }
+        }
+        each(shares, |pads, i, mut shares| {
             let (first, bits) = digits[i / results.parts()];
             let (from, to) = results.elements(i);
             // The digits before all have as many planes as the first.
-            let skipped = i / results.parts() * sent(digits[0].1);
-            let rows = &message[skipped * bytes..][..sent(bits) * bytes];
+            let skipped = i / results.parts() * sent(digits[0].1, R);
+            let rows = &message[skipped * bytes..][..sent(bits, R) * bytes];
             let at = first * size + from;
             pads.sum(&self.run, at, size, bits, to - from);
             let blocks = &self.blocks()[at..];
             let pads = pads.chosen(&self.run, at, size, bits, to - from);
             for (w, pads) in pads.chunks(64).enumerate() {
-                let [mut mine_g, mut mine_p] = low_words::<2>(pads);
-                let mut c = [0; MOST_BITS as usize];
+                let mut mine = low_words::<R>(pads);
+                let mut c = [0; MOST_NEAR as usize];
                 for (j, c) in c.iter_mut().enumerate().take(bits as usize) {
                     [*c] = low_words::<1>(&blocks[j * size + 64 * w..][..pads.len()]);
                 }
@@ -158,14 +340,17 @@ impl ReceiverCots {
                     for (j, c) in c.iter().enumerate().take(bits as usize) {
                         here &= if v >> j & 1 == 1 { *c } else { !c };
                     }
-                    let row = |i: usize| &rows[i * bytes..][..bytes];
-                    mine_g ^= here & get(row(2 * v - 2), from / 64 + w);
-                    mine_p ^= here & get(row(2 * v - 1), from / 64 + w);
+                    for (r, mine) in mine.iter_mut().enumerate() {
+                        let row = &rows[(R * (v - 1) + r) * bytes..][..bytes];
+                        *mine ^= here & get(row, from / 64 + w);
+                    }
                 }
-                (g[0][w], p[0][w]) = (mine_g, mine_p);
+                for (share, mine) in shares.iter_mut().zip(mine) {
+                    share[w] = mine;
+                }
             }
         });
-        Ok((g, p))
+        Ok(found)
     }
 }
 

@@ -66,14 +66,30 @@ impl SenderCots {
         planes: usize,
         shift: u32,
     ) -> Result<(Vec<W>, Vec<u8>), Error> {
+        self.weighted_sums(deltas, 1, n, planes, shift)
+    }
+
+    /// As [`SenderCots::weighted`], several sums of the same bits: one after the other the deltas of each, its n results,
+    /// and its message. A pad of 128 bits hides one number of each sum: there are [`most_sums`] at most.
+    pub fn weighted_sums<W: Ring>(
+        self,
+        deltas: &[W],
+        sums: usize,
+        n: usize,
+        planes: usize,
+        shift: u32,
+    ) -> Result<(Vec<W>, Vec<u8>), Error> {
+        check_sums::<W>(sums)?;
         let total = weighted_len::<W>(n, planes, shift)?;
         length("correlations", self.len(), n * planes)?;
-        let step = if deltas.len() == n { 0 } else { n };
-        length("deltas", deltas.len(), n.max(step * planes))?;
-        let (mut out, mut message) = (vec![W::default(); n], vec![0; total]);
-        let mut pieces: Vec<Vec<&mut [u8]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
+        let step = if deltas.len() == sums * n { 0 } else { n };
+        let each_sum = n.max(step * planes);
+        length("deltas", deltas.len(), sums * each_sum)?;
+        let (mut out, mut message) = (vec![W::default(); sums * n], vec![0; sums * total]);
+        let count = n.div_ceil(PART);
+        let mut pieces: Vec<Vec<&mut [u8]>> = (0..count).map(|_| Vec::new()).collect();
         let mut rest = &mut message[..];
-        for width in widths::<W>(planes, shift) {
+        for width in (0..sums).flat_map(|_| widths::<W>(planes, shift)) {
             let (plane, after) = rest.split_at_mut(packed_len(n, width));
             for (piece, bytes) in pieces
                 .iter_mut()
@@ -83,21 +99,29 @@ impl SenderCots {
             }
             rest = after;
         }
-        let parts = out.chunks_mut(PART).zip(pieces).collect();
-        each(parts, |pads, i, (out, pieces)| {
-            let (first, count) = (i * PART, out.len());
+        let mut outs: Vec<Vec<&mut [W]>> = (0..count).map(|_| Vec::new()).collect();
+        for out in out.chunks_mut(n.max(1)) {
+            for (outs, part) in outs.iter_mut().zip(out.chunks_mut(PART)) {
+                outs.push(part);
+            }
+        }
+        let parts = outs.into_iter().zip(pieces).collect();
+        each(parts, |pads, i, (mut outs, mut pieces)| {
+            let (first, count) = (i * PART, outs[0].len());
             let mut corrections = [W::default(); PART];
             let corrections = &mut corrections[..count];
-            for (p, (width, bytes)) in widths::<W>(planes, shift).zip(pieces).enumerate() {
+            for (p, width) in widths::<W>(planes, shift).enumerate() {
                 let at = p * n + first;
-                let (zero, one) = pads.two(&self, at..at + count);
-                let deltas = &deltas[p * step + first..][..count];
-                for e in 0..count {
-                    let [zero, one] = [zero[e], one[e]].map(W::from_u128);
-                    corrections[e] = zero.plus(deltas[e]).minus(one);
-                    out[e] = out[e].minus(zero.left(W::BITS - width));
+                let (zeros, ones) = pads.two(&self, at..at + count);
+                for (sum, out) in outs.iter_mut().enumerate() {
+                    let deltas = &deltas[sum * each_sum + p * step + first..][..count];
+                    for e in 0..count {
+                        let [zero, one] = [zeros[e], ones[e]].map(|pad| number(pad, sum));
+                        corrections[e] = W::plus(zero, deltas[e]).minus(one);
+                        out[e] = out[e].minus(zero.left(W::BITS - width));
+                    }
+                    pack(corrections, width, pieces[sum * planes + p]);
                 }
-                pack(corrections, width, bytes);
             }
         });
         Ok((out, message))
@@ -150,32 +174,74 @@ impl ReceiverCots {
         shift: u32,
         message: &[u8],
     ) -> Result<Vec<W>, Error> {
+        self.weighted_sums(1, n, planes, shift, message)
+    }
+
+    /// This side's parts of the sums; see [`SenderCots::weighted_sums`].
+    pub fn weighted_sums<W: Ring>(
+        self,
+        sums: usize,
+        n: usize,
+        planes: usize,
+        shift: u32,
+        message: &[u8],
+    ) -> Result<Vec<W>, Error> {
+        check_sums::<W>(sums)?;
         let total = weighted_len::<W>(n, planes, shift)?;
         length("correlations", self.len(), n * planes)?;
-        length("message of bits times numbers", message.len(), total)?;
-        let mut out = vec![W::default(); n];
-        each(out.chunks_mut(PART).collect(), |pads, i, out| {
-            let (first, count) = (i * PART, out.len());
+        length("message of bits times numbers", message.len(), sums * total)?;
+        let mut out = vec![W::default(); sums * n];
+        let mut outs: Vec<Vec<&mut [W]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
+        for out in out.chunks_mut(n.max(1)) {
+            for (outs, part) in outs.iter_mut().zip(out.chunks_mut(PART)) {
+                outs.push(part);
+            }
+        }
+        each(outs, |pads, i, mut outs| {
+            let (first, count) = (i * PART, outs[0].len());
             let mut corrections = [W::default(); PART];
             let corrections = &mut corrections[..count];
-            let mut rest = message;
+            let mut before = 0;
             for (p, width) in widths::<W>(planes, shift).enumerate() {
-                let (plane, after) = rest.split_at(packed_len(n, width));
-                rest = after;
-                let bytes = &plane[packed_len(first, width)..packed_len(first + count, width)];
-                unpack(bytes, width, corrections);
                 let at = p * n + first;
                 let blocks = &self.blocks()[at..at + count];
                 let pads = pads.one(&self.run, at..at + count);
-                for e in 0..count {
-                    let bit = W::default().minus(W::from_u64(blocks[e] as u64 & 1));
-                    let word = W::from_u128(pads[e]).plus(corrections[e].and(bit));
-                    out[e] = out[e].plus(word.left(W::BITS - width));
+                for (sum, out) in outs.iter_mut().enumerate() {
+                    let plane = &message[sum * total + before..][..packed_len(n, width)];
+                    let bytes = &plane[packed_len(first, width)..packed_len(first + count, width)];
+                    unpack(bytes, width, corrections);
+                    for e in 0..count {
+                        let bit = W::default().minus(W::from_u64(blocks[e] as u64 & 1));
+                        let word = W::plus(number(pads[e], sum), corrections[e].and(bit));
+                        out[e] = out[e].plus(word.left(W::BITS - width));
+                    }
                 }
+                before += packed_len(n, width);
             }
         });
         Ok(out)
     }
+}
+
+/// The most sums of the same bits.
+pub fn most_sums<W: Ring>() -> usize {
+    (128 / W::BITS) as usize
+}
+
+fn check_sums<W: Ring>(sums: usize) -> Result<(), Error> {
+    if (1..=most_sums::<W>()).contains(&sums) {
+        return Ok(());
+    }
+    Err(Error::Shape(format!(
+        "{sums} sums of the same bits: want 1 to {}",
+        most_sums::<W>()
+    )))
+}
+
+/// What a pad has for a sum.
+#[inline(always)]
+fn number<W: Ring>(pad: u128, sum: usize) -> W {
+    W::from_u128(pad >> (sum as u32 * W::BITS))
 }
 
 /// Bytes of the message of [`SenderCots::weighted`].

@@ -150,6 +150,71 @@ fn bits_times_numbers() {
     weighted::<u64>(&mut cots(0), &[(10_000, 5, 3)]);
 }
 
+/// Each sum is what it is alone, and no two of them have a pad in common.
+fn several_sums<W: Ring>(from: &mut (SenderCots, ReceiverCots), sums: usize) {
+    for (n, width, shift) in [(1, 3, 0), (65, 1, 0), (600, 4, 5), (1100, 1, 2)] {
+        for every in [1, width] {
+            let sent = from.0.take(n * width).unwrap();
+            let received = from.1.take(n * width).unwrap();
+            let deltas: Vec<W> = words(3, sums * n * every)
+                .iter()
+                .map(|w| W::from_u64(*w))
+                .collect();
+            let bits = planes(n as u64, width, n);
+            let (received, request) = received.choose_planes(&bits, n).unwrap();
+            let sent = sent.follow(&request).unwrap();
+            let (x, message) = sent.weighted_sums(&deltas, sums, n, width, shift).unwrap();
+            assert_eq!(
+                message.len(),
+                sums * weighted_len::<W>(n, width, shift).unwrap()
+            );
+            let y: Vec<W> = received
+                .weighted_sums(sums, n, width, shift, &message)
+                .unwrap();
+            assert_eq!((x.len(), y.len()), (sums * n, sums * n));
+            for s in 0..sums {
+                for e in 0..n {
+                    let mut want = W::default();
+                    for p in (0..width).filter(|p| at(&bits, n, *p, e)) {
+                        let delta = deltas[if every == 1 {
+                            s * n + e
+                        } else {
+                            (s * width + p) * n + e
+                        }];
+                        want = want.plus(delta.left(shift + p as u32));
+                    }
+                    assert_eq!(
+                        x[s * n + e].plus(y[s * n + e]),
+                        want,
+                        "{sums} {n} {width} {s} {e}"
+                    );
+                }
+            }
+            if n == 600 {
+                assert!((1..sums).all(|s| x[s * n..][..n] != x[..n]));
+            }
+        }
+    }
+}
+
+#[test]
+fn several_sums_of_the_same_bits() {
+    several_sums::<u32>(&mut cots(0), 4);
+    several_sums::<u64>(&mut cots(1), 2);
+    several_sums::<Z128>(&mut cots(0), 1);
+    let (mut sent, mut received) = cots(0);
+    let mut one = || (sent.take(5).unwrap(), received.take(5).unwrap());
+    for sums in [0, 3] {
+        let error = one()
+            .0
+            .weighted_sums(&vec![1u64; 5 * sums], sums, 5, 1, 0)
+            .err();
+        assert!(matches!(error, Some(Error::Shape(_))), "{error:?}");
+        let error = one().1.weighted_sums::<u64>(sums, 5, 1, 0, &[]).err();
+        assert!(matches!(error, Some(Error::Shape(_))), "{error:?}");
+    }
+}
+
 #[test]
 fn nothing_of_nothing() {
     let (mut sent, mut received) = cots(0);

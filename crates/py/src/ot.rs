@@ -9,8 +9,8 @@ use argot_ot::stock::{Id, Side, Stock};
 use argot_ot::{digits, planes, Error, ReceiverCots, SenderCots, Session};
 use argot_ring::{Ring, Z128};
 use numpy::{
-    IntoPyArray, PyArray2, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
-    PyUntypedArrayMethods,
+    IntoPyArray, PyArray2, PyArray3, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -50,6 +50,7 @@ pyo3::create_exception!(
 );
 
 type Planes<'py> = Bound<'py, PyArray2<u64>>;
+type Planes3<'py> = Bound<'py, PyArray3<u64>>;
 type Any<'py> = Bound<'py, PyUntypedArray>;
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -67,6 +68,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(name_of, m)?)?;
     m.add_function(wrap_pyfunction!(weighted_bytes, m)?)?;
     m.add_function(wrap_pyfunction!(digits_bytes, m)?)?;
+    m.add_function(wrap_pyfunction!(near_bytes, m)?)?;
     crate::permute::register(m)
 }
 
@@ -498,12 +500,28 @@ fn digits_bytes(size: usize, width: usize, bits: u32) -> PyResult<usize> {
     Ok(digits::digits_len(size, width, bits))
 }
 
+/// Bytes of the message of `near` for `width` planes of `size` elements, with so many results for a digit.
+#[pyfunction]
+fn near_bytes(size: usize, width: usize, bits: u32, results: usize) -> PyResult<usize> {
+    check_near(bits, results)?;
+    Ok(digits::message_len(size, width, bits, results))
+}
+
 fn check_bits(bits: u32) -> PyResult<()> {
-    if (1..=4).contains(&bits) {
+    check_within("bits of digits", bits as usize, 4)
+}
+
+fn check_near(bits: u32, results: usize) -> PyResult<()> {
+    check_within("bits of digits", bits as usize, digits::MOST_NEAR as usize)?;
+    check_within("results of a digit", results, digits::MOST_RESULTS)
+}
+
+fn check_within(what: &str, got: usize, most: usize) -> PyResult<()> {
+    if (1..=most).contains(&got) {
         return Ok(());
     }
     Err(PyValueError::new_err(format!(
-        "digits of {bits} bits; wanted 1 to 4"
+        "{got} {what}; wanted 1 to {most}"
     )))
 }
 
@@ -555,7 +573,9 @@ impl PySenderCots {
     }
 
     /// This side's part, of shape (n,), of the sum over planes p of 2^(p + shift) * bit_p * delta_p, and the message.
-    /// `deltas` are numbers of shape (n,), the same for all planes, or (planes, n).
+    /// `deltas` are numbers of shape (n,), the same for all planes, or (planes, n). For several sums of the same bits
+    /// they have one more axis, the first, and what comes of them is one after the other, (sums * n,).
+    #[pyo3(signature = (deltas, n, planes, shift, sums = 1))]
     fn weighted<'py>(
         &self,
         py: Python<'py>,
@@ -563,6 +583,7 @@ impl PySenderCots {
         n: usize,
         planes: usize,
         shift: u32,
+        sums: usize,
     ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
         fn run<'py, W: Ring>(
             py: Python<'py>,
@@ -571,25 +592,33 @@ impl PySenderCots {
             n: usize,
             planes: usize,
             shift: u32,
+            sums: usize,
         ) -> PyResult<(Any<'py>, Bound<'py, PyBytes>)> {
+            check_within("sums of the same bits", sums, planes::most_sums::<W>())?;
             check_weighted::<W>(held.__len__(), n, planes, shift)?;
             let cots = spend(&held.0)?;
             let values: &[W] = deltas.slice();
             let (part, message) = py
-                .detach(|| cots.weighted(values, n, planes, shift))
+                .detach(|| cots.weighted_sums(values, sums, n, planes, shift))
                 .map_err(raised)?;
             Ok((
                 to_array(py, &part, deltas.dtype())?,
                 PyBytes::new(py, &message),
             ))
         }
-        if deltas.shape() != [n] && deltas.shape() != [planes, n] {
+        let several = [sums];
+        let lead: &[usize] = if sums == 1 { &[] } else { &several };
+        let each = deltas.shape().strip_prefix(lead);
+        if each != Some(&[n]) && each != Some(&[planes, n]) {
             return Err(PyValueError::new_err(format!(
-                "deltas of shape {}; wanted ({n},) or ({planes}, {n})",
+                "deltas of shape {}; wanted ({n},) or ({planes}, {n}), after {sums} if these are several sums",
                 text(py, deltas.shape())
             )));
         }
-        by_kind!(deltas.kind()?, run(py, self, &deltas, n, planes, shift))
+        by_kind!(
+            deltas.kind()?,
+            run(py, self, &deltas, n, planes, shift, sums)
+        )
     }
 
     /// Shares of the planes (g, p), (ceil(w / bits), words): of which digits of its planes a and of the receiver's c,
@@ -617,6 +646,47 @@ impl PySenderCots {
         Ok((
             to_planes(py, g, rows, size)?,
             to_planes(py, p, rows, size)?,
+            PyBytes::new(py, &message),
+        ))
+    }
+
+    /// Shares of planes, (results, ceil(w / bits), words), and the message, of `near_bytes`. `planes` are those of one number
+    /// after the other, (numbers * w, words); for each number there is a result for each bound m, [|d| < 2^m], and the
+    /// `top` highest bits of d, the receiver's digit minus this one's.
+    #[allow(clippy::type_complexity)]
+    fn near<'py>(
+        &self,
+        py: Python<'py>,
+        planes: Array<'py>,
+        size: usize,
+        bits: u32,
+        bounds: Vec<u32>,
+        top: usize,
+    ) -> PyResult<(Planes3<'py>, Bound<'py, PyBytes>)> {
+        let (words, rows) = given_planes(&planes, size)?;
+        let width = width_of(self.__len__(), size, 1)?;
+        let questions = digits::Questions {
+            numbers: rows.checked_div(width).unwrap_or(0),
+            bounds: &bounds,
+            top,
+        };
+        check_near(bits, questions.results())?;
+        if rows != questions.numbers * width {
+            return Err(PyValueError::new_err(format!(
+                "{rows} planes are no whole numbers of {width}"
+            )));
+        }
+        let cots = spend(&self.0)?;
+        let (found, message) = py
+            .detach(|| cots.near(words, size, bits, questions))
+            .map_err(raised)?;
+        let shape = [
+            found.len(),
+            width.div_ceil(bits as usize),
+            size.div_ceil(64),
+        ];
+        Ok((
+            found.concat().into_pyarray(py).reshape(shape)?,
             PyBytes::new(py, &message),
         ))
     }
@@ -694,7 +764,8 @@ impl PyReceiverCots {
         ))
     }
 
-    /// This side's part of the sum; see the sender's.
+    /// This side's part of the sum, or of several; see the sender's.
+    #[pyo3(signature = (dtype, n, planes, shift, message, sums = 1))]
     fn weighted<'py>(
         &self,
         dtype: &Bound<'py, PyAny>,
@@ -702,6 +773,7 @@ impl PyReceiverCots {
         planes: usize,
         shift: u32,
         message: &[u8],
+        sums: usize,
     ) -> PyResult<Any<'py>> {
         fn run<'py, W: Ring>(
             held: &PyReceiverCots,
@@ -710,22 +782,24 @@ impl PyReceiverCots {
             planes: usize,
             shift: u32,
             message: &[u8],
+            sums: usize,
         ) -> PyResult<Any<'py>> {
             let py = dtype.py();
+            check_within("sums of the same bits", sums, planes::most_sums::<W>())?;
             check_length(
                 message,
-                check_weighted::<W>(held.__len__(), n, planes, shift)?,
+                sums * check_weighted::<W>(held.__len__(), n, planes, shift)?,
             )?;
             let cots = spend(&held.0)?;
             let part: Vec<W> = py
-                .detach(|| cots.weighted(n, planes, shift, message))
+                .detach(|| cots.weighted_sums(sums, n, planes, shift, message))
                 .map_err(raised)?;
             to_array(py, &part, dtype)
         }
         let dtype = PyArrayDescr::new(dtype.py(), dtype)?;
         by_kind!(
             kind_of(&dtype)?,
-            run(self, dtype, n, planes, shift, message)
+            run(self, dtype, n, planes, shift, message, sums)
         )
     }
 
@@ -747,6 +821,42 @@ impl PyReceiverCots {
             .map_err(raised)?;
         let rows = width.div_ceil(bits as usize);
         Ok((to_planes(py, g, rows, size)?, to_planes(py, p, rows, size)?))
+    }
+
+    /// Its shares of the results of `near`, of so many numbers; see the sender's.
+    #[allow(clippy::too_many_arguments)]
+    fn near<'py>(
+        &self,
+        py: Python<'py>,
+        size: usize,
+        width: usize,
+        bits: u32,
+        numbers: usize,
+        bounds: Vec<u32>,
+        top: usize,
+        message: &[u8],
+    ) -> PyResult<Planes3<'py>> {
+        let questions = digits::Questions {
+            numbers,
+            bounds: &bounds,
+            top,
+        };
+        check_near(bits, questions.results())?;
+        check_count(self.__len__(), width, size)?;
+        check_length(
+            message,
+            digits::message_len(size, width, bits, questions.results()),
+        )?;
+        let cots = spend(&self.0)?;
+        let found = py
+            .detach(|| cots.near(size, bits, questions, message))
+            .map_err(raised)?;
+        let shape = [
+            found.len(),
+            width.div_ceil(bits as usize),
+            size.div_ceil(64),
+        ];
+        found.concat().into_pyarray(py).reshape(shape)
     }
 
     /// As the mover of `n` rows, whose choices were a `route` of its index: of each column a[index] - b; see the sender's.

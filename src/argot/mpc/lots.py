@@ -33,7 +33,7 @@ DIGITS_NS = 10
 """For each bit of a digit."""
 
 
-def _words(own: Bits, elements: slice) -> np.ndarray[Any, Any]:
+def words_of(own: Bits, elements: slice) -> np.ndarray[Any, Any]:
     """Planes of some elements, which begin with a word."""
     return np.ascontiguousarray(own.planes[:, elements.start // 64 : -(-elements.stop // 64)])
 
@@ -117,7 +117,7 @@ class LotOfTwo(Lot):
         mine, theirs = (
             (slice(answered, self.n), slice(0, answered)) if p.rank == 0 else (slice(0, asked), slice(asked, self.n))
         )
-        words = {True: _words(own, mine), False: _words(own, theirs)}
+        words = {True: words_of(own, mine), False: words_of(own, theirs)}
         into = await self._receives(width * asked) if asked else None
         if into is not None:
             p.send(self.peer, into.choose(words[True], asked))

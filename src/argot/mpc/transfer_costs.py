@@ -39,6 +39,10 @@ FEW_PRODUCTS = 1 << 10
 FEW_FACTORS = 1 << 12
 """As `FEW_PRODUCTS`, of products of numbers of some 20 bits."""
 
+DIGIT, WORD = 5, 7
+"""Bits of the digits of words that are compared, and up to which a word is one digit: with each more the transfers of
+one of many take twice as long, which a correlation less makes up for until there."""
+
 
 def by_transfers(k: int, n: int) -> bool:
     """Whether n products of numbers are made from transfers: few ones, and those that ciphertexts have no room for."""
@@ -51,6 +55,11 @@ def by_transfers(k: int, n: int) -> bool:
 def waves(n: int, size: int = PART) -> int:
     """How often parts of n elements wait for parts before them."""
     return max(-(-len(starts(int(n), size)) // IN_FLIGHT), 1)
+
+
+def part(n: int) -> int:
+    """Elements of a part of n."""
+    return PART if len(starts(int(n), PART)) > 1 else int(n)
 
 
 def opened(m: int) -> Chains:
@@ -130,6 +139,16 @@ def b2a_rounds(n: int, w: int, m: int) -> Chains | int:
     return waves(n) * ((crossed(2) if w > 1 else asked(2)) if m == 2 else later_turns(m))
 
 
+def near_rounds(n: int) -> Chains:
+    """Of digits that are compared: of few elements one party asks for all."""
+    return crossed(2) if part(n) >= 128 else asked(2)
+
+
+def below_rounds(n: int, w: int) -> Chains:
+    """Of a test with a word of w bits."""
+    return near_rounds(n) if w <= WORD else near_rounds(n) + near_rounds(n)
+
+
 def mul_bit_rounds(m: int) -> Chains:
     """Of `mul_bit`, on one part."""
     return crossed(2) if m == 2 else every_turn(m)
@@ -170,9 +189,9 @@ def scaled_bytes(k: int, n: int, width: int, shift: int) -> int:
     return sum(-(-n * (k - shift - j) // 8) for j in range(width))
 
 
-def _scaled(k: int, n: int, width: int, shift: int) -> int:
+def _scaled(k: int, n: int, width: int, shift: int, sums: int = 1) -> int:
     """Bits of both messages."""
-    return 8 * (-(-width * n // 8) + scaled_bytes(k, n, width, shift)) if width else 0
+    return 8 * (-(-width * n // 8) + sums * scaled_bytes(k, n, width, shift)) if width else 0
 
 
 def scaled_bits(k: int, n: int, width: int, shift: int) -> Fraction:
@@ -317,6 +336,35 @@ def _leaves(n: int, width: int, digit: int) -> int:
     return 8 * (-(-width * n // 8) + ot.digits_bytes(n, width, digit)) if n else 0
 
 
+def near_bits(n: int, w: int, digit: int, results: int) -> Fraction:
+    """Of words of w bits that are compared in digits, with so many results for each."""
+    n, w, digit, results = int(n), int(w), int(digit), int(results)
+    found = _over_parts(n, lambda size: sum(_near(half, w, digit, results) for half in halves(size)))
+    return Fraction(found, n)
+
+
+def _near(n: int, w: int, digit: int, results: int) -> int:
+    return 8 * (-(-w * n // 8) + ot.near_bytes(n, w, digit, results)) if n else 0
+
+
+def below_bits(n: int, w: int) -> Fraction:
+    """Of a test with a word of w bits."""
+    if w <= WORD:
+        return near_bits(n, w, w, 1)
+    digits = -(-w // DIGIT)
+    return near_bits(n, w, DIGIT, 3) + near_bits(n, 3 * digits, digits, 1)
+
+
+def times_bits(k: int, n: int, w: int, sums: int) -> Fraction:
+    """Of some numbers, each times the sum of w bits with their places."""
+    return Fraction(2 * _over_parts(n, lambda size: _scaled(int(k), size, int(w), 0, int(sums))), int(n))
+
+
+def numbers_bits(n: int, m: int) -> Fraction:
+    """Of m bits each that become numbers of 64 bits."""
+    return Fraction(_over_parts(n, lambda size: _scaled(64, int(m) * size, 1, 1)), int(n))
+
+
 def b2a_bits(k: int, n: int, w: int, m: int) -> Fraction:
     """Of `b2a`."""
     k, n, w = int(k), int(n), int(w)
@@ -354,6 +402,12 @@ def factor_bits(n: int, rows: int, bytes: int) -> Fraction:
     if every <= FEW_FACTORS:
         return Fraction(_scaled(64, every, size, 0), n)
     return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in ciphertexts(every) if part), n)
+
+
+def factors_in_parts(n: int, rows: int, bytes: int) -> Fraction:
+    """As `factor_bits`, of an operation in parts."""
+    every = _over_parts(n, lambda size: int(factor_bits(size, rows, bytes) * size))
+    return Fraction(every, int(n))
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:

@@ -91,9 +91,11 @@ class Transfers(Ordered):
         shift: int,
         n: int,
         dtype: np.dtype[Any] | None = None,
+        sums: int = 1,
     ) -> Array:
         """This party's part of the sum over j < width of 2^(j+shift) b_j d, for n bits b_j that one has, and numbers
-        d that the other has, (n,) or of each j their own, (width, n).
+        d that the other has, (n,) or of each j their own, (width, n). Of several sums with the same bits, as many as
+        128 bits have room for, numbers and parts are one after the other, (sums, ...).
 
         With `bits` this party has the bits of such a sum, with `deltas` the numbers of one; it may be in both: then the
         sums are added up.
@@ -102,7 +104,7 @@ class Transfers(Ordered):
         sender one number mod 2^(k-shift-j) for each.
         """
         dtype = self.dtype if dtype is None else dtype
-        p, pair, total = self.party, self._pair(peer), full(0, (n,), dtype)
+        p, pair, total = self.party, self._pair(peer), full(0, (n,) if sums == 1 else (sums, n), dtype)
         if n == 0:
             return total
         if bits is not None:
@@ -113,14 +115,13 @@ class Transfers(Ordered):
             request: bytes = await p.recv(peer, START + -(-width * n // 8))
             out = await pair.sender(p, int.from_bytes(request[:START], "little"), width * n)
             out.follow(request[START:])
-            mine, message = await p.compute(out.weighted, deltas, n, width, shift, cost_ns=30 * width * n)
+            mine, message = await p.compute(out.weighted, deltas, n, width, shift, sums, cost_ns=30 * width * n)
             p.send(peer, message)
-            total = ring.add(total, mine)
+            total = ring.add(total, mine.reshape(total.shape))
         if bits is not None:
-            answer: bytes = await p.recv(peer, costs.scaled_bytes(8 * dtype.itemsize, n, width, shift))
-            total = ring.add(
-                total, await p.compute(into.weighted, dtype, n, width, shift, answer, cost_ns=20 * width * n)
-            )
+            answer: bytes = await p.recv(peer, sums * costs.scaled_bytes(8 * dtype.itemsize, n, width, shift))
+            theirs = await p.compute(into.weighted, dtype, n, width, shift, answer, sums, cost_ns=20 * width * n)
+            total = ring.add(total, theirs.reshape(total.shape))
         return total
 
     @_names_peer
@@ -468,12 +469,24 @@ class Transfers(Ordered):
     async def _mul_bit(self, bit: Bool, x: Arith) -> Arith:
         if self.n > 2:
             return await chains.mul_bit(self, bit, x)
-        own, part = bit.parts[0].reshape((bit.size,)), x.parts[0].reshape(-1)
-        number = own.to_ring(self.dtype)
-        mine = ring.mul(number, part)
-        turned = ring.sub(part, ring.shl(mine, 1))
-        peer = 1 - self.party.rank
-        return Arith((ring.add(mine, await self._scaled(peer, own, turned, 1, 0, x.size)).reshape(x.shape),))
+        (product,) = await self._times(bit.parts[0].reshape((bit.size,)), x.parts[0].reshape(-1))
+        return Arith((product.reshape(x.shape),))
+
+    async def _times(self, bits: Bits, *numbers: Array) -> list[Array]:
+        """Of two parties: this party's parts of the sums of 2^j b_j x, for flat parts of the bits and of each x: of two
+        in a ring of 64 bits."""
+        n, width, sums = bits.size, bits.width, len(numbers)
+        rows = [bits.planes_at(j, j + 1).to_ring(self.dtype) for j in range(width)]
+        mine = [[ring.mul(row, x) for row in rows] for x in numbers]
+        turned = [ring.sub(x, ring.shl(own, 1)) for x, every in zip(numbers, mine, strict=True) for own in every]
+        shape = (*(size for size in (sums, width) if size > 1), n)
+        deltas = np.concatenate(turned).reshape(shape)
+        found = await self._scaled(1 - self.party.rank, bits, deltas, width, 0, n, sums=sums)
+        parts = found.reshape(sums, n)
+        for every, part in zip(mine, parts, strict=True):
+            for j, own in enumerate(every):
+                part[...] = ring.add(part, ring.shl(own, j))
+        return list(parts)
 
     # ---- orders ---------------------------------------------------------------------------------------------------
 
