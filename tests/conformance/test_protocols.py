@@ -117,7 +117,7 @@ def cases(bound: int, d: int, width: int) -> dict[str, Any]:
         return case
 
     def convolved(fused: bool, thin: bool = False) -> Any:
-        """With few products; or with more patches than a ciphertext has room for, and an image that fits."""
+        """Few products, patches and images occur, by k and N."""
 
         async def case(p: Any) -> Case:
             if thin:

@@ -104,34 +104,40 @@ def test_two_parties_encrypt_images(k: int, sizes: Convolution) -> None:
         np.testing.assert_array_equal(z, by_definition(sizes, x, w))
 
 
-def bits(k: int, sizes: Convolution) -> tuple[int, int]:
-    """Of an image, and of patches."""
-    rows, inner, columns = sizes.matrices
-    n = rows * columns
-    return (
-        int(n * costs.convolution_bits(k, n, 2, *sizes)),
-        int(n * costs.matrix_bits(k, n, rows * inner, inner * columns, 2)),
-    )
+def image_bits(sizes: Convolution) -> int:
+    return int(costs.convolution_bits(64, 1, 2, *sizes))
 
 
 @pytest.mark.parametrize(
-    ("sizes", "factor"),
+    ("sizes", "by_patches"),
     [
-        (Convolution(1, 64, 58, 58, 64, 3, 3, 1), 2),
-        (Convolution(1, 512, 9, 9, 512, 3, 3, 1), 2),
-        (Convolution(1, 3, 226, 226, 64, 7, 7, 2), 1.4),  # the stride as channels
-        (Convolution(8, 8, 32, 32, 8, 3, 3, 1), 2),  # small ones together
+        (Convolution(1, 64, 58, 58, 64, 3, 3, 1), 2.2),
+        (Convolution(1, 512, 9, 9, 512, 3, 3, 1), 2.2),
+        (Convolution(1, 3, 226, 226, 64, 7, 7, 2), 1.6),
+        (Convolution(8, 8, 32, 32, 8, 3, 3, 1), 2),
     ],
 )
-def test_images_take_fewer_bytes_than_patches(sizes: Convolution, factor: float) -> None:
-    image, patches = bits(64, sizes)
-    assert factor * image < patches and costs.encrypts_images(64, *sizes)
+def test_images_take_fewer_bytes_than_patches(sizes: Convolution, by_patches: float) -> None:
+    """With answers of one form."""
+    patches = costs._ciphertexts(costs._matrices(64, False).sizes(*sizes.matrices))
+    assert by_patches * image_bits(sizes) < 2 * patches and costs.encrypts_images(64, *sizes)
+
+
+def test_a_stride_becomes_channels() -> None:
+    sizes = Convolution(1, 3, 226, 226, 64, 7, 7, 2)
+    with_stride = costs._ciphertexts(costs._convolutions(64).sizes(sizes[1:]))
+    assert 2 * image_bits(sizes) < 2 * with_stride
+
+
+def test_small_inputs_share_ciphertexts() -> None:
+    sizes = Convolution(32, 8, 12, 12, 16, 5, 5, 1)
+    assert 4 * image_bits(sizes) < 32 * image_bits(sizes._replace(batch=1))
 
 
 @pytest.mark.parametrize(
     "sizes",
     [
-        Convolution(1, 2, 8, 8, 2, 3, 3, 1),  # few products
+        Convolution(1, 1, 8, 8, 2, 3, 3, 1),  # few products
         Convolution(1, 64, 56, 56, 256, 1, 1, 1),  # patches are no longer than images
         Convolution(32, 16, 58, 58, 16, 56, 56, 1),  # as in a gradient: more of the image than of results
         Convolution(1, 1, 200, 200, 1, 100, 100, 1),  # kernels of more numbers than a ciphertext has
