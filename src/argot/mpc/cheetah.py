@@ -15,7 +15,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from .._core import ot, ring
-from ..runtime import cost
+from ..runtime import cost, gather
 from . import additive_functions as functions
 from . import cheetah_functions as mantissas
 from . import transfer_costs as costs
