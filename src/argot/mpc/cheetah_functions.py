@@ -142,10 +142,7 @@ async def _normalised(p: Cheetah, x: Array, bits: int, halves: int) -> Normal:
     return Normal(c, scale, negative, zero, moves + [(last, tests.planes_at(i, i + 1)) for i in range(len(bounds))])
 
 
-@cost(
-    rounds=f"_harmonics(rows=2*terms, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={POINT}-q)",
-    bits=f"costs.factors_in_parts(n, 2*terms, {WIDE // 8}) + _lift(width={WIDE}, drop={POINT}-q)",
-)
+@cost(f"_harmonics(rows=2*terms, bytes={WIDE // 8}) + _lift(width={WIDE}, drop={POINT}-q)")
 async def _mantissa_sum(p: Cheetah, c: Array, s: series.Series, q: int) -> Arith:
     """[f(c)] with q fraction bits."""
     addend = await p._harmonics(word(ring.shl(c, 1)), scaled(s, POINT, WIDE), 64)
@@ -155,10 +152,9 @@ async def _mantissa_sum(p: Cheetah, c: Array, s: series.Series, q: int) -> Arith
 # ---- the functions -----------------------------------------------------------------------------------------------
 
 
-def _own(name: str) -> dict[str, str]:
+def _own(name: str) -> str:
     """The cost of a function that is computed in parts."""
-    general = f"derived.{name}.general() if k == 128 else"
-    return {"rounds": f"{general} costs.waves(n) * _{name}(n=costs.part(n))", "bits": f"{general} _{name}()"}
+    return f"derived.{name}.general() if k == 128 else in_parts(_{name}(), costs.sizes(n), {costs.IN_FLIGHT})"
 
 
 @cost(rounds="costs.mul_bit_rounds(2)", bits="costs.times_bits(k, n, 1, numbers)")
@@ -186,7 +182,7 @@ async def _inverse(p: Cheetah, x: Arith, bits: int, q: int, point: int) -> tuple
     return inverse, scale
 
 
-@cost(**_own("reciprocal"))
+@cost(_own("reciprocal"))
 async def reciprocal(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
     if p.k == 128:
@@ -224,7 +220,7 @@ async def _reciprocal(p: Cheetah, x: Arith, bits: int) -> Arith:
     return (await p.mul_trunc(inverse, p.shl(scale, max(-drop, 0)), max(drop, 0))).reshape(x.shape)
 
 
-@cost(**_own("divide"))
+@cost(_own("divide"))
 async def divide(p: Cheetah, x: Arith, y: Arith, bound: int | None = None, bound_x: int | None = None) -> Arith:
     """[x / y] for y of any sign, |x / y| < 2^(k-2-2f); y = 0 counts as the smallest positive number.
 
@@ -255,7 +251,7 @@ async def _divide(p: Cheetah, x: Arith, y: Arith, bits: int, room: int) -> Arith
     return await p.mul_trunc(product, scale.reshape(y.shape), room)
 
 
-@cost(**_own("sqrt"))
+@cost(_own("sqrt"))
 async def sqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
     if p.k == 128:
@@ -294,7 +290,7 @@ def _odd(s: series.Series, f: int) -> series.Series:
     return series.Series(s.constant * root, tuple(c * root for c in s.cos), tuple(d * root for d in s.sin), s.error)
 
 
-@cost(**_own("rsqrt"))
+@cost(_own("rsqrt"))
 async def rsqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
     if p.k == 128:
@@ -325,7 +321,7 @@ async def _rsqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
     return (await p.select(Bool((normal.negative,)), lowest, found)).reshape(x.shape)
 
 
-@cost(**_own("log"))
+@cost(_own("log"))
 async def log(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
     if p.k == 128:
@@ -339,14 +335,11 @@ OF_LOG = WIDE - 8
 
 
 @cost(
-    rounds=f"""
-    _normalised(halves=0) + gather(_harmonics(rows={2 * len(series.NEAR_LOG.cos)}, bytes={WIDE // 8}), _numbers())
+    f"""
+    _normalised(halves=0)
+    + gather(_harmonics(rows={2 * len(series.NEAR_LOG.cos)}, bytes={WIDE // 8}), _numbers(m=moves_of(k, l)))
     + _lift(width={WIDE}, drop={OF_LOG}-f) + mul_bit()
-    """,
-    bits=f"""
-    _normalised(halves=0) + costs.factors_in_parts(n, {2 * len(series.NEAR_LOG.cos)}, {WIDE // 8})
-    + _numbers(m=moves_of(k, l)) + _lift(width={WIDE}, drop={OF_LOG}-f) + mul_bit()
-    """,
+    """
 )
 async def _log(p: Cheetah, x: Arith, bits: int) -> Arith:
     """log x = log c + (bits - f - E) ln 2, all in one sum."""

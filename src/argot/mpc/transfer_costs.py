@@ -9,6 +9,7 @@ import functools
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from math import isqrt
 
 from .._core import ot, rlwe
@@ -61,9 +62,9 @@ def waves(n: int, size: int = PART) -> int:
     return max(-(-len(starts(int(n), size)) // IN_FLIGHT), 1)
 
 
-def part(n: int) -> int:
-    """Elements of a part of n."""
-    return PART if len(starts(int(n), PART)) > 1 else int(n)
+def sizes(n: int) -> list[int]:
+    """Of the parts of n elements."""
+    return [stop - start for start, stop in pairwise([*starts(int(n), PART), int(n)])]
 
 
 def opened(m: int) -> Chains:
@@ -145,7 +146,7 @@ def b2a_rounds(n: int, w: int, m: int) -> Chains | int:
 
 def near_rounds(n: int) -> Chains:
     """Of digits that are compared: of few elements one party asks for all."""
-    return crossed(2) if part(n) >= 128 else asked(2)
+    return crossed(2) if n >= 128 else asked(2)
 
 
 def below_rounds(n: int, w: int) -> Chains:
@@ -346,8 +347,7 @@ def _leaves(n: int, width: int, digit: int) -> int:
 def near_bits(n: int, w: int, digit: int, results: int) -> Fraction:
     """Of words of w bits that are compared in digits, with so many results for each."""
     n, w, digit, results = int(n), int(w), int(digit), int(results)
-    found = _over_parts(n, lambda size: sum(_near(half, w, digit, results) for half in halves(size)))
-    return Fraction(found, n)
+    return Fraction(sum(_near(half, w, digit, results) for half in halves(n)), n)
 
 
 def _near(n: int, w: int, digit: int, results: int) -> int:
@@ -364,12 +364,12 @@ def below_bits(n: int, w: int) -> Fraction:
 
 def times_bits(k: int, n: int, w: int, sums: int) -> Fraction:
     """Of some numbers, each times the sum of w bits with their places."""
-    return Fraction(2 * _over_parts(n, lambda size: _scaled(int(k), size, int(w), 0, int(sums))), int(n))
+    return Fraction(2 * _scaled(int(k), int(n), int(w), 0, int(sums)), int(n))
 
 
 def numbers_bits(n: int, m: int) -> Fraction:
     """Of m bits each that become numbers of 64 bits."""
-    return Fraction(_over_parts(n, lambda size: _scaled(64, int(m) * size, 1, 1)), int(n))
+    return Fraction(_scaled(64, int(m) * int(n), 1, 1), int(n))
 
 
 def b2a_bits(k: int, n: int, w: int, m: int) -> Fraction:
@@ -409,12 +409,6 @@ def factor_bits(n: int, rows: int, bytes: int) -> Fraction:
     if every <= FEW_FACTORS:
         return Fraction(_scaled(64, every, size, 0), n)
     return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in ciphertexts(every) if part), n)
-
-
-def factors_in_parts(n: int, rows: int, bytes: int) -> Fraction:
-    """As `factor_bits`, of an operation in parts."""
-    every = _over_parts(n, lambda size: int(factor_bits(size, rows, bytes) * size))
-    return Fraction(every, int(n))
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:
