@@ -140,3 +140,33 @@ def test_few_and_no_elements(shape):
         got = evaluate(own(name), x, protocol=Cheetah)
         assert got.shape == shape and np.allclose(got, TRUTH[name](x), atol=1e-5)
     assert evaluate(own("divide"), x, x, protocol=Cheetah).shape == shape
+
+
+def called(name: str, *words: np.ndarray, k: int = 64, fraction: int = 18, **limits: Any) -> np.ndarray:
+    """A function of integers mod 2^k as fixed-point numbers of so many fraction bits, as such numbers."""
+    world = World(lambda party: Cheetah(party, ring=k, fraction_bits=fraction), n=2, seed=3)
+
+    async def run(p: Any) -> Any:
+        shares = [await p.share(x.astype(np.uint64) if p.party.rank == 0 else None, 0, x.shape) for x in words]
+        return (await getattr(p, name)(*shares, **limits)).parts[0]
+
+    found = world.run(run)
+    return (found[0] + found[1]).view(np.int64) / 2.0**fraction
+
+
+@pytest.mark.parametrize(("bound", "error"), [(46, 4e-4), (55, 2e-2), (58, 0.13), (60, 0.6), (61, 1.0), (62, 1.0)])
+def test_a_numerator_that_may_be_large_costs_digits_of_the_inverse_alone(bound, error):
+    """The scale of the divisor keeps its own, so that quotients are not worse than 2^(bound - k + 3)."""
+    y = spread(2**-4, 2**10, 60)
+    want = spread(2**4, 2**16, 60)[::-1]
+    found = called("divide", (y * want * 2**18).astype(np.int64), (y * 2**18).astype(np.int64), bound_x=bound)
+    assert np.abs(found / want - 1).max() <= error
+
+
+@pytest.mark.parametrize("fraction", [4, 5, 6, 8])
+def test_exp_reaches_its_end_with_few_fraction_bits(fraction):
+    """Where powers of two do not reach as far as numbers do, it is the general one."""
+    top = int(np.floor(np.log(2.0 ** (62 - 2 * fraction))))
+    x = np.arange(2, top)
+    found = called("exp", x << fraction, fraction=fraction)
+    assert (found > 0.3 * np.exp(x)).all() and (found < 3 * np.exp(x)).all()

@@ -95,9 +95,18 @@ def _sizes(n: int) -> list[int]:
 LOW, HIGH = "cut_low(f, l, given(low, -2**k))", "cut_high(k, f, l, given(high, 2**k))"
 
 
+REACH = 56
+"""Bits of the largest power of two parties alone."""
+
+
+def _takes_general(k: int, f: int, dealt: int) -> bool:
+    """Whether the largest number that can be encoded is beyond the reach of powers: with few fraction bits."""
+    return k == 128 or (dealt == 0 and k - 2 - f > REACH)
+
+
 @cost(
     f"""
-    derived.exp.general() if k == 128 else
+    derived.exp.general() if _takes_general(k, f, dealt) else
     in_parts(
         gather(
             _at_least(drop=_drop(f, members)) if {LOW} else 0,
@@ -116,7 +125,7 @@ async def exp(
     `low` and `high` promise low <= x <= high, as `bound` does: a comparison is left out for each limit that is within
     what the power of two can hold, about -17 and 18. Else: 0 below -(f+1) ln 2, the largest number above its logarithm.
     """
-    if p.k == 128:
+    if _takes_general(p.k, p.fraction_bits, p.variables["dealt"]):
         return await derived.exp.general(p, x, bound, low, high)
     return await _in_parts(lambda part: _exp(p, part, bound, low, high), x)
 

@@ -235,20 +235,25 @@ async def divide(p: Cheetah, x: Arith, y: Arith, bound: int | None = None, bound
 
 
 def _room(k: int, f: int, bound_x: int) -> int:
-    """Fraction bits of the inverse and of the scale of a quotient. With more than f the quotient times 2^room would
-    leave the ring."""
-    return min(k - 3 - bound_x, f)
+    """Fraction bits of the inverse of a quotient. With more than f x times 2^room would leave the ring."""
+    return max(min(k - 3 - bound_x, f), 0)
+
+
+def _point(f: int) -> int:
+    """Fraction bits of the scale of a quotient, which is below 2^(k-2-f), whatever x is."""
+    return max(f - 2, 0)
 
 
 ROOM = "_room(k, f, given(bound_x, k-f-1))"
 
 
-@cost(f"_inverse(q={ROOM}, point=f+{ROOM}-bits_of(k, l)) + 2 * mul_trunc(d={ROOM})")
+@cost(f"_inverse(q={ROOM}, point=f+_point(f)-bits_of(k, l)) + mul_trunc(d={ROOM}) + mul_trunc(d=_point(f))")
 async def _divide(p: Cheetah, x: Arith, y: Arith, bits: int, room: int) -> Arith:
     """2^f x / y = x 2^(f - bits + E) / c."""
-    inverse, scale = await _inverse(p, y, bits, room, p.fraction_bits + room - bits)
+    f = p.fraction_bits
+    inverse, scale = await _inverse(p, y, bits, room, f + _point(f) - bits)
     product = await p.mul_trunc(x, inverse.reshape(y.shape), room)
-    return await p.mul_trunc(product, scale.reshape(y.shape), room)
+    return await p.mul_trunc(product, scale.reshape(y.shape), _point(f))
 
 
 @cost(_own("sqrt"))
