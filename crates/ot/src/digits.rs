@@ -26,6 +26,7 @@ use crate::error::length;
 use crate::planes::{each, Layout, PART};
 use crate::transfer::{multiple, MOST_BITS};
 use crate::{Error, ReceiverCots, SenderCots};
+use zeroize::Zeroizing;
 
 /// One plane for each digit.
 pub type Planes = Vec<u64>;
@@ -214,6 +215,7 @@ impl SenderCots {
             }
         }
         let multiples: Vec<u128> = (0..1 << bits).map(|v| multiple(*self.delta, v)).collect();
+        let multiples = Zeroizing::new(multiples);
         let mut shares: Vec<Vec<&mut [u64]>> = Vec::new();
         shares.resize_with(results.parts() * digits.len(), Vec::new);
         for result in &mut found {

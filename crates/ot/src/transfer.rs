@@ -71,6 +71,7 @@ impl SenderCots {
         let multiples: Vec<u128> = (0..choices)
             .map(|v| multiple(*self.delta, v as u64))
             .collect();
+        let multiples = Zeroizing::new(multiples);
         let mut hidden = messages.to_vec();
         hidden
             .par_chunks_mut(PART * choices)
