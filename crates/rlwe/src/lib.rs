@@ -24,8 +24,9 @@
 //! 1/2. Two things remain:
 //!
 //! * *c1 b would tell b*, to the client, who knows c1. Each answer gets a fresh encryption of zero under the client's
-//!   public key (p0, p1), with a u and an e1 of its own (of [`products`] see there): c1 b + p1 u + e1 is uniform to everyone who does not know u,
-//!   also with s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one zero for several answers).
+//!   public key (p0, p1), with a u and an e1 of its own (of [`products`] see there): c1 b + p1 u + e1 is uniform to
+//!   everyone who does not know u, also with s at hand, if ring-LWE is hard (PROTOCOLS.md section 10, item 7: never one
+//!   zero for several answers).
 //! * *The noise would tell b*, E = (e + rho) b + e_p u + e1 s, to the client, who can compute it once it knows the
 //!   result. [`linear`] hides it by switching the answer to a modulus 2^w that it is far below, [`products`] by
 //!   rounding c0 in the same way, with its reasons there.
@@ -42,9 +43,9 @@
 //! the middle between two whole numbers, since c0 = q/t result + E - c1 s. Step by step:
 //!
 //! 1. Let B be that at some position of a result -2^w (c1 s) / q is closer to a middle than 2^-41, which is more than 2^w
-//!    E / q: q has room for the largest E but for 2^-40 at the worst operands, and for a hundred deviations with those that
-//!    are uniform, as shares are ([`params`]). From a real answer to
-//!    one with the simulator's c0~, made from the real c1, is the probability of B.
+//!    E / q: where all of b is as large as can be, q has room for rho b as it may be at worst and for a hundred deviations
+//!    of the rest (a test of [`params`]). From a real answer to one with the simulator's c0~, made from the real c1, is the
+//!    probability of B.
 //! 2. B can be decided from c1 and s, and is no likelier for the real c1 than for a uniform one, but for the advantage
 //!    against ring-LWE: so it does not matter that E contains the u and e1 of this c1. Each coefficient of c1 s is
 //!    uniform modulo q if c1 is, as s has coefficients that are invertible. So B has the probability 2^-40 for each
