@@ -170,3 +170,11 @@ def test_exp_reaches_its_end_with_few_fraction_bits(fraction):
     x = np.arange(2, top)
     found = called("exp", x << fraction, fraction=fraction)
     assert (found > 0.3 * np.exp(x)).all() and (found < 3 * np.exp(x)).all()
+
+
+@pytest.mark.parametrize("n", [4500, 8192, 10000])
+@pytest.mark.parametrize("name", [*MANTISSAS, "exp", "sigmoid", "tanh", "sin"])
+def test_so_many_that_rows_have_ciphertexts_of_their_own(name, n):
+    """Whole ciphertexts and what is left, in each direction half of the rows."""
+    x = spread(0.1, 10, n)
+    check(evaluate(own(name), x, protocol=Cheetah), TRUTH[name](x), 15 if name in ("sigmoid", "tanh") else 2, 1e-6)

@@ -390,8 +390,8 @@ def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
 
 def factor_size(bytes: int, rows: int) -> int:
     """Bits of the factors, with a sign, of products of so many bytes: `sums.scaled` makes both of like size. Sums of
-    seven bytes with more than four rows have terms below eight, and a bit less for each factor makes room for eight of
-    them in a ciphertext."""
+    seven bytes with more than four rows are scaled so that 27 are enough, which makes room for eight products in a
+    ciphertext."""
     return 4 * int(bytes) - (int(bytes) == 7 and int(rows) > 4)
 
 
