@@ -79,6 +79,22 @@ def test_cross_terms_of_shares_complete_a_product(bits: int) -> None:
     assert (ours != theirs).any()
 
 
+@pytest.mark.parametrize(("widths", "terms"), [((40, 20, 20, 16), 13), ((56, 27, 27, 8), 7)])
+def test_sums_of_some_products(widths: tuple[int, int, int, int], terms: int) -> None:
+    rng = np.random.default_rng(8)
+    a, b = pair(lambda: rlwe.Products(*widths))
+    x, y = (rng.integers(0, 2 ** widths[1], (terms, 100), dtype=np.uint64) for _ in range(2))
+    request = a.request(*x)
+    answer, theirs = b.answer(request, *y)
+    assert (len(request), len(answer)) == a.sizes(100, terms)
+    total = a.finish((100,), np.uint64, answer) + theirs
+    np.testing.assert_array_equal(total % 2 ** widths[0], (x * y).sum(axis=0) % 2 ** widths[0])
+    with pytest.raises(ValueError, match="wanted 1 to"):
+        a.sizes(100, widths[3] + 1)
+    with pytest.raises(TypeError, match="wanted 1 to"):
+        a.request(*np.ones((widths[3] + 1, 2), np.uint64))
+
+
 def test_rows_of_another_array_and_other_buffers_are_read() -> None:
     rng = np.random.default_rng(4)
     a, b = rlwe.Products(32, 32, 32), rlwe.Products(32, 32, 32)

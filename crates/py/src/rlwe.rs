@@ -71,7 +71,7 @@ fn convert(failure: Error) -> PyErr {
 type Cache<K, V> = Mutex<Vec<(K, V)>>;
 const KEPT: usize = 16;
 
-static OF_PRODUCTS: Cache<[u32; 3], Arc<products::Params>> = Mutex::new(Vec::new());
+static OF_PRODUCTS: Cache<[u32; 4], Arc<products::Params>> = Mutex::new(Vec::new());
 static OF_MATRICES: Cache<[u32; 3], Arc<Params>> = Mutex::new(Vec::new());
 
 fn cached<K: PartialEq, V: Clone>(
@@ -217,9 +217,8 @@ fn meet<S>(slot: &OnceLock<S>, server: Result<S, Error>) -> PyResult<()> {
         .map_err(|_| PyValueError::new_err("a public key is here already; it is met once"))
 }
 
-/// All operands of one call: one, or two of one shape.
-fn operands<'a>(py: Python<'_>, arrays: &'a [Array<'_>]) -> PyResult<Vec<Words<'a>>> {
-    let most = products::TERMS;
+/// All operands of one call, of one shape.
+fn operands<'a>(py: Python<'_>, arrays: &'a [Array<'_>], most: usize) -> PyResult<Vec<Words<'a>>> {
     let Some(first) = arrays.first().filter(|_| arrays.len() <= most) else {
         let got = arrays.len();
         return Err(PyTypeError::new_err(format!(
@@ -241,9 +240,10 @@ type Answer<'py> = (Bound<'py, PyBytes>, Bound<'py, PyUntypedArray>);
 
 // ---- element by element
 
-/// Products of my x and the peer's y, or sums of two of them, element by element: both get shares modulo 2^ring_bits.
+/// Products of my x and the peer's y, or sums of some of them, element by element: both get shares modulo 2^ring_bits.
 ///
-/// x are below 2^x_bits, y below 2^y_bits, 1 to 64 each. The key inside is fresh.
+/// x are below 2^x_bits, y below 2^y_bits, 1 to 64 each; terms, a power of two, is the most products of a sum. The key
+/// inside is fresh.
 #[pyclass(name = "Products", frozen, module = "argot._core.rlwe")]
 struct PyProducts {
     params: Arc<products::Params>,
@@ -266,10 +266,18 @@ fn want_few(n: usize) -> PyResult<()> {
 #[pymethods]
 impl PyProducts {
     #[new]
-    fn new(py: Python<'_>, ring_bits: u32, x_bits: u32, y_bits: u32) -> PyResult<PyProducts> {
+    #[pyo3(signature = (ring_bits, x_bits, y_bits, terms = products::TERMS))]
+    fn new(
+        py: Python<'_>,
+        ring_bits: u32,
+        x_bits: u32,
+        y_bits: u32,
+        terms: usize,
+    ) -> PyResult<PyProducts> {
         py.detach(|| {
-            let params = cached(&OF_PRODUCTS, [ring_bits, x_bits, y_bits], || {
-                products::Params::new(ring_bits, x_bits, y_bits)
+            let key = [ring_bits, x_bits, y_bits, terms as u32];
+            let params = cached(&OF_PRODUCTS, key, || {
+                products::Params::of_sums(ring_bits, x_bits, y_bits, terms)
             })?;
             let client = products::Client::new(&params)?;
             Ok(PyProducts {
@@ -294,12 +302,12 @@ impl PyProducts {
         meet(&self.server, server)
     }
 
-    /// Bytes of a request and of an answer for n sums of so many products, 1 or 2.
+    /// Bytes of a request and of an answer for n sums of so many products.
     #[pyo3(signature = (n, terms=1))]
     fn sizes(&self, n: usize, terms: usize) -> PyResult<(usize, usize)> {
         want_few(n)?;
-        if !(1..=products::TERMS).contains(&terms) {
-            let most = products::TERMS;
+        let most = self.params.terms;
+        if !(1..=most).contains(&terms) {
             return Err(PyValueError::new_err(format!(
                 "sums of {terms} products; wanted 1 to {most}"
             )));
@@ -308,10 +316,10 @@ impl PyProducts {
         Ok((request, answer))
     }
 
-    /// My x, one or two of them, encrypted. Raises TooWide.
+    /// My x, one for each term, encrypted. Raises TooWide.
     #[pyo3(signature = (*x))]
     fn request<'py>(&self, py: Python<'py>, x: Vec<Array<'py>>) -> PyResult<Bound<'py, PyBytes>> {
-        let x = operands(py, &x)?;
+        let x = operands(py, &x, self.params.terms)?;
         let request = py.detach(|| self.client.request(&slices(&x)));
         Ok(PyBytes::new(py, &request.map_err(convert)?))
     }
@@ -326,7 +334,7 @@ impl PyProducts {
         y: Vec<Array<'py>>,
     ) -> PyResult<Answer<'py>> {
         let (server, request) = (met(&self.server)?, View::of(request)?);
-        let numbers = operands(py, &y)?;
+        let numbers = operands(py, &y, self.params.terms)?;
         holds(&y[0].dtype(), self.params.ring_bits)?;
         let (answer, shares) = py
             .detach(|| server.answer(request.as_slice(), &slices(&numbers)))

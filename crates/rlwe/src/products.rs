@@ -1,5 +1,5 @@
 //! Products element by element: one party has x, the other y, both get an additive share of x y modulo 2^l. Or of
-//! x y + x' y', where one has x and x', the other y and y'.
+//! x y + x' y', where one has x and x', the other y and y', and of sums of more such terms ([`Params::of_sums`]).
 //!
 //! ```
 //! use argot_rlwe::products::{Client, Params, Server};
@@ -55,8 +55,10 @@ use zeroize::Zeroizing;
 /// that would hold for 2^20 products, at the cost of four primes of q instead of three and 20 to 30 in a hundred bytes.
 const HIDING_BITS: u32 = 40;
 
-/// The most products that are added up in one.
+/// The most products that are added up in one, where nothing else is said.
 pub const TERMS: usize = 2;
+/// The most of any parameters.
+pub const MOST_TERMS: usize = 32;
 
 /// In place of how many these are: answers are of one form.
 const ANY: usize = 0;
@@ -67,6 +69,8 @@ pub struct Params {
     pub ring_bits: u32,
     pub x_bits: u32,
     pub y_bits: u32,
+    /// The most products that are added up in one.
+    pub terms: usize,
     /// Its answers are the c1 of ours.
     pub chain: Chain,
     /// Bits of the c0 of an answer.
@@ -87,8 +91,25 @@ struct Plain {
 }
 
 impl Params {
-    /// Shares modulo 2^`ring_bits`, 1 to 64, of products of numbers below 2^`x_bits` and 2^`y_bits`, at most 64 each.
+    /// Shares modulo 2^`ring_bits`, 1 to 64, of products of numbers below 2^`x_bits` and 2^`y_bits`, at most 64 each, and of
+    /// sums of two.
     pub fn new(ring_bits: u32, x_bits: u32, y_bits: u32) -> Result<Arc<Params>, Error> {
+        Params::of_sums(ring_bits, x_bits, y_bits, TERMS)
+    }
+
+    /// As [`Params::new`], of up to so many products in a sum, a power of two of [`MOST_TERMS`] at most.
+    pub fn of_sums(
+        ring_bits: u32,
+        x_bits: u32,
+        y_bits: u32,
+        terms: usize,
+    ) -> Result<Arc<Params>, Error> {
+        if !terms.is_power_of_two() || terms > MOST_TERMS {
+            return Err(Error::Inner {
+                got: terms,
+                most: MOST_TERMS,
+            });
+        }
         for got in [ring_bits, x_bits, y_bits] {
             if !(1..=64).contains(&got) {
                 return Err(Error::Width {
@@ -99,12 +120,12 @@ impl Params {
             }
         }
         // Joining wants a quarter of the range at most.
-        let plain = prime_bits(x_bits + y_bits + TERMS.ilog2() + HIDING_BITS + 2);
+        let plain = prime_bits(x_bits + y_bits + terms.ilog2() + HIDING_BITS + 2);
         let plain_bits = plain.iter().max().copied().unwrap_or(0);
         let plain = vec![plain_bits; plain.len()];
         let mut wanted = 0;
         for (degree, most) in SECURE {
-            let [q, c1_bits, c0_bits] = widths(degree, plain_bits);
+            let [q, c1_bits, c0_bits] = widths(degree, plain_bits, terms);
             wanted = q;
             if q <= most {
                 let chain = Chain::new(degree, &prime_bits(q), c1_bits)?;
@@ -118,6 +139,7 @@ impl Params {
                     ring_bits,
                     x_bits,
                     y_bits,
+                    terms,
                     plains: primes.iter().map(|&t| Plain::new(&chain, t)).collect(),
                     joins: Joins::new(&primes),
                     chain,
@@ -161,15 +183,15 @@ impl Params {
     }
 
     fn mask_bits(&self) -> u32 {
-        self.x_bits + self.y_bits + TERMS.ilog2() + HIDING_BITS
+        self.x_bits + self.y_bits + self.terms.ilog2() + HIDING_BITS
     }
 }
 
 /// Bits of q, and of the c1 and c0 of an answer. With one bit more than t has, the error of c0's rounding is at most a
 /// quarter of 1/t, half of what decrypting allows; that of c1's is at most as much. A step of c0 is 2^41 times the bound
 /// of the noise of products with N coefficients up to t/2 each.
-fn widths(degree: usize, plain: u32) -> [u32; 3] {
-    let products = of_products(degree, (TERMS * degree) as f64, 2f64.powi(plain as i32 - 1));
+fn widths(degree: usize, plain: u32, terms: usize) -> [u32; 3] {
+    let products = of_products(degree, (terms * degree) as f64, 2f64.powi(plain as i32 - 1));
     let c0 = plain + 1;
     let c1 = c0 + 1 + bits(of_switching(degree));
     let q = c0 + 1 + HIDING_BITS + bits(1.001 * products);
@@ -234,7 +256,7 @@ impl Client {
     pub fn request(&self, x: &[&[u64]]) -> Result<Vec<u8>, Error> {
         let params = &*self.params;
         let chain = &params.chain;
-        let n = counted(x, params.x_bits)?;
+        let n = counted(x, params.x_bits, params.terms)?;
         let (public, secret) = (Seed::fresh()?, Seed::fresh()?);
         let [length, _] = params.bytes(n, x.len());
         let mut out = Vec::with_capacity(length);
@@ -337,7 +359,7 @@ impl Server {
     pub fn answer(&self, request: &[u8], y: &[&[u64]]) -> Result<(Vec<u8>, Vec<u64>), Error> {
         let params = &*self.params;
         let chain = &params.chain;
-        let n = counted(y, params.y_bits)?;
+        let n = counted(y, params.y_bits, params.terms)?;
         let [up, down] = params.bytes(n, y.len());
         let body = wire::body(
             request,
@@ -385,7 +407,7 @@ impl Server {
         Ok((out, shares))
     }
 
-    /// A block's masks r, uniform below 2^(x + y + 41), as words, the lowest first; and the shares -r.
+    /// A block's masks r, uniform below 2^(x + y + 40) times the number of terms, as words, the lowest first; and the shares -r.
     fn mask(&self, seed: &Seed, block: usize, shares: &mut [u64]) -> Vec<Buffer> {
         let params = &*self.params;
         let (degree, bits) = (params.chain.degree, params.mask_bits());
@@ -474,9 +496,9 @@ fn part(operand: &[u64], block: usize, degree: usize) -> &[u64] {
 }
 
 /// How many numbers operands have, all as many. One bit over all numbers is told, to their owner.
-fn counted(operands: &[&[u64]], bits: u32) -> Result<usize, Error> {
-    if !(1..=TERMS).contains(&operands.len()) {
-        let (got, most) = (operands.len(), TERMS);
+fn counted(operands: &[&[u64]], bits: u32, most: usize) -> Result<usize, Error> {
+    if !(1..=most).contains(&operands.len()) {
+        let got = operands.len();
         return Err(Error::Inner { got, most });
     }
     let want = operands[0].len();
@@ -586,7 +608,7 @@ mod tests {
             .max()
             .unwrap() as f64;
         let half = params.plains[0].ntt.prime as f64 / 2.0;
-        let bound = of_products(n, (TERMS * n) as f64, half);
+        let bound = of_products(n, (params.terms * n) as f64, half);
         let q = chain.primes.iter().fold(1.0, |q, ntt| q * ntt.prime as f64);
         assert!(most <= bound && most > bound / 256.0, "{most} {bound}");
         let step = q / 2f64.powi(params.c0_bits as i32);

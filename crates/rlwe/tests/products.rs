@@ -38,6 +38,48 @@ fn check(params: &Arc<Params>, x: &[u64], y: &[u64]) {
     }
 }
 
+/// Many terms, the largest ones among them, and no more than there may be.
+#[test]
+fn sums_of_many_products() {
+    for (ring, bits, most) in [(40, 20, 32), (56, 26, 16), (32, 16, 32), (64, 64, 4)] {
+        let params = Params::of_sums(ring, bits, bits, most).unwrap();
+        let client = Client::new(&params).unwrap();
+        let server = Server::new(&params, &client.public_key().unwrap()).unwrap();
+        let mask = u64::MAX >> (64 - ring);
+        let largest = u64::MAX >> (64 - bits);
+        for (terms, n) in [(most, 9000), (most - 1, 5), (1, 1)] {
+            let mut x: Vec<_> = (0..terms).map(|i| numbers(i as u8, n, bits)).collect();
+            let mut y: Vec<_> = (0..terms).map(|i| numbers(40 + i as u8, n, bits)).collect();
+            x.iter_mut().chain(&mut y).for_each(|x| x[0] = largest);
+            let x: Vec<&[u64]> = x.iter().map(|x| &x[..]).collect();
+            let y: Vec<&[u64]> = y.iter().map(|y| &y[..]).collect();
+            let request = client.request(&x).unwrap();
+            let (answer, theirs) = server.answer(&request, &y).unwrap();
+            assert_eq!([request.len(), answer.len()], params.bytes(n, terms));
+            let ours = client.finish(n, &answer).unwrap();
+            for i in 0..n {
+                let want = x.iter().zip(&y).fold(0u64, |sum, (x, y)| {
+                    sum.wrapping_add(x[i].wrapping_mul(y[i]))
+                });
+                assert_eq!(
+                    ours[i].wrapping_add(theirs[i]) & mask,
+                    want & mask,
+                    "{ring} {terms} {i}"
+                );
+            }
+        }
+        let one: &[u64] = &[1];
+        let error = client.request(&vec![one; most + 1]).err();
+        assert!(matches!(error, Some(Error::Inner { .. })), "{error:?}");
+    }
+    for terms in [0, 3, 64] {
+        let error = Params::of_sums(32, 16, 16, terms).err();
+        assert!(matches!(error, Some(Error::Inner { .. })), "{error:?}");
+    }
+    let [narrow, wide] = [2, 16].map(|terms| Params::of_sums(56, 26, 26, terms).unwrap());
+    assert_eq!((narrow.primes(), wide.primes()), (2, 2));
+}
+
 #[test]
 fn products_of_many_widths() {
     for (ring, x, y) in [

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import ClassVar, final
+from collections.abc import Coroutine
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -62,22 +63,21 @@ class Cheetah(Transfers, functions.Sums):
     reciprocal, divide, log = mantissas.reciprocal, mantissas.divide, mantissas.log
     sqrt, rsqrt = mantissas.sqrt, mantissas.rsqrt
 
-    @cost(rounds="costs.factor_rounds(n * rows)", bits="costs.factor_bits(n, rows, bytes)")
+    @cost(rounds="costs.factor_rounds(n, rows)", bits="costs.factor_bits(n, rows, bytes)")
     async def _harmonics(self, angle: Array, s: Sum, width: int) -> Array:
         """With t = a + b, a known to party 0 and b to party 1, a sum of products of what each knows:
 
         c cos(kt) + d sin(kt) = cos(ka) (c cos(kb) + d sin(kb)) + sin(ka) (d cos(kb) - c sin(kb)).
         """
         rows = await self.party.compute(_factors, angle, s, self.party.rank == 0, cost_ns=angle.size * 30 * len(s.cos))
-        products = await self._factor_products(rows.reshape(-1), costs.factor_size(s.bytes))
-        total = ring.sum(products.reshape(rows.shape), (0,))
+        total = await self._factor_sums(rows, s.bytes)
         if self.party.rank == 0:
             total = ring.add(total, full(s.constant, (), U64))
         return low_bits(total, 8 * s.bytes)
 
     @cost(
         rounds=f"""
-        gather(costs.near_rounds(n) + {LOW_WHOLE} * costs.mul_bit_rounds(2), costs.factor_rounds(n) + {POWER_LIFT})
+        gather(costs.near_rounds(n) + {LOW_WHOLE} * costs.mul_bit_rounds(2), costs.factor_rounds(n, 1) + {POWER_LIFT})
         + mul(k=64) + trunc(d=1) + mul_bit(k=64)
         """,
         bits=f"""
@@ -106,7 +106,7 @@ class Cheetah(Transfers, functions.Sums):
             whole = ring.add(whole, full(shift - 64 + BELOW, (), U64))
 
         async def fractions() -> Arith:
-            product = await self._factor_products(factor, WIDE // 2)
+            product = await self._factor_sums(factor[None], WIDE // 8)
             return await wide._lift(low_bits(product, WIDE), WIDE, POWER_DROP, (n,))
 
         async def wholes() -> tuple[Array, Bits]:
@@ -126,23 +126,39 @@ class Cheetah(Transfers, functions.Sums):
         (found,) = (await wide.select(Bool((high,)), large, small)).parts
         return found
 
-    async def _factor_products(self, own: Array, size: int) -> Array:
-        """This party's part, mod 2^64 or at least the ring in which they are added up, of the products of signed
-        numbers of `size` bits, one of each party. With x' = x + 2^(size-1), which is not negative, x y = x' y' less
-        what each party has of 2^(size-1) (x' + y') - 2^(2 size - 2).
+    async def _factor_sums(self, own: Array, bytes: int) -> Array:
+        """This party's part, mod 2^64 or at least mod 2^(8 bytes), of the sums over the rows of products of signed
+        numbers, one of each party. With x' = x + 2^(size-1), which is not negative, x y = x' y' less what each party
+        has of 2^(size-1) (x' + y') - 2^(2 size - 2).
+
+        Each party asks for the sum of half of the rows, in ciphertexts of one row each; of elements that would leave
+        these empty, for products in a row.
         """
-        p, peer, n = self.party, 1 - self.party.rank, own.size
-        half = full(1 << (size - 1), (), U64)
-        lifted = ring.add(own, half)
-        rest = ring.shl(lifted, size - 1)
+        p, peer, (rows, n) = self.party, 1 - self.party.rank, own.shape
+        size = costs.factor_size(bytes, rows)
+        lifted = ring.add(own, full(1 << (size - 1), (), U64))
+        rest = ring.shl(ring.sum(lifted, (0,)), size - 1)
         if p.rank == 0:
-            rest = ring.sub(rest, full(1 << (2 * size - 2), (), U64))
-        if n <= costs.FEW_FACTORS:
-            bits = Bits.from_ring(lifted, size) if p.rank == 1 else None
-            found = await self._scaled(peer, bits, None if bits else lifted, size, 0, n, U64)
-            return ring.sub(found, rest)
-        found = await self._products_of_both(peer, [lifted], costs.factor_ring(size), size, size)
-        return ring.sub(found, rest)
+            rest = ring.sub(rest, full(rows << (2 * size - 2), (), U64))
+        if n * rows <= costs.FEW_FACTORS:
+            bits = Bits.from_ring(lifted.reshape(-1), size) if p.rank == 1 else None
+            deltas = None if bits else lifted.reshape(-1)
+            products = await self._scaled(peer, bits, deltas, size, 0, n * rows, U64)
+            return ring.sub(ring.sum(products.reshape(rows, n), (0,)), rest)
+        widths, whole, half = costs.factor_widths(bytes, rows), costs.summed(n, rows), rows - rows // 2
+
+        def summed(part: Array, asks: bool) -> Coroutine[Any, Any, Array]:
+            terms = [np.ascontiguousarray(row[:whole]) for row in part]
+            return self._encrypted_products(peer, terms if asks else terms[::-1], asks, *widths)
+
+        async def one_by_one() -> Array:
+            flat = np.ascontiguousarray(lifted[:, whole:]).reshape(-1)
+            return ring.sum((await self._products_of_both(peer, [flat], *widths)).reshape(rows, -1), (0,))
+
+        jobs = [summed(lifted[:half], p.rank == 1), summed(lifted[half:], p.rank == 0)] if whole else []
+        found = await gather(*jobs, *([one_by_one()] if whole < n else []))
+        total = [ring.add(found[0], found[1])] if whole else []
+        return ring.sub(np.concatenate([*total, *found[len(jobs) :]]), rest)
 
     @cost(rounds="costs.asked(2)", bits="costs.scaled_bits(k, n, 1, width - drop)")
     async def _lift(self, addend: Array, width: int, drop: int, shape: tuple[int, ...]) -> Arith:

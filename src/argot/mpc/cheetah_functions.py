@@ -44,11 +44,12 @@ DOUBLED, QUADRUPLED = (4, 3, 2), (3,)
 """The bounds, powers of two: 1/2, 1/4 and 1/8, below each of which c is doubled, so that |c| > 3/8; or 1/4 alone, below
 which it is quadrupled, so that |c| > 7/32. Each is missed by less than 1/32."""
 
-POINT = WIDE - 6
-"""Fraction bits of the sums, whose terms are below 16."""
+POINT = WIDE - 8
+"""Fraction bits of the sums, whose terms are below 16: factors are below 2^26."""
 
-DIGITS = 24
-"""Fraction bits of a function of the mantissa, where there is room for them."""
+DIGITS = 23
+"""Fraction bits of a function of the mantissa, where there is room for them: with the 8 bits that sums have before the
+point they fit a ring of 32 bits."""
 
 
 # ---- the mantissa ------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from .._core import ot, rlwe
 from ..errors import ArgotError, FrameError
 from ..runtime.kept import Channel, Keepsake
 from ..runtime.party import Party
+from .transfer_costs import factor_widths
 
 START = 8
 """Bytes that say where a range starts."""
@@ -44,7 +45,7 @@ _KINDS: dict[str, Callable[..., Any]] = {
 
 KNOWN = {
     *(("products", str(k), str(k), str(k)) for k in (32, 64)),
-    *(("products", str(2 * s), str(s), str(s)) for s in (16, 20, 28)),
+    *(("products", *map(str, widths)) for widths in (factor_widths(*of) for of in ((4, 6), (5, 6), (7, 2), (7, 6)))),
     *((kind, str(k), str(k)) for kind in ("matrices", "merging", "convolutions") for k in (32, 64)),
 }
 """Kinds and widths that operations use: a peer's key of any other is refused."""

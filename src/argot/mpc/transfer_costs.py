@@ -167,9 +167,10 @@ def product_rounds(k: int, n: int, m: int) -> Chains:
     return (waves(n) - 1) * crossed(m) + (asked(m) if one else crossed(m))
 
 
-def factor_rounds(n: int) -> Chains:
-    """Of n products of a few bits: of few ones one party asks for all."""
-    return asked(2) if n <= ROOM else crossed(2)
+def factor_rounds(n: int, rows: int) -> Chains:
+    """Of sums of so many products of a few bits: of few ones one party asks for all, and of one ciphertext."""
+    n, rows = int(n), int(rows)
+    return asked(2) if n * rows <= FEW_FACTORS or (not summed(n, rows) and n * rows <= ROOM) else crossed(2)
 
 
 def order_rounds(w: int, n: int, m: int) -> Chains:
@@ -387,28 +388,40 @@ def mul_bit_bits(k: int, n: int, m: int) -> Fraction:
     return m * (m - 1) * scaled_bits(k, n, 1, 0)
 
 
-def factor_size(bytes: int) -> int:
-    """Bits of the factors, with a sign, of products of so many bytes: `sums.scaled` makes both of like size."""
-    return 4 * int(bytes)
+def factor_size(bytes: int, rows: int) -> int:
+    """Bits of the factors, with a sign, of products of so many bytes: `sums.scaled` makes both of like size. Sums of
+    seven bytes with more than four rows are scaled so that 27 are enough, which makes room for eight products in a
+    ciphertext."""
+    return 4 * int(bytes) - (int(bytes) == 7 and int(rows) > 4)
 
 
-def factor_ring(size: int) -> int:
-    """Bits of the ring in which such products are added up."""
-    return 2 * size
+def factor_widths(bytes: int, rows: int) -> tuple[int, int, int, int]:
+    """Of lattice encryption of such products: the ring in which they are added up, both factors, products of a sum."""
+    size = factor_size(bytes, rows)
+    return 8 * int(bytes), size, size, {28: 2, 27: 8}.get(size, 16)
 
 
 @functools.cache
-def _factors(size: int) -> rlwe.Products:
-    return rlwe.Products(factor_ring(size), size, size)
+def _factors(*widths: int) -> rlwe.Products:
+    return rlwe.Products(*widths)
+
+
+def summed(n: int, rows: int) -> int:
+    """Of how many of n elements products are added up in ciphertexts that are theirs: those of whole ones, and the
+    rest where it fills half of one. Of the others all products are in a row."""
+    rest = n % ROOM
+    return 0 if rows < 2 else n if 2 * rest >= ROOM else n - rest
 
 
 def factor_bits(n: int, rows: int, bytes: int) -> Fraction:
     """Of the products of a trigonometric sum of so many rows, for n elements."""
-    n, size = int(n), factor_size(bytes)
-    every = n * int(rows)
-    if every <= FEW_FACTORS:
-        return Fraction(_scaled(64, every, size, 0), n)
-    return Fraction(sum(_ciphertexts(_factors(size).sizes(part)) for part in ciphertexts(every) if part), n)
+    n, rows, size = int(n), int(rows), factor_size(bytes, rows)
+    if n * rows <= FEW_FACTORS:
+        return Fraction(_scaled(64, n * rows, size, 0), n)
+    keys, whole = _factors(*factor_widths(bytes, rows)), summed(n, rows)
+    of_sums = [keys.sizes(whole, part) for part in (rows - rows // 2, rows // 2) if whole]
+    of_rest = [keys.sizes(part) for part in ciphertexts((n - whole) * rows) if part]
+    return Fraction(sum(map(_ciphertexts, of_sums + of_rest)), n)
 
 
 def moved_bits(n: int, m: int, *widths: int) -> Fraction:
