@@ -208,6 +208,9 @@ def test_a_range_is_named_only_when_one_has_its_products(device: Callable[..., T
         def send(self, peer: int, message: Any, head: int = 0) -> None:
             asked.append("sent")
 
+        def tell(self, party: Any, start: int) -> None:
+            self.send(1, start)
+
         def allot(self, n: int) -> int:
             return 0
 
@@ -215,7 +218,7 @@ def test_a_range_is_named_only_when_one_has_its_products(device: Callable[..., T
             asked.append("taken")
             return np.zeros((3, 1), np.uint64), np.zeros((3, 1), np.uint64)
 
-        async def recv(self, peer: int, like: Any) -> Any:
+        async def heard(self, party: Any) -> Any:
             raise StopAsyncIteration
 
     with pytest.raises(StopAsyncIteration):

@@ -216,13 +216,7 @@ impl SenderCots {
         }
         let multiples: Vec<u128> = (0..1 << bits).map(|v| multiple(*self.delta, v)).collect();
         let multiples = Zeroizing::new(multiples);
-        let mut shares: Vec<Vec<&mut [u64]>> = Vec::new();
-        shares.resize_with(results.parts() * digits.len(), Vec::new);
-        for result in &mut found {
-            for (share, mut piece) in shares.iter_mut().zip(results.cut(result)) {
-                share.append(&mut piece);
-            }
-        }
+        let shares = results.cut_all(&mut found);
         each(
             shares.into_iter().zip(pieces).collect(),
             |pads, i, (mut shares, mut pieces)| {
@@ -313,13 +307,7 @@ impl ReceiverCots {
         let results = layout.of_width(digits.len());
         let mut found: [Planes; R] = std::array::from_fn(|_| results.rows(1));
         let bytes = size.div_ceil(8);
-        let mut shares: Vec<Vec<&mut [u64]>> = Vec::new();
-        shares.resize_with(results.parts() * digits.len(), Vec::new);
-        for result in &mut found {
-            for (share, mut piece) in shares.iter_mut().zip(results.cut(result)) {
-                share.append(&mut piece);
-            }
-        }
+        let shares = results.cut_all(&mut found);
         each(shares, |pads, i, mut shares| {
             let (first, bits) = digits[i / results.parts()];
             let (from, to) = results.elements(i);

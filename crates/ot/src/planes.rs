@@ -99,12 +99,7 @@ impl SenderCots {
             }
             rest = after;
         }
-        let mut outs: Vec<Vec<&mut [W]>> = (0..count).map(|_| Vec::new()).collect();
-        for out in out.chunks_mut(n.max(1)) {
-            for (outs, part) in outs.iter_mut().zip(out.chunks_mut(PART)) {
-                outs.push(part);
-            }
-        }
+        let outs = by_parts(&mut out, n);
         let parts = outs.into_iter().zip(pieces).collect();
         each(parts, |pads, i, (mut outs, mut pieces)| {
             let (first, count) = (i * PART, outs[0].len());
@@ -191,12 +186,7 @@ impl ReceiverCots {
         length("correlations", self.len(), n * planes)?;
         length("message of bits times numbers", message.len(), sums * total)?;
         let mut out = vec![W::default(); sums * n];
-        let mut outs: Vec<Vec<&mut [W]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
-        for out in out.chunks_mut(n.max(1)) {
-            for (outs, part) in outs.iter_mut().zip(out.chunks_mut(PART)) {
-                outs.push(part);
-            }
-        }
+        let outs = by_parts(&mut out, n);
         each(outs, |pads, i, mut outs| {
             let (first, count) = (i * PART, outs[0].len());
             let mut corrections = [W::default(); PART];
@@ -255,6 +245,17 @@ pub fn weighted_len<W: Ring>(n: usize, planes: usize, shift: u32) -> Result<usiz
     Ok(widths::<W>(planes, shift)
         .map(|width| packed_len(n, width))
         .sum())
+}
+
+/// Rows of n numbers by parts: of each part the pieces of all rows.
+fn by_parts<W>(rows: &mut [W], n: usize) -> Vec<Vec<&mut [W]>> {
+    let mut parts: Vec<Vec<&mut [W]>> = (0..n.div_ceil(PART)).map(|_| Vec::new()).collect();
+    for row in rows.chunks_mut(n.max(1)) {
+        for (part, piece) in parts.iter_mut().zip(row.chunks_mut(PART)) {
+            part.push(piece);
+        }
+    }
+    parts
 }
 
 /// Bits of a number in each plane of the message of [`SenderCots::weighted`].
@@ -330,6 +331,18 @@ impl Layout {
             }
         }
         cut
+    }
+
+    /// As [`Layout::cut`], of several results: their pieces of a part together.
+    pub(crate) fn cut_all<'a>(&self, results: &'a mut [Vec<u64>]) -> Vec<Vec<&'a mut [u64]>> {
+        let mut every: Vec<Vec<&mut [u64]>> = Vec::new();
+        every.resize_with(self.width * self.parts(), Vec::new);
+        for result in results {
+            for (part, mut pieces) in every.iter_mut().zip(self.cut(result)) {
+                part.append(&mut pieces);
+            }
+        }
+        every
     }
 
     /// The bits of planes one after the other.

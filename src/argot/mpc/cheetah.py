@@ -22,7 +22,7 @@ from . import cheetah_functions as mantissas
 from . import transfer_costs as costs
 from .bits import Bits
 from .lots import words_of
-from .pair import START, messages_of
+from .pair import messages_of
 from .protocol import About, Arith, Array, Bool, full
 from .sums import U64, WIDE, Sum, low_bits
 from .transfers import Transfers
@@ -215,14 +215,9 @@ class Cheetah(Transfers, functions.Sums):
         pair, found = self._pair(peer), dict[int, Array]()
         with messages_of(peer):
             if asked:
-                start = pair.allot(width * asked)
-                into = await pair.receiver(p, start, width * asked)
-                request = into.choose(words_of(number, mine), asked)
-                p.send(peer, start.to_bytes(START, "little") + request, head=START)
+                into = await pair.chosen(p, words_of(number, mine), asked)
             if answered:
-                told: bytes = await p.recv(peer, START + -(-width * answered // 8))
-                out = await pair.sender(p, int.from_bytes(told[:START], "little"), width * answered)
-                out.follow(told[START:])
+                out = await pair.followed(p, width * answered)
                 cost_ns = NEAR_NS * width * answered
                 found[theirs.start], message = await p.compute(
                     out.near, words_of(others, theirs), answered, digit, list(bounds), top, cost_ns=cost_ns

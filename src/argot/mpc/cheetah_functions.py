@@ -16,6 +16,7 @@ What each message hides is argued in transfers.md. Edges and errors: docs/refere
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from .sums import U64, WIDE, low_bits, scaled, word
 
 if TYPE_CHECKING:
     from .cheetah import Cheetah
+
+Function = Callable[..., Coroutine[Any, Any, Arith]]
 
 LEFT, LEFT_EVEN = (45, 23, 12, 7, 4), (34, 18, 10, 6, 4)
 """Bits that are left of x after each test: of l bits and a shift s, s + 1 bits are left if it fails, else l - s. With
@@ -158,6 +161,18 @@ def _own(name: str) -> str:
     return f"derived.{name}.general() if k == 128 else in_parts(_{name}(), costs.sizes(n), {costs.IN_FLIGHT})"
 
 
+async def _by_mantissa(
+    p: Cheetah, x: Arith, bound: int | None, general: Function, part: Function, halves: int = 2
+) -> Arith:
+    """A function of one number in parts; the general one in the ring of 128 bits."""
+    if p.k == 128:
+        found: Arith = await general(p, x, bound)
+    else:
+        bits = bits_of(p.k, bound or p.k, halves)
+        found = await p._parts(lambda x: part(p, x, bits), x)
+    return found
+
+
 @cost(rounds="costs.mul_bit_rounds(2)", bits="costs.times_bits(k, n, 1, numbers)")
 async def _mirrored(p: Cheetah, negative: Bits, *numbers: Array) -> list[Array]:
     """[-x] where the bit is 1."""
@@ -186,10 +201,7 @@ async def _inverse(p: Cheetah, x: Arith, bits: int, q: int, point: int) -> tuple
 @cost(_own("reciprocal"))
 async def reciprocal(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[1/x] for x of any sign; 0 counts as the smallest positive number, so that 1/0 = 2^f."""
-    if p.k == 128:
-        return await derived.reciprocal.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _reciprocal(p, x, bits_of(p.k, bound or p.k)), x)
-    return found
+    return await _by_mantissa(p, x, bound, derived.reciprocal.general, _reciprocal)
 
 
 def _guard(k: int, f: int, bits: int) -> int:
@@ -260,10 +272,7 @@ async def _divide(p: Cheetah, x: Arith, y: Arith, bits: int, room: int) -> Arith
 @cost(_own("sqrt"))
 async def sqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[sqrt x], 0 for x <= 0."""
-    if p.k == 128:
-        return await derived.sqrt.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _sqrt(p, x, bits_of(p.k, bound or p.k, 1)), x)
-    return found
+    return await _by_mantissa(p, x, bound, derived.sqrt.general, _sqrt, 1)
 
 
 def _root_digits(k: int, bits: int) -> int:
@@ -299,10 +308,7 @@ def _odd(s: series.Series, f: int) -> series.Series:
 @cost(_own("rsqrt"))
 async def rsqrt(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[1 / sqrt x]; x <= 0 counts as the smallest positive number, so that it gives 2^(f/2)."""
-    if p.k == 128:
-        return await derived.rsqrt.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _rsqrt(p, x, bits_of(p.k, bound or p.k, 1)), x)
-    return found
+    return await _by_mantissa(p, x, bound, derived.rsqrt.general, _rsqrt, 1)
 
 
 def _inverse_root_digits(k: int, f: int, bits: int) -> int:
@@ -330,10 +336,7 @@ async def _rsqrt(p: Cheetah, x: Arith, bits: int) -> Arith:
 @cost(_own("log"))
 async def log(p: Cheetah, x: Arith, bound: int | None = None) -> Arith:
     """[log x]; x <= 0 counts as the smallest positive number, so that it gives -f ln 2."""
-    if p.k == 128:
-        return await derived.log.general(p, x, bound)
-    found: Arith = await p._parts(lambda x: _log(p, x, bits_of(p.k, bound or p.k)), x)
-    return found
+    return await _by_mantissa(p, x, bound, derived.log.general, _log)
 
 
 OF_LOG = WIDE - 8

@@ -21,7 +21,7 @@ import numpy as np
 from .._core import ot
 from ..runtime.party import Party
 from .bits import Bits
-from .pair import START, Pair, messages_of
+from .pair import Pair, messages_of
 from .transfer_costs import halves
 
 Shape = tuple[int, ...]
@@ -67,7 +67,7 @@ class LotOfTwo(Lot):
         self.into = self.pair.allot(own) if own else 0
         self.out: int | None = None if theirs else 0
         if own:
-            party.send(self.peer, self.into.to_bytes(START, "little"), head=START)
+            self.pair.tell(party, self.into)
 
     async def triples(self, width: int, widths: Sequence[int]) -> tuple[Bits, list[Bits], list[Bits]]:
         a, v = await self._received(width, len(widths))
@@ -152,7 +152,7 @@ class LotOfTwo(Lot):
     async def _heard(self) -> int:
         """Where the peer's range goes on."""
         if self.out is None:
-            self.out = int.from_bytes(await self.party.recv(self.peer, START), "little")
+            self.out, _ = await self.pair.heard(self.party)
         return self.out
 
     def _none(self, width: int) -> Bits:
@@ -178,12 +178,13 @@ class LotOfMany(Lot):
         p, n = self.party, prod(self.shape)
         count, into = self.width * n, {}
         for peer in self.others:
-            into[peer] = p.kept(peer, Pair).allot(count)
-            p.send(peer, into[peer].to_bytes(START, "little"), head=START)
+            pair = p.kept(peer, Pair)
+            into[peer] = pair.allot(count)
+            pair.tell(p, into[peer])
         ends = {}
         for peer in self.others:
             pair = p.kept(peer, Pair)
-            out = int.from_bytes(await p.recv(peer, START), "little")
+            out, _ = await pair.heard(p)
             received = await pair.receiver(p, into[peer], count)
             sent = await pair.sender(p, out, count)
             r, v = (Bits(x, self.shape) for x in received.products(n, self.strings))

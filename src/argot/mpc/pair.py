@@ -25,6 +25,7 @@ from .._core import ot, rlwe
 from ..errors import ArgotError, FrameError
 from ..runtime.kept import Channel, Keepsake
 from ..runtime.party import Party
+from .protocol import Array
 from .transfer_costs import factor_widths
 
 START = 8
@@ -115,6 +116,15 @@ class Rows(Keepsake):
         if asks:
             self.channel.send(bytes([_MORE]) + wanted.to_bytes(4, "little"))
         return start
+
+    def tell(self, party: Party, start: int, choices: bytes = b"") -> None:
+        """Where a range begins in which this party receives, and what it has chosen of it."""
+        party.send(self.channel.peer, start.to_bytes(START, "little") + choices, head=START)
+
+    async def heard(self, party: Party, length: int = 0) -> tuple[int, bytes]:
+        """Where a range begins in which the peer receives, and its choices, of so many bytes."""
+        message: bytes = await party.recv(self.channel.peer, START + length)
+        return int.from_bytes(message[:START], "little"), message[START:]
 
     async def _received(self, party: Party, stop: int) -> ot.Receiver:
         """The end that receives, once it has what is before `stop`."""
@@ -253,6 +263,26 @@ class Pair(Rows):
             FrameError: the peer named a range that it has used before.
         """
         return await self._sent(party, start, start + n, lambda end: end.take(start, n))
+
+    async def chosen(self, party: Party, planes: Array, size: int) -> ot.ReceiverCots:
+        """Correlations of which this party's bits are these planes of `size` elements; the peer is told."""
+        count = len(planes) * size
+        start = self.allot(count)
+        cots = await self.receiver(party, start, count)
+        self.tell(party, start, cots.choose(planes, size))
+        return cots
+
+    async def followed(self, party: Party, count: int) -> ot.SenderCots:
+        """The other side of so many that the peer has chosen.
+
+        Raises:
+            FrameError: the peer named a range that it has used before.
+        """
+        start, choices = await self.heard(party, -(-count // 8))
+        cots = await self.sender(party, start, count)
+        with messages_of(self.channel.peer):
+            cots.follow(choices)
+        return cots
 
     async def lattice(self, party: Party, kind: str, *widths: Any) -> Any:
         """The keys of lattice encryption of one kind, this party's and the peer's: `rlwe.Products`, `rlwe.Matrices` or

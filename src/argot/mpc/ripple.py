@@ -22,7 +22,6 @@ import numpy as np
 
 from ..runtime.party import Party
 from .bits import Bits
-from .pair import START
 from .stock import Products
 
 
@@ -33,9 +32,9 @@ async def carry(party: Party, own: Bits) -> Bits:
     start = products.allot(width * words)
     a, v = _whole(own, *await products.receiver(party, start, width, words))
     # Only now: before this party has taken its own, the peer's must hide nothing (`stock.py`).
-    party.send(peer, start.to_bytes(START, "little"), head=START)
+    products.tell(party, start)
     party.send(peer, Bits(own.planes ^ a, (n,)))
-    start = int.from_bytes(await party.recv(peer, START), "little")
+    start, _ = await products.heard(party)
     b, u = _whole(own, *await products.sender(party, start, width, words))
     d = (await party.recv(peer, Bits.zeros((n,), width))).planes
 

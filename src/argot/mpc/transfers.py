@@ -32,7 +32,7 @@ from .additive_order import Ordered
 from .bits import Bits
 from .convolution import Convolution
 from .lots import Lot, LotOfMany, LotOfTwo
-from .pair import START, Pair, messages_of
+from .pair import Pair, messages_of
 from .parts import operands, side_by_side
 from .protocol import Arith, Array, Bool, Protocol, full  # noqa: F401  # of formulas
 
@@ -108,13 +108,9 @@ class Transfers(Ordered):
         if n == 0:
             return total
         if bits is not None:
-            start = pair.allot(width * n)
-            into = await pair.receiver(p, start, width * n)
-            p.send(peer, start.to_bytes(START, "little") + into.choose(bits.planes, n), head=START)
+            into = await pair.chosen(p, bits.planes, n)
         if deltas is not None:
-            request: bytes = await p.recv(peer, START + -(-width * n // 8))
-            out = await pair.sender(p, int.from_bytes(request[:START], "little"), width * n)
-            out.follow(request[START:])
+            out = await pair.followed(p, width * n)
             mine, message = await p.compute(out.weighted, deltas, n, width, shift, sums, cost_ns=30 * width * n)
             p.send(peer, message)
             total = ring.add(total, mine.reshape(total.shape))
@@ -535,10 +531,8 @@ class Transfers(Ordered):
         choices = np.zeros((1, 0), np.uint64) if index is None else ot.route(index)
 
         async def ask(peer: int) -> tuple[list[Column], list[Column]]:
-            p, pair = self.party, self._pair(peer)
-            start = pair.allot(switches)
-            cots = await pair.receiver(p, start, switches)
-            p.send(peer, start.to_bytes(START, "little") + cots.choose(choices, switches), head=START)
+            p = self.party
+            cots = await self._pair(peer).chosen(p, choices, switches)
             hidden = [await p.recv(peer, column) for column in columns]
             message = await p.recv(peer, ot.permute_bytes(n, kinds))
             with messages_of(peer):
@@ -547,10 +541,7 @@ class Transfers(Ordered):
 
         async def answer() -> list[Column]:
             p = self.party
-            request: bytes = await p.recv(mover, START + -(-switches // 8))
-            cots = await self._pair(mover).sender(p, int.from_bytes(request[:START], "little"), switches)
-            with messages_of(mover):
-                cots.follow(request[START:])
+            cots = await self._pair(mover).followed(p, switches)
             masks, new, message = await p.compute(cots.permute, n, kinds)
             for column, mask in zip(columns, _columns(masks, columns), strict=True):
                 p.send(mover, minus(column, mask))
